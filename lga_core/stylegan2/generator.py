@@ -30,7 +30,7 @@ class GeneratorConfig:
 
     Defaults are "config F". `architecture`: how the image comes about, `skip` sums the to-RGB of every block,
     `resnet` adds residual connections and, like `orig`, has a to-RGB in the last block only.
-    `conv_clamp` limits every layer's output to +-conv_clamp (None: no limit; files trained in half precision carry 256).
+    `conv_clamp` limits every layer's output to +-conv_clamp (None: no limit); files trained in fp16 carry 256.
     """
 
     resolution: int
@@ -184,7 +184,7 @@ class ToRGB(nn.Module):
 
 
 class SkipConv(nn.Module):
-    """The residual branch of the `resnet` architecture: 1x1 convolution without bias, FIR upsampling, gain sqrt(1/2)."""
+    """Residual branch of the `resnet` architecture: 1x1 convolution without bias, FIR upsampling, gain sqrt(1/2)."""
 
     def __init__(self, i: int, o: int):
         super().__init__()
@@ -256,7 +256,7 @@ class Synthesis(nn.Module):
 
         Args:
             ws: [n num_ws w_dim].
-            noise: `const` adds the stored noise maps, the same for every image and frame (no flicker); `none` adds none.
+            noise: `const` adds the stored noise maps, the same for every image and frame (no flicker); `none` does not.
             max_resolution: stop at the image of this resolution, a fast preview. `skip` architecture only, because the
                 others have no image before the last block.
 

@@ -60,7 +60,7 @@ def initialize(module: nn.Module, seed: int) -> None:
 
 
 def fir_kernel(like: Tensor) -> Float[Tensor, "4 4"]:
-    """The smoothing filter of StyleGAN2, outer([1, 3, 3, 1]) with a sum of one, in the dtype and on the device of `like`."""
+    """The smoothing filter outer([1, 3, 3, 1]), sum one, with the dtype and device of `like`."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=like.dtype, device=like.device) / 8
     return taps.outer(taps)
 
