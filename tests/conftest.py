@@ -7,6 +7,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
+OWN_GOLDEN = HERE / "golden"
 if str(HERE) not in sys.path:  # importlib mode does not add it; tests say `from golden_rule import ...`
     sys.path.insert(0, str(HERE))
 
@@ -17,7 +18,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--golden-dir",
         type=Path,
-        default=HERE / "golden",
+        default=OWN_GOLDEN,
         help="folder of golden files (*.safetensors); another set made by the same rule passes through the same tests",
     )
     parser.addoption("--hostile-dir", type=Path, default=None, help="folder of hostile model files to refuse")
@@ -33,6 +34,8 @@ def pytest_generate_tests(metafunc):
         return
     kinds = tuple(kind for marker in metafunc.definition.iter_markers("golden") for kind in marker.args)
     files = [file for file in golden_files(metafunc.config) if file.kind.startswith(kinds)]
+    if not files and metafunc.config.getoption("--golden-dir") == OWN_GOLDEN:
+        raise pytest.UsageError(f"{metafunc.definition.nodeid}: no golden file is of the kind {kinds}")
     metafunc.parametrize("golden", files, ids=[file.path.stem for file in files])
 
 
