@@ -1,7 +1,7 @@
-"""Reading golden files: numbers of published implementations, on synthetic weights made by a rule (tests/golden/README.md).
+"""Reading golden files: numbers of published implementations, on synthetic weights made by a rule (golden/README.md).
 
-A golden file's metadata says everything a test needs: what to build, how its weights follow from their names, the inputs
-and the tolerance. Nothing about a particular file is written in a test.
+A golden file's metadata says everything a test needs: what to build, how its weights follow from their names, the
+inputs and the tolerance. Nothing about a particular file is written in a test.
 """
 
 import json
@@ -19,7 +19,7 @@ from torch import Tensor
 
 
 def u1(name: str, shape: Iterable[int], mean: float, std: float, k: int) -> Tensor:
-    """Rule U1: a float32 tensor of uniform values with this mean and standard deviation, from its name and `k` alone."""
+    """Rule U1: a float32 tensor of uniform values with this mean and standard deviation, from its name and `k`."""
     shape = tuple(shape)
     seed = zlib.crc32(name.encode()) + k * 2**32
     raw = np.random.PCG64(seed).random_raw(math.prod(shape))
@@ -64,6 +64,11 @@ class GoldenFile:
     def json(self, key: str):
         return json.loads(self.metadata[key])
 
+    def image_names(self) -> list[str]:
+        """The images it holds, each whole or in parts."""
+        parts = re.compile(r"\.(down\d+|crop_\w+|stats_\w+)$")
+        return sorted({parts.sub("", name) for name in self.names if name.startswith("img_")})
+
     def parameter(self, name: str, shape: Iterable[int]) -> Tensor | None:
         """The stored (raw) parameter of this official name, or None where the rule makes none (filters, counters)."""
         shape = tuple(shape)
@@ -83,7 +88,7 @@ class GoldenFile:
     def input_rules(self) -> dict[str, tuple[str, str, str, str]]:
         """The `inputs` metadata: {input: (rule name, shape, mean, std)}, as text."""
         rule = re.compile(r"(\w+) = U1\('([^']+)',\[([^\]]*)\],([^,]+),(.+?),k\)")
-        return {name: tuple(fields) for name, *fields in rule.findall(self.metadata["inputs"])}
+        return {name: tuple(fields) for name, *fields in rule.findall(self.metadata.get("inputs", ""))}
 
     def input(self, name: str) -> Tensor:
         """An input of the network: stored, or made by its rule."""

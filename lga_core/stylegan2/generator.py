@@ -147,7 +147,7 @@ class StyledConv(nn.Module):
         self.noise_strength = nn.Parameter(torch.empty(()))
         self.register_buffer("noise_const", torch.empty(resolution, resolution))
 
-    def reset_parameters(self, rng: torch.Generator) -> None:
+    def draw(self, rng: torch.Generator) -> None:
         nn.init.normal_(self.weight, generator=rng)
         nn.init.zeros_(self.bias)
         nn.init.zeros_(self.noise_strength)
@@ -171,7 +171,7 @@ class ToRGB(nn.Module):
         self.weight = nn.Parameter(torch.empty(img_channels, i, 1, 1))
         self.bias = nn.Parameter(torch.empty(img_channels))
 
-    def reset_parameters(self, rng: torch.Generator) -> None:
+    def draw(self, rng: torch.Generator) -> None:
         nn.init.normal_(self.weight, generator=rng)
         nn.init.zeros_(self.bias)
 
@@ -190,7 +190,7 @@ class SkipConv(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(o, i, 1, 1))
 
-    def reset_parameters(self, rng: torch.Generator) -> None:
+    def draw(self, rng: torch.Generator) -> None:
         nn.init.normal_(self.weight, generator=rng)
 
     def forward(self, x: Features) -> FeaturesOut:
@@ -218,7 +218,7 @@ class Block(nn.Module):
             self.torgb = ToRGB(o, config.img_channels, w_dim, clamp=clamp)
         self.is_first = resolution == 4
 
-    def reset_parameters(self, rng: torch.Generator) -> None:
+    def draw(self, rng: torch.Generator) -> None:
         if self.is_first:
             nn.init.normal_(self.const, generator=rng)
 

@@ -40,7 +40,7 @@ class EqualLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features))
 
-    def reset_parameters(self, rng: torch.Generator) -> None:
+    def draw(self, rng: torch.Generator) -> None:
         nn.init.normal_(self.weight, std=1 / self.lr_mul, generator=rng)
         nn.init.constant_(self.bias, self.bias_init / self.lr_mul)
 
@@ -50,13 +50,16 @@ class EqualLinear(nn.Module):
 
 
 def initialize(module: nn.Module, seed: int) -> None:
-    """Draw the parameters of every layer under `module` that has `reset_parameters(rng)`, from `seed` alone."""
+    """Draw all parameters under `module` from `seed` alone: by a layer's own `draw(rng)`, or in PyTorch's range."""
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in module.modules():
-            reset = getattr(layer, "reset_parameters", None)
-            if reset is not None:
-                reset(rng)
+            if hasattr(layer, "draw"):
+                layer.draw(rng)
+            elif isinstance(layer, nn.Linear | nn.Conv2d):
+                bound = 1 / math.sqrt(layer.weight[0].numel())
+                for parameter in layer.parameters(recurse=False):
+                    nn.init.uniform_(parameter, -bound, bound, generator=rng)
 
 
 def fir_kernel(like: Tensor) -> Float[Tensor, "4 4"]:
