@@ -1,0 +1,92 @@
+"""The project's own files agree with each other: what is imported is declared, what is a package is listed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DISTRIBUTION_OF = {"PIL": "pillow", "open_clip": "open_clip_torch"}
+BROUGHT_BY_COMFYUI = {"av", "einops", "numpy", "pillow", "safetensors", "torch", "torchvision", "tqdm"}
+
+
+def imports(file: Path) -> set[str]:
+    """Distributions that `file` imports, our own and the standard library's left out."""
+    modules = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            modules.add(node.module or "")
+    tops = {module.split(".")[0] for module in modules} - set(sys.stdlib_module_names) - {"lga_core"}
+    return {DISTRIBUTION_OF.get(top, top) for top in tops}
+
+
+def declared(*extras: str) -> set[str]:
+    optional = PROJECT["project"]["optional-dependencies"]
+    lines = PROJECT["project"]["dependencies"] + [line for extra in extras for line in optional[extra]]
+    return {re.split(r"[\[<>=;~! ]", line)[0] for line in lines}
+
+
+def required_in_comfyui() -> set[str]:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+
+
+def ids(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("file", python_files("lga_core"), ids=ids)
+def test_the_core_imports_only_what_is_declared_and_what_comfyui_then_has(file):
+    assert imports(file) <= declared()
+    assert imports(file) <= BROUGHT_BY_COMFYUI | required_in_comfyui()
+
+
+@pytest.mark.parametrize("file", python_files("trainer"), ids=ids)
+def test_the_trainer_imports_only_what_is_declared(file):
+    in_demo = (ROOT / "trainer" / "demo") in file.parents
+    assert imports(file) <= declared(*(("train", "eval") if in_demo else ()))
+
+
+def test_every_package_is_listed():
+    found = {
+        ".".join((package, *file.parent.relative_to(ROOT / folder).parts))
+        for package, folder in PROJECT["tool"]["setuptools"]["package-dir"].items()
+        for file in (ROOT / folder).rglob("*.py")
+    }
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
+
+
+def test_requirements_name_nothing_that_comfyui_has_and_no_versions():
+    assert required_in_comfyui() == declared() - BROUGHT_BY_COMFYUI
+
+
+def test_no_dependency_of_the_project_is_pinned():
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", line) for line in PROJECT["project"]["dependencies"])
+
+
+def test_the_help_comes_without_torch():
+    script = (
+        "import sys, lga_trainer.cli as cli\n"
+        "try: cli.main(['animate', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'av', 'PIL', 'open_clip'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)

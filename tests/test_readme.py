@@ -1,0 +1,52 @@
+"""What README tells people to type does what README says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lga_trainer import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"(uv run )?lga ", line)])
+def test_the_command_makes_the_clip(command, tmp_path, monkeypatch):
+    words = shlex.split(command.removeprefix("uv run ").removeprefix("lga "))
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*words, "--frames", "3"]) == 0
+    clip = Path(words[words.index("--out") + 1])
+    assert clip.is_file()
+    assert clip.with_name(f"{clip.stem}_sheet.png").is_file()
+
+
+@pytest.mark.parametrize("target", [line.removeprefix("make ") for line in COMMANDS if line.startswith("make ")])
+def test_make_knows_the_target(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_no_command_is_left_untested():
+    """Those that install or run everything are: the rest of CI is their test."""
+    rest = [line for line in COMMANDS if not re.match(r"(uv run )?lga |make ", line)]
+    assert rest == ["uv run --extra dev .ci/check"]
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
+def test_the_link_leads_somewhere(link):
+    assert (ROOT / link).is_file()
+
+
+def test_the_prompts_are_the_domains():
+    import json
+
+    prompts = {entry["prompt"] for entry in json.loads((ROOT / "lga_core/demo/domain.json").read_text())["prompts"]}
+    (quote,) = re.findall(r"trained on these words:\n\n((?:> .*\n)+)", README)
+    told = re.split(r"[,;]\s+", quote.replace("> ", "").replace("\n", " ").strip())
+    assert set(told) == prompts
