@@ -1,11 +1,11 @@
 """Words to motion: the recurrent motion generator and the mappers to W+ (Hang et al. 2023, "Language-Guided Face
 Animation by Recurrent StyleGAN-based Generator", section III-C and III-D).
 
-A motion code z starts at the sentence's (and the picture's) CLIP embedding and takes one small step per frame; a mapper H
-turns codes into offsets to a face's W+. The paper and its code differ in many places. Each difference is a field of
+A motion code z starts at the sentence's (and the picture's) CLIP embedding and takes one small step per frame; a mapper
+H turns codes into offsets to a face's W+. The paper and its code differ in many places. Each difference is a field of
 `MotionConfig`, and three sets of fields have names:
 
-    anchored  offset = H(z_i) - H(z_1), so frame 1 is the source face exactly; motion does not depend on the frame count.
+    anchored  offset = H(z_i) - H(z_1), so frame 1 is the source face exactly; the frame count does not change the motion.
     paper     offset = H(z_i), as printed.
     official  offset = H(z_i - z_1), as in the authors' code.
 """
