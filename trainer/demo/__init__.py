@@ -1,0 +1,1 @@
+"""How the doodle domain was made, start to finish."""

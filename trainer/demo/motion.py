@@ -1,0 +1,58 @@
+"""The doodle motion model: the recipe for the 18 prompts on the frozen generator and CLIP."""
+
+from pathlib import Path
+
+import torch
+
+from lga_core import ClipModel, Generator, MotionConfig, MotionModel, fingerprint, save_motion
+
+from ..motion import MotionTraining, Prompt, prepare_sources, train
+from .attributes import EXPRESSION_PRESETS, NUM_ATTRIBUTES, PROMPTS, from_normal, sample_neutral
+from .concepts import CONCEPTS, SENTENCES, TEMPLATES
+from .generator import AttributeMap
+from .report import outside_face
+from .synthesis import compiled_epilogues, final_image
+
+TRAINING = MotionTraining(steps=2000, batch=6)
+NUM_SOURCES = 768
+
+
+def prompts() -> list[Prompt]:
+    """Expressions keep every pixel they can, and the picture around the face firmly; hair, age and weather keep less."""
+    keep = {"has blonde hair": (1.0, 1.0), "is getting old": (1.0, 1.0), "stormy": (1.0, 0.0)}
+    return [
+        Prompt(SENTENCES[name], paraphrases(name), *keep.get(name, (2.0, 6.0) if name in EXPRESSION_PRESETS else (1.0, 1.0)))
+        for name in PROMPTS
+    ]
+
+
+def paraphrases(name: str) -> tuple[str, ...]:
+    concept = CONCEPTS[name]
+    return tuple(template.format(word) for word in concept.words for template in TEMPLATES[concept.kind])
+
+
+def train_motion(
+    generator: Generator,
+    clip: ClipModel,
+    attribute_map: AttributeMap,
+    path: Path,
+    training: MotionTraining = TRAINING,
+    seed: int = 0,
+) -> MotionModel:
+    """Train and write the motion model. Sources: half neutral faces, half random ones."""
+    rng = torch.Generator().manual_seed(seed)
+    epilogues = compiled_epilogues()
+    torch.manual_seed(seed)  # torch.nn.Linear draws its first weights from the global state
+    config = MotionConfig.anchored(clip.embed_dim, generator.num_ws, head="shared", mapper_dim=512)
+    model = MotionModel(config, seed)
+    calm = from_normal(torch.randn(NUM_SOURCES // 2, NUM_ATTRIBUTES, generator=rng))
+    faces = torch.cat([calm, sample_neutral(NUM_SOURCES // 2, rng)])
+
+    def draw(ws):
+        return final_image(generator, ws, epilogues=epilogues)
+
+    sources = prepare_sources(generator.broadcast(attribute_map.to_w(faces)), draw, clip)
+    inside = 1 - outside_face(generator.config.resolution)
+    model = train(model, clip, draw, sources, prompts(), inside, training, seed)
+    save_motion(path, model, half=True, generator=fingerprint(generator), clip=clip.name, steps=training.steps)
+    return model
