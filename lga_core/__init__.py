@@ -23,7 +23,7 @@ _HOMES = {
     ),
     "images": ("fit_square", "load_image", "to_nchw", "to_nhwc", "to_uint8"),
     "animate": ("frames",),
-    "video": ("contact_sheet", "write_clip", "write_contact_sheet"),
+    "video": ("check_writable", "contact_sheet", "evenly", "write_clip", "write_contact_sheet"),
     "domain": ("Domain", "load_domain"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
