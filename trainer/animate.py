@@ -53,7 +53,7 @@ def animate(
         # Nothing of this begins before write_clip has found that it can write.
         model = load_domain(domain)
         ws = draw_face(model.generator, face, psi) if picture is None else model.invert(picture)
-        _warn_if_far(model, prompt)
+        warn_if_far(model, prompt)
         yield from frames(model.generator, ws, model.motion_for(prompt, ws, num_frames, strength, seed))
 
     shown: list[Float[Tensor, "c h w"]] = []
@@ -83,7 +83,7 @@ def _watched(
             bar.update(len(chunk))
 
 
-def _warn_if_far(domain: Domain, prompt: str) -> None:
+def warn_if_far(domain: Domain, prompt: str) -> None:
     """Warns where `prompt` resembles no trained prompt.
 
     Far is less than halfway from how much two trained prompts resemble each other, in the mean, to identity: unlike
