@@ -7,7 +7,7 @@ from importlib import import_module
 
 _HOMES = {
     "errors": ("CheckpointError", "InputError", "LgaError", "MismatchError", "OutputError"),
-    "stylegan2": ("Generator", "GeneratorConfig"),
+    "stylegan2": ("Generator", "GeneratorConfig", "truncate"),
     "motion": ("MotionConfig", "MotionModel", "rates"),
     "inversion": ("Encoder", "EncoderConfig"),
     "clip": ("ClipModel", "load_clip", "save_clip"),

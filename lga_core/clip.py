@@ -82,6 +82,7 @@ class ClipModel(nn.Module):
         texts = [texts] if isinstance(texts, str) else list(texts)
         for text in texts:
             self.check_text(text)
+            self._warn_of_unknown_words(text)
         tokens = self.tokenizer(texts).to(self.mean.device)
         return F.normalize(self.model.encode_text(tokens), dim=-1)
 
@@ -120,23 +121,22 @@ class ClipModel(nn.Module):
         return sorted(word for word in words if word.isalpha())
 
     def check_text(self, text: str) -> None:
-        """Raise InputError if `text` cannot be embedded; warn about words that mean nothing to this model."""
+        """Raise InputError if `text` is empty, longer than the context, or made of unknown words only."""
         if not self.tokenizer.encode(text):
             raise InputError("The text is empty. Write what the face should do, such as 'smiling'.")
         self._check_length(text)
-        if self.known_tokens is None:
-            return
-        unknown = self.unknown_words(text)
-        if len(unknown) == len(set(_words(text))):
+        if self.known_tokens is not None and len(self.unknown_words(text)) == len(set(_words(text))):
             known = self.known_words()
             raise InputError(
                 f"CLIP '{self.name}' knows no word of '{_shorten(text)}'. It was trained on a small vocabulary: "
                 f"use words such as {', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
             )
+
+    def _warn_of_unknown_words(self, text: str) -> None:
+        unknown = ", ".join(f"'{word}'" for word in self.unknown_words(text))
         if unknown:
-            named = ", ".join(f"'{word}'" for word in unknown)
             warnings.warn(
-                f"CLIP '{self.name}' was never trained on {named} and passes over it in '{_shorten(text)}'.",
+                f"CLIP '{self.name}' was never trained on {unknown} and passes over it in '{_shorten(text)}'.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -286,7 +286,7 @@ def _read_config(config: dict[str, Any] | str | PathLike[str]) -> dict[str, Any]
     try:
         read = json.loads(Path(config).read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:
-        raise InputError(f"The CLIP config {config} cannot be read: {err}. It should be an open_clip JSON file.") from err
+        raise InputError(f"The CLIP config {config} cannot be read ({err}). Give an open_clip JSON file.") from err
     return read.get("model_cfg", read)  # Hubs wrap the config.
 
 

@@ -65,7 +65,7 @@ def writing_aside(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
     try:
         yield aside
-        os.replace(aside, path)
+        aside.replace(path)
     except OSError as err:
         raise OutputError(f"{path} could not be written: {err.strerror or err}. Is the disk full?") from err
     finally:
@@ -95,7 +95,7 @@ def _one_size(chunks: Iterable[Images]) -> Iterator[FramesUInt8]:
     for images in chunks:
         size = size or tuple(images.shape[1:])
         if images.shape[1:] != size or size[0] != 3:
-            raise MismatchError(f"The frames of a clip need one size and 3 channels: {list(images.shape)} after {size}.")
+            raise MismatchError(f"Frames of one clip need one size and 3 channels: {list(images.shape)} after {size}.")
         yield to_uint8(images).cpu()
     if size is None:
         raise InputError("There are no frames to write. A clip needs one at least.")
@@ -135,8 +135,10 @@ def _write_webp(path: Path, chunks: Iterator[FramesUInt8], rate: Fraction) -> No
             still = io.BytesIO()
             Image.fromarray(frame.numpy()).save(still, "WEBP", quality=90)
             milliseconds = round((index + 1) * 1000 / rate) - round(index * 1000 / rate)
-            place = _uint24(0) + _uint24(0) + _uint24(w - 1) + _uint24(h - 1) + _uint24(milliseconds) + b"\2"  # no blend
-            file.write(_chunk(b"ANMF", place + still.getvalue()[12:]))
+            header = (0, 0, w - 1, h - 1, milliseconds)  # left, top, size, duration
+            file.write(
+                _chunk(b"ANMF", b"".join(map(_uint24, header)) + b"\2" + still.getvalue()[12:])
+            )  # 2: opaque
         size = file.tell()
         file.seek(4)
         file.write(struct.pack("<I", size - 8))
@@ -151,7 +153,7 @@ def _uint24(value: int) -> bytes:
 
 
 def _write_gif(path: Path, chunks: Iterator[FramesUInt8], rate: Fraction) -> None:
-    """One palette serves the whole clip, or still parts would flicker: so the frames wait on disk between two passes."""
+    """One palette for the whole clip, or still parts would flicker; between its two passes the frames wait on disk."""
     with tempfile.TemporaryFile(dir=path.parent) as spool:
         size: list[int] = []
         for frames in chunks:
@@ -220,8 +222,8 @@ def _filter(
     def add_source(picture: av.VideoFrame, pad: int) -> av.filter.FilterContext:
         # Picture i is at time i; the container's frame rate comes later.
         source = graph.add_buffer(
-                width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1)
-            )
+            width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1)
+        )
         source.link_to(node, 0, pad)
         return source
 

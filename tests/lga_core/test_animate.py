@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from lga_core import Generator, GeneratorConfig, MismatchError, frames
 from torch.testing import assert_close
+
+from lga_core import Generator, GeneratorConfig, MismatchError, frames
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +42,8 @@ def test_where_the_motion_is_zero_the_frame_is_the_face(generator, face, motion)
 
 
 def test_a_chunk_is_drawn_when_it_is_asked_for(generator, face, motion, monkeypatch):
-    drawn = []
-    synthesis = generator.synthesis.forward
-    monkeypatch.setattr(generator.synthesis, "forward", lambda ws, **more: drawn.append(len(ws)) or synthesis(ws, **more))
+    drawn, synthesis = [], generator.synthesis.forward
+    monkeypatch.setattr(generator.synthesis, "forward", lambda ws: drawn.append(len(ws)) or synthesis(ws))
     clip = frames(generator, face, motion, chunk=3)
     assert drawn == []
     next(clip)

@@ -1,4 +1,4 @@
-"""CLIP: towers, vocabulary, text rules and files. Models are random and tiny; open_clip's own code is the definition."""
+"""CLIP: towers, vocabulary, text rules and files, with tiny random models; open_clip's own code is the definition."""
 
 import json
 import warnings
@@ -6,9 +6,10 @@ import warnings
 import open_clip
 import pytest
 import torch
-from lga_core import CheckpointError, InputError, MismatchError, load_clip, save_clip
 from safetensors.torch import save_file
 from torch.testing import assert_close
+
+from lga_core import CheckpointError, InputError, MismatchError, load_clip, save_clip
 
 CONFIG = {
     "embed_dim": 24,

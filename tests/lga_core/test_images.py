@@ -7,9 +7,10 @@ import zlib
 
 import pytest
 import torch
-from lga_core import InputError, fit_square, load_image, to_nchw, to_nhwc, to_uint8
 from PIL import Image
 from torch.testing import assert_close
+
+from lga_core import InputError, fit_square, load_image, to_nchw, to_nhwc, to_uint8
 
 RED = (200, 40, 60)
 

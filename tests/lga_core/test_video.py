@@ -9,9 +9,18 @@ from pathlib import Path
 import av
 import pytest
 import torch
-from lga_core import InputError, MismatchError, OutputError, contact_sheet, load_image, write_clip, write_contact_sheet
-from lga_core.video import evenly
 from PIL import Image
+
+from lga_core import (
+    InputError,
+    MismatchError,
+    OutputError,
+    contact_sheet,
+    evenly,
+    load_image,
+    write_clip,
+    write_contact_sheet,
+)
 
 SUFFIXES = [".mp4", ".webp", ".gif"]
 
@@ -39,7 +48,8 @@ def read(path):
         for index in range(image.n_frames):
             image.seek(index)
             rgb = image.convert("RGB")
-            pixels.append(torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8).reshape(rgb.height, rgb.width, 3))
+            values = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
+            pixels.append(values.reshape(rgb.height, rgb.width, 3))
             times.append(times[-1] + image.info["duration"] / 1000)
     return torch.stack(pixels).float(), times
 
@@ -202,7 +212,7 @@ def test_a_full_disk_is_said_to_be_full(tmp_path, monkeypatch, suffix):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OutputError, match="No space left on device. Is the disk full"):
         write_clip(tmp_path / f"clip{suffix}", moving_square(), 10)
     assert not list(tmp_path.iterdir())
