@@ -83,14 +83,18 @@ def _watched(
             bar.update(len(chunk))
 
 
+@torch.no_grad()
 def warn_if_far(domain: Domain, prompt: str) -> None:
     """Warns where `prompt` resembles no trained prompt.
 
     Far is less than halfway from how much two trained prompts resemble each other, in the mean, to identity: unlike
     sentences have cosines of 0.9 in one CLIP and 0.2 in another, so that no fixed bound serves.
     """
+    sentences = list(domain.sentences.values())
+    if domain.sentence(prompt) in sentences:
+        return
     nearest = domain.nearest(prompt)
-    embeddings = domain.clip.encode_text([domain.sentence(known) for known in domain.prompts])  # [n c]
+    embeddings = domain.clip.encode_text(sentences)  # [n c]
     n = len(embeddings)
     unlike = ((embeddings @ embeddings.T).sum() - n) / max(n * n - n, 1)
     if nearest[0][1] < (1 + unlike) / 2:

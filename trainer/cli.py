@@ -26,7 +26,7 @@ PSI = 0.7
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (`sys.argv[1:]` unless `argv` is given) and returns its exit code."""
     with warnings.catch_warnings():
-        warnings.showwarning = _print_warning
+        warnings.showwarning = _warning_printer()
         try:
             return _run(_parse(sys.argv[1:] if argv is None else argv))
         except KeyboardInterrupt:
@@ -51,8 +51,17 @@ def _fail(message: str) -> int:
     return EXIT_USER_ERROR
 
 
-def _print_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+def _warning_printer() -> Callable[..., None]:
+    """Prints each warning on one line, and only once, whichever step of the work repeats it."""
+    printed: set[str] = set()
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        line = f"warning: {' '.join(str(message).split())}"
+        if line not in printed:
+            print(line, file=sys.stderr)
+        printed.add(line)
+
+    return show
 
 
 # The command line
@@ -180,6 +189,10 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
         description="Measure the domain: JSON, a table and contact sheets.",
     )
     report.add_argument("--out", type=Path, default=Path("out/report"), help="folder for the report (%(default)s)")
+    report.add_argument(
+        "--domain", default="doodle", metavar="NAME", help="an embedded domain, or a domain's folder (%(default)s)"
+    )
+    report.add_argument("--faces", type=_whole(2, 4096), default=64, metavar="N", help="how many faces (%(default)s)")
     report.set_defaults(run=_demo_report, check=_nothing_to_check, parser=report)
 
 
@@ -196,7 +209,7 @@ def _demo_build(args: argparse.Namespace) -> None:
 def _demo_report(args: argparse.Namespace) -> None:
     from .demo.report import report
 
-    report(args.out)
+    report(args.out, args.domain, args.faces)
 
 
 class _Version(argparse.Action):

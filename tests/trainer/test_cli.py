@@ -107,7 +107,9 @@ class Cosines:
     """A domain whose CLIP has two dimensions, each text at the angle (in degrees) given for it."""
 
     def __init__(self, **angles: float):
-        self.angles, self.prompts, self.clip = angles, ("smiling", "sad", "angry"), self
+        self.angles, self.clip = angles, self
+        self.prompts = ("smiling", "sad", "angry")
+        self.sentences = {prompt: prompt for prompt in self.prompts}
 
     def encode_text(self, texts: list[str]) -> torch.Tensor:
         radians = torch.tensor([math.radians(self.angles[text]) for text in texts])
@@ -136,6 +138,12 @@ def test_a_warning_is_one_line_and_the_clip_is_made(lga, monkeypatch):
     monkeypatch.setattr(lga_trainer.animate, "warn_if_far", lambda *_: warnings.warn("Far\naway.", stacklevel=1))
     code, _, err = lga("animate", "face.png", "smiling", "--frames", 2)
     assert (code, err) == (0, "warning: Far away.\n")
+
+
+def test_an_unknown_word_is_named_once(lga):
+    code, _, err = lga("animate", "face.png", "sad zebra", "--frames", 2)
+    assert code == 0
+    assert [line for line in err.splitlines() if "zebra" in line and "far from" not in line] == [err.splitlines()[0]]
 
 
 def test_a_progress_bar_counts_the_frames(lga, monkeypatch):
@@ -265,5 +273,5 @@ def test_the_demo_commands_hand_over_their_options(lga, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.build", module)
     monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.report", module)
     assert lga("demo", "build", "--out", "there", "--stages", "renders", "judge")[0] == 0
-    assert lga("demo", "report")[0] == 0
-    assert calls == [(Path("there"), ["renders", "judge"]), (Path("out/report"),)]
+    assert lga("demo", "report", "--faces", 8)[0] == 0
+    assert calls == [(Path("there"), ["renders", "judge"]), (Path("out/report"), "doodle", 8)]
