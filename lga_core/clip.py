@@ -99,8 +99,10 @@ class ClipModel(nn.Module):
 
         They serve as a perceptual distance (LPIPS, Zhang et al. 2018). Raises MismatchError for a vision transformer.
         """
+        from open_clip.modified_resnet import ModifiedResNet
+
         visual = self.model.visual
-        if not hasattr(visual, "stem"):
+        if not isinstance(visual, ModifiedResNet):
             raise MismatchError(
                 f"CLIP '{self.name}' sees through a {type(visual).__name__}, which has no convolutional stages. "
                 "The perceptual distance needs a ResNet CLIP such as RN50."
@@ -272,12 +274,13 @@ def _is_colour(value: object) -> bool:
 def _find_config(name: str) -> dict[str, Any]:
     import open_clip
 
-    if name not in open_clip.list_models():
+    config = open_clip.get_model_config(name) if name in open_clip.list_models() else None
+    if config is None:
         raise InputError(
             f"open_clip has no model named '{name}'. Use one of its names, such as RN50-quickgelu or "
             "ViT-B-32-quickgelu, or give a config."
         )
-    return open_clip.get_model_config(name)
+    return config
 
 
 def _read_config(config: dict[str, Any] | str | PathLike[str]) -> dict[str, Any]:
@@ -322,7 +325,7 @@ def _build(name: str, config: dict[str, Any]) -> open_clip.CLIP | open_clip.Cust
         ) from err
 
 
-def _load_weights(model: nn.Module, name: str, weights: Path) -> None:
+def _load_weights(model: open_clip.CLIP | open_clip.CustomTextCLIP, name: str, weights: Path) -> None:
     import open_clip
 
     try:

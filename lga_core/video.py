@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,9 +137,7 @@ def _write_webp(path: Path, chunks: Iterator[FramesUInt8], rate: Fraction) -> No
             Image.fromarray(frame.numpy()).save(still, "WEBP", quality=90)
             milliseconds = round((index + 1) * 1000 / rate) - round(index * 1000 / rate)
             header = (0, 0, w - 1, h - 1, milliseconds)  # left, top, size, duration
-            file.write(
-                _chunk(b"ANMF", b"".join(map(_uint24, header)) + b"\2" + still.getvalue()[12:])
-            )  # 2: opaque
+            file.write(_chunk(b"ANMF", b"".join(map(_uint24, header)) + b"\2" + still.getvalue()[12:]))  # 2: opaque
         size = file.tell()
         file.seek(4)
         file.write(struct.pack("<I", size - 8))
@@ -210,44 +209,37 @@ def _encode(
 
 
 def _filter(
-    pictures: Iterable[av.VideoFrame], name: str, second: av.VideoFrame | None = None
+    pictures: Iterator[av.VideoFrame], name: str, second: av.VideoFrame | None = None
 ) -> Iterator[av.VideoFrame]:
     """What FFmpeg's filter `name` makes of `pictures` as they come, with one still picture as its `second` input."""
-    import av
+    from av.error import BlockingIOError, EOFError
+    from av.filter import Graph
 
-    graph = av.filter.Graph()
+    graph = Graph()
     node, sink = graph.add(name), graph.add("buffersink")
     node.link_to(sink)
-
-    def add_source(picture: av.VideoFrame, pad: int) -> av.filter.FilterContext:
-        # Picture i is at time i; the container's frame rate comes later.
-        source = graph.add_buffer(
-            width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1)
-        )
+    first = next(pictures)
+    sources = []
+    for pad, like in enumerate([first] if second is None else [first, second]):
+        # Picture i is at time i here; the frame rate is the container's.
+        source = graph.add_buffer(width=like.width, height=like.height, format=like.format, time_base=Fraction(1))
         source.link_to(node, 0, pad)
-        return source
+        sources.append(source)
+    graph.configure()
 
-    def ready() -> Iterator[av.VideoFrame]:
-        # Asking is also what makes the graph work: pushed pictures only wait until then.
-        with suppress(av.error.BlockingIOError, av.error.EOFError):
-            while True:
-                yield sink.pull()
+    def push(source: int, picture: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+        sources[source].push(picture)
+        with suppress(BlockingIOError, EOFError):  # No more for now, or for ever.
+            while True:  # Only asking makes the graph work: until then it would hoard what was pushed.
+                yield graph.vpull()
 
-    source = None
-    for index, picture in enumerate(pictures):
+    if second is not None:
+        yield from push(1, second)
+        yield from push(1, None)
+    for index, picture in enumerate(chain([first], pictures)):
         picture.pts, picture.time_base = index, Fraction(1)
-        if source is None:
-            source = add_source(picture, 0)
-            if second is not None:
-                still = add_source(second, 1)
-            graph.configure()
-            if second is not None:
-                still.push(second)
-                still.push(None)
-        source.push(picture)
-        yield from ready()
-    source.push(None)
-    yield from ready()
+        yield from push(0, picture)
+    yield from push(0, None)
 
 
 def _to_even(frames: FramesUInt8) -> FramesUInt8:
@@ -283,7 +275,7 @@ def contact_sheet(frames: Images, caption: str, source: Images | None = None, co
 
     font = ImageFont.load_default(max(14, cell[0] // 8))
     lines = _wrap(caption, font, row.shape[1] - 2 * GAP)
-    line_height = sum(font.getmetrics())
+    line_height = round(1.25 * font.getbbox("Äg")[3])
     sheet = Image.new("RGB", (row.shape[1], row.shape[0] + len(lines) * line_height + GAP), "white")
     sheet.paste(Image.fromarray(row.contiguous().numpy()))
     draw = ImageDraw.Draw(sheet)
