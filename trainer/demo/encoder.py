@@ -3,21 +3,23 @@
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from lga_core import Encoder, EncoderConfig, Generator, load_encoder, save_encoder
+from lga_core import Encoder, EncoderConfig, Generator, fingerprint, load_encoder, save_encoder
 
 from .generator import CONFIG as GENERATOR_CONFIG
 from .generator import AttributeMap, cosine, pyramid_loss
 from .renders import Renders
 from .synthesis import Epilogues, final_image
 
+STEPS_W, STEPS_PICTURES = 3_600, 2_400
 CONFIG = EncoderConfig(
     num_ws=GENERATOR_CONFIG.num_ws,
-    input_size=128,
-    widths=(16, 48, 96, 160),
+    input_size=64,
+    widths=(32, 64, 96, 160),
     units=(1, 2, 2, 1),
     heads="dense",
     dense_channels=24,
@@ -40,6 +42,7 @@ def regress(renders: Renders, attribute_map: AttributeMap, path: Path, steps: in
     """Learn W of renders, where it is known."""
     rng = torch.Generator().manual_seed(seed)
     encoder, average = fresh_encoder(seed), fresh_encoder(seed)
+    fast = torch.compile(encoder)
     targets = attribute_map.to_w(renders.attributes)
     encoder.latent_avg.copy_(targets.mean(dim=0).expand_as(encoder.latent_avg))
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-3, weight_decay=1e-3, fused=True)
@@ -49,7 +52,7 @@ def regress(renders: Renders, attribute_map: AttributeMap, path: Path, steps: in
             group["lr"] = 2e-3 * min(1, (step + 1) / 50) * (0.05 + 0.95 * cosine(step / steps))
         faces = torch.randint(renders.num_train, (32,), generator=rng)
         with torch.autocast("cpu", torch.bfloat16):
-            ws = encoder(renders.batch(faces).contiguous(memory_format=torch.channels_last)).float()
+            ws = fast(half_size(renders.batch(faces))).float()
         loss = (ws - targets[faces, None]).square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -74,6 +77,7 @@ def reconstruct(
     """Learn to give the picture back: pixels through the generator, W where it is known, rows close to each other."""
     rng = torch.Generator().manual_seed(seed)
     encoder, average = thawed(start), thawed(start)
+    fast = torch.compile(encoder)
     targets = attribute_map.to_w(renders.attributes)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=lr, weight_decay=1e-3, fused=True)
     progress = tqdm(range(steps), desc="encoder, pictures", mininterval=5)
@@ -86,7 +90,7 @@ def reconstruct(
             with torch.no_grad():
                 pictures = final_image(generator, generator.broadcast(targets[faces]), epilogues=epilogues).clamp(-1, 1)
         with torch.autocast("cpu", torch.bfloat16):
-            ws = encoder(pictures.contiguous(memory_format=torch.channels_last)).float()
+            ws = fast(half_size(pictures)).float()
         drawn = final_image(generator, ws, epilogues=epilogues)
         w_error = (ws - targets[faces, None]).square().mean()
         spread = (ws - ws[:, :1]).square().mean()
@@ -99,9 +103,15 @@ def reconstruct(
         follow_all(average, encoder, min(0.995, (step + 1) / (step + 10)))
         if step % 50 == 49:
             progress.set_postfix(w_error=f"{w_error.item():.4f}", pixels=f"{pixels.item():.3f}")
-        if step % 400 == 399:
-            save_encoder(path, average.eval())
-    save_encoder(path, average.eval())
+        if step % 400 == 399 or step == steps - 1:
+            save_encoder(path, average.eval(), half=True, generator_fingerprint=fingerprint(generator))
+
+
+def half_size(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h2 w2"]:
+    """The encoder's own resize, done outside of what is compiled."""
+    size = (CONFIG.input_size, CONFIG.input_size)
+    small = F.interpolate(pictures, size, mode="bilinear", antialias=True)
+    return small.contiguous(memory_format=torch.channels_last)
 
 
 def thawed(path: Path) -> Encoder:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -16,6 +16,7 @@ from .generator import AttributeMap, cosine, follow, fresh_generator, noisy, psn
 from .renders import Renders
 from .synthesis import compiled_epilogues, final_image, synthesis_images
 
+FINISH_STEPS, MAPPING_STEPS = 900, 1_500
 CRITIC_ONLY = 70  # steps before the generator listens
 SHARE = 0.4  # length of the adversarial gradient against the supervised one
 R1, R1_EVERY = 0.08, 8
@@ -56,7 +57,7 @@ def relative_sharpness(generator: Generator, renders: Renders, targets: Tensor, 
     return sharpness(drawn) / sharpness(renders.batch(held_out))
 
 
-def finish_synthesis(renders: Renders, attribute_map: AttributeMap, folder: Path, steps: int, seed: int = 1) -> None:
+def finish_synthesis(renders: Renders, attribute_map: AttributeMap, folder: Path, steps: int = FINISH_STEPS, seed: int = 1) -> None:
     """Sharpen folder/synthesis.safetensors against a critic, supervision kept; writes folder/finished.safetensors."""
     rng = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -93,8 +94,6 @@ def finish_synthesis(renders: Renders, attribute_map: AttributeMap, folder: Path
             score = psnr(average, renders, targets, 128, 64).mean()
             sharp = relative_sharpness(average, renders, targets, 64)
             progress.set_postfix(psnr=f"{score:.2f}", sharpness=f"{sharp:.3f}")
-    from safetensors.torch import save_file
-
     save_file(average.state_dict(), folder / "finished.safetensors")
 
 
@@ -120,7 +119,7 @@ def adversarial_gradient(critic: Critic, fake: Tensor) -> Tensor:
     return torch.autograd.grad(loss, pictures)[0]
 
 
-def distil_mapping(attribute_map: AttributeMap, folder: Path, path: Path, steps: int, seed: int = 2) -> float:
+def distil_mapping(attribute_map: AttributeMap, folder: Path, path: Path, steps: int = MAPPING_STEPS, seed: int = 2) -> float:
     """Teach the mapping network the prior of calm faces; writes the whole generator to `path`.
 
     The first numbers of z, one per attribute, say who it is. Returns the relative mean square error.

@@ -54,5 +54,5 @@ def train_motion(
     sources = prepare_sources(generator.broadcast(attribute_map.to_w(faces)), draw, clip)
     inside = 1 - outside_face(generator.config.resolution)
     model = train(model, clip, draw, sources, prompts(), inside, training, seed)
-    save_motion(path, model, half=True, generator=fingerprint(generator), clip=clip.name, steps=training.steps)
+    save_motion(path, model, half=True, generator_fingerprint=fingerprint(generator), clip=clip.name, steps=training.steps)
     return model

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from lga_core import Domain
+from lga_core import ClipModel, Domain, Generator, MotionModel
 
 from .attributes import PROMPTS, sample_neutral
 from .concepts import SENTENCES, held_out_sentences
@@ -39,22 +39,28 @@ def grid(pictures: Float[Tensor, "n 3 h w"], columns: int, path: Path, zoom: flo
 
 @torch.no_grad()
 def motion_sheets(domain: Domain, attribute_map: AttributeMap, out: Path, seed: int = 77) -> None:
-    """For each prompt: four frames of one face, then the last frames of four other faces."""
+    """The trained sentences and the held-out ones, two sheets each."""
     faces = sample_neutral(24, torch.Generator().manual_seed(seed))
     ws = domain.generator.broadcast(attribute_map.to_w(faces))
     sentences = [SENTENCES[prompt] for prompt in PROMPTS]
     for name, chosen in (("sheet", sentences), ("sheet_held_out", list(held_out_sentences()))):
-        rows = [motion_row(domain, ws.roll(i * 5, dims=0), sentence) for i, sentence in enumerate(chosen)]
+        rows = motion_rows(domain.generator, domain.clip, domain.motion, ws, chosen)
         captions = [sentence.removeprefix("The cartoon face ") for sentence in chosen]
         half = (len(rows) + 1) // 2
         sheet(rows[:half], captions[:half], out / f"{name}_1.png")
         sheet(rows[half:], captions[half:], out / f"{name}_2.png")
 
 
-def motion_row(domain: Domain, ws: Float[Tensor, "n l d"], sentence: str, others: int = 4) -> Float[Tensor, "n 3 h w"]:
-    text = domain.clip.encode_text([sentence])
-    source = domain.generator.synthesis(ws[: 1 + others])
-    motion = domain.motion(text, domain.clip.encode_images(source), max(SHOWN_FRAMES) + 1)
-    frames = domain.generator.synthesis(ws[:1] + motion[0, list(SHOWN_FRAMES)])
-    lasts = domain.generator.synthesis(ws[1 : 1 + others] + motion[1:, -1])
-    return torch.cat([frames, lasts])
+@torch.no_grad()
+def motion_rows(
+    generator: Generator, clip: ClipModel, model: MotionModel, ws: Float[Tensor, "n l d"], sentences: Sequence[str]
+) -> list[Float[Tensor, "8 3 h w"]]:
+    """For each sentence four frames of one face, then the last frames of four others; each row has other faces."""
+    rows = []
+    for i, sentence in enumerate(sentences):
+        faces = ws.roll(-5 * i, dims=0)[:5]
+        features = clip.encode_images(generator.synthesis(faces))
+        motion = model(clip.encode_text([sentence]), features, max(SHOWN_FRAMES) + 1)
+        frames = generator.synthesis(faces[:1] + motion[0, list(SHOWN_FRAMES)])
+        rows.append(torch.cat([frames, generator.synthesis(faces[1:] + motion[1:, -1])]))
+    return rows

@@ -1,0 +1,222 @@
+"""`lga demo build`: the doodle domain from nothing, stage by stage, each on the frozen ones before it.
+
+A stage whose file exists is skipped, so a stopped build goes on where it was; delete a file to make it again. Each
+stage leaves a picture beside its weights: look at it before trusting any figure.
+"""
+
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lga_core import InputError, fingerprint, load_clip, load_encoder, load_generator, load_motion
+
+from . import clip as demo_clip
+from . import encoder as demo_encoder
+from . import judge as demo_judge
+from .attributes import PROMPTS, sample, sample_neutral, with_preset
+from .concepts import SENTENCES
+from .finish import distil_mapping, finish_synthesis
+from .generator import AttributeMap, train_synthesis
+from .motion import train_motion
+from .renderer import render
+from .renders import build_renders, load_renders
+from .sheets import grid, sheet
+from .synthesis import compiled_epilogues
+
+PICTURE_SEED = 7
+TEMPLATE = "The cartoon face is {}."
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`product` is the file in the build folder that says the stage is done."""
+
+    product: str
+    make: Callable[[Path], None]
+    show: Callable[[Path], None]
+
+
+def build(out: Path, stages: Sequence[str] | None = None) -> None:
+    """Run the stages (all, or those named) in `out`, and put the finished domain in out/domain."""
+    unknown = set(stages or ()) - set(STAGES)
+    if unknown:
+        raise InputError(f"There is no stage {sorted(unknown)[0]!r}. The stages are {', '.join(STAGES)}.")
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / "attribute_map.safetensors").exists():
+        AttributeMap.create().save(out / "attribute_map.safetensors")
+    for name, stage in STAGES.items():
+        if stages is not None and name not in stages:
+            continue
+        if (out / stage.product).exists():
+            print(f"{name}: {stage.product} is there, skipped", flush=True)
+            continue
+        print(f"{name}: begins", flush=True)
+        start = time.perf_counter()
+        stage.make(out)
+        stage.show(out)
+        note_minutes(out, name, (time.perf_counter() - start) / 60)
+
+
+def note_minutes(out: Path, name: str, minutes: float) -> None:
+    """Keep how long each stage took: the domain's metadata tells it."""
+    path = out / "minutes.json"
+    spent = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(spent | {name: round(minutes, 1)}, indent=1))
+    print(f"{name}: {minutes:.1f} minutes", flush=True)
+
+
+def attribute_map(out: Path) -> AttributeMap:
+    return AttributeMap.load(out / "attribute_map.safetensors")
+
+
+def make_clip(out: Path) -> None:
+    """First on renders alone, then on thirds of renders, generated faces and disturbed generated faces."""
+    generator = load_generator(out / "generator.safetensors")
+    first = out / "clip_renders.safetensors"
+    renders = load_renders(out)
+    if not first.exists():
+        demo_clip.train_clip(demo_clip.render_pool(renders), first, demo_clip.STEPS_RENDERS)
+    generated = demo_clip.generated_pool(generator, attribute_map(out), demo_clip.NUM_GENERATED)
+    pool = demo_clip.joined(demo_clip.render_pool(renders, demo_clip.NUM_GENERATED // 2), generated)
+    path = out / "clip_ungated.safetensors"
+    demo_clip.train_clip(pool, path, demo_clip.STEPS_GENERATED, first, lr=8e-4)
+    score = generated_zero_shot(out, path)
+    if score < demo_clip.GATE:
+        raise InputError(f"CLIP tells {score:.2f} of the prompts apart, {demo_clip.GATE} is needed: train it longer.")
+    path.replace(out / "clip.safetensors")
+
+
+def generated_zero_shot(out: Path, path: Path) -> float:
+    generator, places = load_generator(out / "generator.safetensors"), attribute_map(out)
+
+    def draw(attributes):
+        return generator.synthesis(generator.broadcast(places.to_w(attributes)))
+
+    faces = sample_neutral(48, torch.Generator().manual_seed(999))
+    scores = demo_clip.zero_shot(load_clip(path), draw, faces)
+    print("zero-shot on generated presets:", {name: round(score, 2) for name, score in scores.items()})
+    return sum(scores.values()) / len(scores)
+
+
+def make_encoder(out: Path) -> None:
+    renders, places, first = load_renders(out), attribute_map(out), out / "encoder_w.safetensors"
+    if not first.exists():
+        demo_encoder.regress(renders, places, first, demo_encoder.STEPS_W)
+    generator = load_generator(out / "generator.safetensors")
+    running = out / "encoder_running.safetensors"
+    demo_encoder.reconstruct(
+        renders, places, generator, first, running, demo_encoder.STEPS_PICTURES, compiled_epilogues()
+    )
+    running.replace(out / "encoder.safetensors")
+
+
+def make_motion(out: Path) -> None:
+    generator = load_generator(out / "generator.safetensors")
+    train_motion(generator, load_clip(out / "clip.safetensors"), attribute_map(out), out / "motion.safetensors")
+
+
+def export(out: Path) -> None:
+    """The domain as a folder that `load_domain` opens."""
+    domain = out / "domain"
+    domain.mkdir(exist_ok=True)
+    parts = {part: f"{part}.safetensors" for part in ("generator", "encoder", "clip", "motion")}
+    for name in parts.values():
+        shutil.copyfile(out / name, domain / name)
+    described = {
+        "name": "doodle",
+        "template": TEMPLATE,
+        "prompts": [{"prompt": prompt, "sentence": SENTENCES[prompt]} for prompt in PROMPTS],
+        "files": parts,
+        "fingerprint": fingerprint(load_generator(out / "generator.safetensors")),
+        "made": {
+            "minutes": json.loads((out / "minutes.json").read_text()),
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, no GPU",
+        },
+    }
+    (domain / "domain.json").write_text(json.dumps(described, indent=1) + "\n")
+
+
+def show_presets(out: Path) -> None:
+    """Every preset beside its name: the one check that no network can make."""
+    faces = sample_neutral(4, torch.Generator().manual_seed(PICTURE_SEED))
+    sheet([render(with_preset(faces, name)) for name in PROMPTS], PROMPTS, out / "renders_presets.png")
+    grid(render(sample(64, torch.Generator().manual_seed(PICTURE_SEED))[0]), 8, out / "renders.png")
+
+
+def show_synthesis(name: str) -> Callable[[Path], None]:
+    def show(out: Path) -> None:
+        from safetensors.torch import load_file
+
+        from .generator import fresh_generator
+
+        generator = fresh_generator(0)
+        generator.load_state_dict(load_file(out / f"{name}.safetensors"))
+        attributes, _ = sample(24, torch.Generator().manual_seed(PICTURE_SEED))
+        with torch.no_grad():
+            drawn = generator.synthesis(generator.broadcast(attribute_map(out).to_w(attributes)))
+        rows = [row for pair in zip(render(attributes).split(8), drawn.split(8), strict=True) for row in pair]
+        sheet(rows, ["render", "generator"] * 3, out / f"{name}.png")
+
+    return show
+
+
+def show_seeds(out: Path) -> None:
+    generator = load_generator(out / "generator.safetensors")
+    z = torch.randn(64, generator.config.z_dim, generator=torch.Generator().manual_seed(PICTURE_SEED))
+    with torch.no_grad():
+        grid(torch.cat([generator(chunk) for chunk in z.split(16)]), 8, out / "generator_seeds.png")
+
+
+def show_inversions(out: Path) -> None:
+    generator, encoder = load_generator(out / "generator.safetensors"), load_encoder(out / "encoder.safetensors")
+    pictures = render(sample(24, torch.Generator().manual_seed(PICTURE_SEED + 1))[0])
+    with torch.no_grad():
+        back = generator.synthesis(encoder(pictures))
+    rows = [row for pair in zip(pictures.split(8), back.split(8), strict=True) for row in pair]
+    sheet(rows, ["picture", "inversion"] * 3, out / "encoder.png")
+
+
+def show_motion(out: Path) -> None:
+    from .sheets import motion_rows
+
+    generator, clip = load_generator(out / "generator.safetensors"), load_clip(out / "clip.safetensors")
+    motion = load_motion(out / "motion.safetensors")
+    faces = sample_neutral(24, torch.Generator().manual_seed(PICTURE_SEED))
+    ws = generator.broadcast(attribute_map(out).to_w(faces))
+    sentences = list(SENTENCES.values())
+    sheet(motion_rows(generator, clip, motion, ws, sentences), list(SENTENCES), out / "motion.png")
+
+
+def nothing(out: Path) -> None:
+    pass
+
+
+STAGES: dict[str, Stage] = {
+    "renders": Stage("renders.npy", build_renders, show_presets),
+    "judge": Stage("judge.safetensors", lambda out: demo_judge.train_judge(load_renders(out), out), nothing),
+    "synthesis": Stage(
+        "synthesis.safetensors",
+        lambda out: train_synthesis(load_renders(out), attribute_map(out), out),
+        show_synthesis("synthesis"),
+    ),
+    "finish": Stage(
+        "finished.safetensors",
+        lambda out: finish_synthesis(load_renders(out), attribute_map(out), out),
+        show_synthesis("finished"),
+    ),
+    "mapping": Stage(
+        "generator.safetensors",
+        lambda out: print("relative error", distil_mapping(attribute_map(out), out, out / "generator.safetensors")),
+        show_seeds,
+    ),
+    "clip": Stage("clip.safetensors", make_clip, nothing),
+    "encoder": Stage("encoder.safetensors", make_encoder, show_inversions),
+    "motion": Stage("motion.safetensors", make_motion, show_motion),
+    "export": Stage("domain/domain.json", export, nothing),
+}
