@@ -1,9 +1,9 @@
 """Inversion: a picture of a face -> its W+ code, in one pass of an encoder.
 
 The encoders are Encoder4Editing (Tov et al. 2021, "Designing an Encoder for StyleGAN Image Manipulation") and its
-predecessor pSp (Richardson et al. 2021, "Encoding in Style"), with their published parameter names, and a light variant
-for small domains. A residual backbone with squeeze-and-excitation gives feature maps of three sizes; a small network per
-W+ row, the head, reads one of them: rows 0-2 the coarse map, rows 3-6 the middle one, later rows the fine one.
+predecessor pSp (Richardson et al. 2021, "Encoding in Style"), with their published parameter names, and a light
+variant for small domains. A residual backbone with squeeze-and-excitation gives feature maps of three sizes; a small
+network per W+ row, the head, reads one of them: rows 0-2 the coarse map, rows 3-6 the middle, later rows the fine one.
 """
 
 from dataclasses import dataclass
@@ -50,17 +50,18 @@ class EncoderConfig:
     dense_hidden: int = 192
 
     def __post_init__(self) -> None:
-        for name in ("num_ws", "w_dim", "dense_pool", "dense_channels", "dense_hidden"):
+        limits = {"num_ws": 64, "w_dim": 8192, "dense_pool": 64, "dense_channels": 8192, "dense_hidden": 8192}
+        for name, most in limits.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= 8192:
-                raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to 8192")
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to {most}")
         size = self.input_size
         if not isinstance(size, int) or size & (size - 1) or not 32 <= size <= 1024:
             raise ValueError(f"input_size is {size!r}; it must be a power of two from 32 to 1024")
-        for name in ("widths", "units"):
+        for name, most in (("widths", 8192), ("units", 100)):
             values = tuple(getattr(self, name))
-            if len(values) != 4 or not all(isinstance(v, int) and 1 <= v <= 8192 for v in values):
-                raise ValueError(f"{name} is {values!r}; it must be four whole numbers from 1 to 8192")
+            if len(values) != 4 or not all(isinstance(v, int) and 1 <= v <= most for v in values):
+                raise ValueError(f"{name} is {values!r}; it must be four whole numbers from 1 to {most}")
             object.__setattr__(self, name, values)  # a list from a file becomes the tuple it stands for
         if not isinstance(self.row0_shared, bool):
             raise ValueError(f"row0_shared is {self.row0_shared!r}; it must be true or false")

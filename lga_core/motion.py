@@ -5,7 +5,7 @@ A motion code z starts at the sentence's (and the picture's) CLIP embedding and 
 H turns codes into offsets to a face's W+. The paper and its code differ in many places. Each difference is a field of
 `MotionConfig`, and three sets of fields have names:
 
-    anchored  offset = H(z_i) - H(z_1), so frame 1 is the source face exactly; the frame count does not change the motion.
+    anchored  offset = H(z_i) - H(z_1), so frame 1 is the source face exactly; any frame count moves as much.
     paper     offset = H(z_i), as printed.
     official  offset = H(z_i - z_1), as in the authors' code.
 """
@@ -70,10 +70,11 @@ class MotionConfig:
     output_gain: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("code_dim", "num_ws", "w_dim", "hidden_dim", "mapper_dim"):
+        limits = {"code_dim": 16384, "num_ws": 64, "w_dim": 8192, "hidden_dim": 16384, "mapper_dim": 16384}
+        for name, most in limits.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= 16384:
-                raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to 16384")
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to {most}")
         for name, choice in _CHOICES.items():
             if getattr(self, name) not in get_args(choice):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {get_args(choice)}")

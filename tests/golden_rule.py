@@ -53,6 +53,9 @@ class GoldenFile:
     def __contains__(self, name: str) -> bool:
         return name in self.names
 
+    def get(self, name: str) -> Tensor | None:
+        return self[name] if name in self else None  # noqa: SIM401
+
     @property
     def kind(self) -> str:
         return self.metadata["kind"]
@@ -112,12 +115,11 @@ class GoldenFile:
 
     def check_image(self, name: str, image: Tensor) -> None:
         """Assert an image, stored whole or, where it is large, as block means, windows and statistics."""
-        if name in self:
-            return self.check(name, image, "images")
-        parts = [part for part in self.names if part.startswith(f"{name}.")]
+        parts = [part for part in self.names if part == name or part.startswith(f"{name}.")]
         assert parts, f"{self} has nothing of {name}"
         for part in parts:
-            self.check(part, _view(image, part.removeprefix(f"{name}."), self[part].shape), "images")
+            view = image if part == name else _view(image, part.removeprefix(f"{name}."), self[part].shape)
+            self.check(part, view, "images")
 
 
 def _view(image: Tensor, view: str, shape: torch.Size) -> Tensor:

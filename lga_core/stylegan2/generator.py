@@ -49,10 +49,11 @@ class GeneratorConfig:
         res = self.resolution
         if not isinstance(res, int) or res & (res - 1) or not 4 <= res <= MAX_RESOLUTION:
             raise ValueError(f"resolution is {res!r}; it must be a power of two from 4 to {MAX_RESOLUTION}")
-        for name in ("z_dim", "w_dim", "img_channels", "channel_max", "mapping_layers"):
+        limits = {"z_dim": 8192, "w_dim": 8192, "img_channels": 64, "channel_max": 8192, "mapping_layers": 64}
+        for name, most in limits.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= 8192:
-                raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to 8192")
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to {most}")
         if not isinstance(self.c_dim, int) or not 0 <= self.c_dim <= 8192:
             raise ValueError(f"c_dim is {self.c_dim!r}; it must be a whole number from 0 (no labels) to 8192")
         if not isinstance(self.channel_base, int) or self.channel_base < res:

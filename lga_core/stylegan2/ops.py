@@ -51,6 +51,8 @@ class EqualLinear(nn.Module):
 
 def initialize(module: nn.Module, seed: int) -> None:
     """Draw all parameters under `module` from `seed` alone: by a layer's own `draw(rng)`, or in PyTorch's range."""
+    if all(parameter.is_meta for parameter in module.parameters()):
+        return  # only shapes: about to be filled from a file
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in module.modules():

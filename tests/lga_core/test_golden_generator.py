@@ -46,7 +46,7 @@ def nvidia(golden) -> Generator:
 @pytest.mark.golden("StyleGAN2 generator, NVIDIA")
 def test_mapping_and_truncation_are_nvidias(golden, nvidia):
     assert nvidia.num_ws == int(golden.metadata["num_ws"])
-    w = nvidia.mapping(golden["z"], labels(golden))
+    w = nvidia.mapping(golden["z"], golden.get("c"))
     for name in golden.names:
         if match := re.fullmatch(r"ws?_psi([\d.]+)(?:_cutoff(\d+))?", name):
             psi, cutoff = float(match[1]), match[2] and int(match[2])
@@ -65,10 +65,6 @@ def stored_rows(golden, name, ws, cutoff):
     return ws
 
 
-def labels(golden):
-    return golden["c"] if "c" in golden else None
-
-
 @pytest.mark.golden("StyleGAN2 generator, NVIDIA")
 def test_images_are_nvidias(golden, nvidia):
     images = sorted(
@@ -77,7 +73,7 @@ def test_images_are_nvidias(golden, nvidia):
     assert images
     for name in images:
         if match := re.fullmatch(r"img_z_psi([\d.]+)_(const|none)", name):
-            image = nvidia(golden["z"], labels(golden), psi=float(match[1]), noise=match[2])
+            image = nvidia(golden["z"], golden.get("c"), psi=float(match[1]), noise=match[2])
         else:
             image = nvidia.synthesis(golden["ws_in"], noise=name.removeprefix("img_"))
         golden.check_image(name, image)
