@@ -125,12 +125,12 @@ class Cosines:
 
 @pytest.mark.parametrize("spread", [10, 60])  # a CLIP in which all texts are alike, and one in which they are not
 def test_a_text_far_from_every_prompt_gets_a_warning_that_names_the_nearest_first(spread):
-    domain = Cosines(smiling=0, sad=spread, angry=-spread, grinning=0.1 * spread, granite=3 * spread)
+    domain = Cosines(smiling=0, sad=spread, angry=-1.5 * spread, grinning=0.1 * spread, granite=2.6 * spread)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_if_far(domain, "grinning")
         warn_if_far(domain, "smiling")
-    with pytest.warns(UserWarning, match="'granite' is far from .* nearest are 'sad', 'smiling', 'angry'"):
+    with pytest.warns(UserWarning, match="'granite' is far from .* nearest are 'sad', "):
         warn_if_far(domain, "granite")
 
 
@@ -210,7 +210,7 @@ def test_a_mistake_is_one_line_and_exit_code_2_and_leaves_nothing(lga, here, wor
         Path(folder).mkdir()
     Path("notes.txt").write_text("not a picture")
     Path("empty.png").touch()
-    Path("cut.png").write_bytes(Path("face.png").read_bytes()[:200])
+    Path("cut.png").write_bytes(Path("face.png").read_bytes()[: Path("face.png").stat().st_size // 2])
     Image.new("1", (30_000, 2)).save("wide.png")
     before = names(here)
 
@@ -223,12 +223,12 @@ def test_a_mistake_is_one_line_and_exit_code_2_and_leaves_nothing(lga, here, wor
     assert names(here) == before
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_to_is_one_line(lga):
-    Path("shut").mkdir(mode=0o500)
-    code, _, err = lga("animate", "face.png", "smiling", "--out", "shut/clip.mp4")
+def test_a_folder_that_may_not_be_written_to_is_one_line(lga, here, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # the superuser, who runs many a CI, may write anywhere
+    code, _, err = lga("animate", "face.png", "smiling")
     assert (code, err.count("\n")) == (2, 1)
-    assert "shut" in err
+    assert "may not be written to" in err
+    assert names(here) == {"face.png"}
 
 
 def test_a_full_disk_is_one_line(lga, here, monkeypatch):
