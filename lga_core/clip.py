@@ -60,7 +60,7 @@ class ClipModel(nn.Module):
         from open_clip import SimpleTokenizer
 
         self.name = name
-        self.model = model.eval().requires_grad_(False)
+        self.model = model.requires_grad_(False)
         self.embed_dim: int = config["embed_dim"]
         image_size = config["vision_cfg"].get("image_size", 224)
         self.image_size: int = image_size if isinstance(image_size, int) else image_size[0]
@@ -72,6 +72,7 @@ class ClipModel(nn.Module):
         self.metadata = metadata or {}
         self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
+        self.eval()
 
     def encode_text(self, texts: Sequence[str]) -> Embedding:
         """Unit embeddings [n c] of n texts.
@@ -257,8 +258,10 @@ def _load_own(path: Path, device: str | torch.device) -> ClipModel:
     table = rows.new_zeros(VOCABULARY, rows.shape[1])
     table[ids] = rows
     tensors["token_embedding.weight"] = table
+    with torch.device("meta"):  # Nothing is allocated before the file is known to fit.
+        _check_tensors(_build(str(path), checkpoint.architecture), path, tensors)
     model = _build(str(path), checkpoint.architecture)
-    _load_tensors(model, path, {key: value.float() for key, value in tensors.items()})
+    model.load_state_dict(tensors, strict=False)  # All but batch normalisation's step counters, which are of no use.
     mean, std = checkpoint.metadata.get("mean"), checkpoint.metadata.get("std")
     if not _is_colour(mean) or not _is_colour(std):
         raise CheckpointError(f"{path} does not say the mean and std of its pictures: three numbers each are needed.")
@@ -312,13 +315,15 @@ def _build(name: str, config: dict[str, Any]) -> open_clip.CLIP | open_clip.Cust
     import open_clip
 
     config = deepcopy(config)
-    text = config.get("text_cfg", {})
-    if "multimodal_cfg" in config or any(text.get(key) for key in ("hf_model_name", "hf_tokenizer_name")):
-        raise InputError(f"CLIP '{name}' has a text tower or tokenizer of another library. Choose one of CLIP's own.")
-    model_class = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
     try:
+        text, vision = config["text_cfg"], config["vision_cfg"]
+        if "multimodal_cfg" in config or text.get("hf_model_name") or text.get("hf_tokenizer_name"):
+            raise InputError(f"CLIP '{name}' takes its text tower from another library. Choose one of CLIP's own.")
+        if vision.get("timm_model_name"):
+            vision["timm_model_pretrained"] = False  # Would fetch weights that are replaced at once.
+        model_class = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
         return model_class(**config)
-    except (TypeError, ValueError, KeyError, AssertionError, ZeroDivisionError, RuntimeError) as err:
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError) as err:
         raise CheckpointError(
             f"The config of CLIP '{name}' does not describe an open_clip model ({err}). It needs embed_dim, vision_cfg "
             "and text_cfg."
@@ -342,17 +347,16 @@ def _load_weights(model: open_clip.CLIP | open_clip.CustomTextCLIP, name: str, w
         ) from err
 
 
-def _load_tensors(model: nn.Module, path: Path, tensors: dict[str, Tensor]) -> None:
+def _check_tensors(model: nn.Module, path: Path, tensors: dict[str, Tensor]) -> None:
     needed = {key: value.shape for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
     found = {key: value.shape for key, value in tensors.items()}
-    if needed != found:
-        wrong = sorted(key for key in needed.keys() | found.keys() if needed.get(key) != found.get(key))
+    wrong = sorted(key for key in needed.keys() | found.keys() if needed.get(key) != found.get(key))
+    if wrong:
         key = wrong[0]
         raise CheckpointError(
             f"{path} does not match its own architecture at {len(wrong)} tensors, first '{key}': found "
             f"{_describe(found.get(key))}, needed {_describe(needed.get(key))}. Build or fetch the file again."
         )
-    model.load_state_dict(tensors, strict=False)
 
 
 def _describe(shape: Sequence[int] | None) -> str:

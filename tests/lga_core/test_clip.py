@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from lga_core import CheckpointError, InputError, MismatchError, load_clip, save_clip
+from lga_core.checkpoints import load_checkpoint, save_checkpoint
 
 CONFIG = {
     "embed_dim": 24,
@@ -56,13 +57,9 @@ def images():
 
 def rewrite(file, path, change):
     """A copy of `file` at `path` whose tensors were changed by `change(tensors)`."""
-    from safetensors import safe_open
-
-    with safe_open(file, "pt") as opened:
-        tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-        metadata = opened.metadata()
-    change(tensors)
-    save_file(tensors, path, metadata)
+    checkpoint = load_checkpoint(file, "clip")
+    change(checkpoint.tensors)
+    save_checkpoint(path, "clip", checkpoint.tensors, checkpoint.architecture, **checkpoint.metadata)
     return path
 
 

@@ -1,0 +1,280 @@
+"""A domain: what a prompt means in it, and files that must belong together."""
+
+import json
+import shutil
+import warnings
+
+import open_clip
+import pytest
+import torch
+from torch.testing import assert_close
+
+from lga_core import (
+    CheckpointError,
+    Encoder,
+    EncoderConfig,
+    Generator,
+    GeneratorConfig,
+    InputError,
+    MismatchError,
+    MotionConfig,
+    MotionModel,
+    fingerprint,
+    frames,
+    load_domain,
+    save_clip,
+    save_encoder,
+    save_generator,
+    save_motion,
+)
+
+SENTENCES = {
+    "smiling": "The cartoon face is smiling.",
+    "closing eyes": "The cartoon face is closing its eyes.",
+    "has blonde hair": "The cartoon face has blonde hair.",
+    "stormy": "It is stormy.",
+}
+VOCABULARY = " ".join(SENTENCES.values()) + " sad furious hat ! wears"
+CLIP_CONFIG = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64},
+    "text_cfg": {"context_length": 14, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+FILES = {part: f"{part}.safetensors" for part in ("generator", "encoder", "clip", "motion")}
+
+
+def small_generator(seed=0, w_dim=16):
+    return Generator(GeneratorConfig(32, z_dim=16, w_dim=w_dim, channel_base=256, channel_max=16), seed)
+
+
+def small_encoder(w_dim=16):
+    sizes = {"input_size": 32, "widths": (4, 4, 4, 4), "units": (1, 1, 1, 1), "heads": "dense", "dense_pool": 2}
+    return Encoder(EncoderConfig(num_ws=8, w_dim=w_dim, **sizes)).eval()
+
+
+def small_motion(code_dim=24):
+    return MotionModel(MotionConfig(code_dim, num_ws=8, w_dim=16, hidden_dim=16, mapper_dim=16))
+
+
+def small_clip(path, embed_dim=24):
+    config = {**CLIP_CONFIG, "embed_dim": embed_dim}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = open_clip.CLIP(**config)
+    save_clip(path, model, config, open_clip.SimpleTokenizer().encode(VOCABULARY), (0.5,) * 3, (0.25,) * 3)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    generator = small_generator()
+    mark = fingerprint(generator)
+    save_generator(folder / FILES["generator"], generator)
+    save_encoder(folder / FILES["encoder"], small_encoder(), generator_fingerprint=mark)
+    save_motion(folder / FILES["motion"], small_motion(), generator_fingerprint=mark)
+    small_clip(folder / FILES["clip"])
+    card = {
+        "name": "tiny",
+        "template": "The cartoon face is {}.",
+        "prompts": [{"prompt": prompt, "sentence": sentence} for prompt, sentence in SENTENCES.items()],
+        "files": FILES,
+        "fingerprint": mark,
+    }
+    (folder / "domain.json").write_text(json.dumps(card))
+    return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """A domain of one's own, to be spoilt."""
+    return shutil.copytree(made, tmp_path / "domain")
+
+
+@pytest.fixture(scope="module")
+def domain(made):
+    return load_domain(made)
+
+
+@pytest.fixture
+def images():
+    return torch.rand(2, 3, 40, 60, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def spoil(folder, **changes):
+    card = json.loads((folder / "domain.json").read_text())
+    (folder / "domain.json").write_text(json.dumps({**card, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sentence"),
+    [
+        ("smiling", "The cartoon face is smiling."),
+        ("  Smiling. ", "The cartoon face is smiling."),
+        ("closing eyes", "The cartoon face is closing its eyes."),
+        ("has blonde hair", "The cartoon face has blonde hair."),
+        ("stormy", "It is stormy."),
+        ("sad", "The cartoon face is sad."),
+        ("Sad.", "The cartoon face is Sad."),
+        ("sad and furious!", "The cartoon face is sad and furious."),
+        ("has a hat", "The cartoon face has a hat."),
+        ("is sad", "The cartoon face is sad."),
+        ("It is stormy", "It is stormy."),
+        ("It is stormy.", "It is stormy."),
+        ("The face wears a hat!", "The face wears a hat!"),
+        ("A hat appears.", "A hat appears."),
+        ("The cartoon face is smiling.", "The cartoon face is smiling."),
+    ],
+)
+def test_a_prompt_becomes_the_sentence_it_stands_for(domain, prompt, sentence):
+    assert domain.sentence(prompt) == sentence
+
+
+@pytest.mark.parametrize("prompt", ["", "  ", ".", "\n"])
+def test_an_empty_prompt_is_refused_with_an_example(domain, prompt):
+    with pytest.raises(InputError, match="empty.*'smiling'"):
+        domain.embed(prompt)
+
+
+@pytest.mark.parametrize("prompt", ["wumpus", "☃", "微笑", "zany, wumpus"])
+def test_an_unknown_prompt_is_refused_though_its_template_is_known(domain, prompt):
+    with pytest.raises(InputError, match="knows no word"):
+        domain.motion_for(prompt, torch.zeros(1, 8, 16))
+
+
+def test_unknown_words_in_a_prompt_are_warned_of_once(domain):
+    with pytest.warns(UserWarning, match="'wumpus'") as caught:
+        domain.embed("smiling wumpus")
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        domain.embed("smiling")
+
+
+def test_a_prompt_too_long_is_refused(domain):
+    with pytest.raises(InputError, match="tokens"):
+        domain.embed("sad " * 30)
+
+
+def test_the_nearest_of_a_trained_prompt_is_itself(domain):
+    assert set(domain.prompts) == set(SENTENCES)
+    for prompt in SENTENCES:
+        nearest = domain.nearest(prompt)
+        assert nearest[0] == (prompt, pytest.approx(1, abs=1e-5))
+        assert [cosine for _, cosine in nearest] == sorted((cosine for _, cosine in nearest), reverse=True)
+        assert len(nearest) == len(SENTENCES)
+
+
+def test_a_picture_becomes_a_face_of_its_middle(domain, images):
+    ws = domain.invert(images)
+    assert ws.shape == (2, 8, 16) and not ws.requires_grad
+    assert_close(ws, domain.invert(images[..., 10:50]))
+    assert_close(ws[:1], domain.invert(images[:1]))
+
+
+def test_the_motion_is_the_models_for_the_sentence_and_the_drawn_face(domain):
+    ws = torch.randn(2, 8, 16, generator=torch.Generator().manual_seed(0))
+    motion = domain.motion_for("smiling", ws, 5, strength=2.0, seed=3)
+    with torch.no_grad():
+        text = domain.clip.encode_text(["The cartoon face is smiling."])
+        picture = domain.clip.encode_images(domain.generator.synthesis(ws))
+        assert_close(motion, domain.motion(text, picture, 5, 2.0, 3))
+    assert motion.shape == (2, 5, 8, 16) and motion.abs().max() > 0 and not motion.requires_grad
+
+
+def test_a_clip_begins_with_the_face_itself(domain, images):
+    ws = domain.invert(images[:1])
+    first = next(frames(domain.generator, ws, domain.motion_for("smiling", ws, 4), chunk=1))
+    with torch.no_grad():
+        assert torch.equal(first, domain.generator.synthesis(ws))
+
+
+def test_an_impossible_strength_is_refused(domain):
+    with pytest.raises(InputError, match="strength is nan"):
+        domain.motion_for("smiling", torch.zeros(1, 8, 16), strength=float("nan"))
+
+
+def test_a_domain_loads_from_its_folder_or_its_card_ready_to_use(made, domain):
+    assert load_domain(str(made / "domain.json")).sentences == domain.sentences
+    for part in (domain.generator, domain.encoder, domain.clip, domain.motion):
+        assert not part.training and not any(parameter.requires_grad for parameter in part.parameters())
+
+
+def test_an_absent_domain_names_the_embedded_ones(tmp_path):
+    with pytest.raises(InputError, match="no domain 'horses'. Embedded: 'doodle'"):
+        load_domain("horses")
+    with pytest.raises(CheckpointError, match=r"domain\.json"):
+        load_domain(tmp_path)
+
+
+def test_an_installation_without_the_embedded_domain_says_how_to_make_it(tmp_path, monkeypatch):
+    from lga_core import domain
+
+    monkeypatch.setitem(domain.EMBEDDED, "doodle", tmp_path / "demo")
+    with pytest.raises(CheckpointError, match="lga demo build"):
+        load_domain("doodle")
+
+
+@pytest.mark.parametrize("part", FILES)
+def test_a_missing_file_is_named(folder, part):
+    (folder / FILES[part]).unlink()
+    with pytest.raises(CheckpointError, match=f"has no {part}: .*{part}.safetensors is missing"):
+        load_domain(folder)
+
+
+@pytest.mark.parametrize("part", FILES)
+def test_a_file_of_another_kind_is_named(folder, part):
+    other = "clip" if part != "clip" else "motion"
+    shutil.copy(folder / FILES[other], folder / FILES[part])
+    with pytest.raises(CheckpointError, match=f"{part}.safetensors"):
+        load_domain(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": 3}, "needs a text 'name', but has 3"),
+        ({"fingerprint": None}, "needs a text 'fingerprint'"),
+        ({"template": "The cartoon face."}, "template with one {}"),
+        ({"files": {"generator": "g"}}, "file name for each of generator, encoder, clip, motion"),
+        ({"prompts": []}, "needs a list of 'prompts'"),
+        ({"prompts": ["smiling"]}, "'prompt' and a 'sentence'"),
+    ],
+)
+def test_a_card_with_a_fault_is_refused(folder, changes, said):
+    spoil(folder, **changes)
+    with pytest.raises(CheckpointError, match=said) as caught:
+        load_domain(folder)
+    assert "domain.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+def test_a_card_that_is_no_json_object_is_refused(folder, text):
+    (folder / "domain.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"domain\.json"):
+        load_domain(folder)
+
+
+def test_another_generator_is_noticed_by_its_fingerprint(folder):
+    save_generator(folder / FILES["generator"], small_generator(seed=1))
+    with pytest.raises(MismatchError, match=r"domain\.json"):
+        load_domain(folder)
+
+
+@pytest.mark.parametrize("part", ["encoder", "motion"])
+def test_a_part_made_for_another_generator_is_noticed(folder, part):
+    save, model = {"encoder": (save_encoder, small_encoder()), "motion": (save_motion, small_motion())}[part]
+    save(folder / FILES[part], model, generator_fingerprint="0123456789abcdef")
+    with pytest.raises(MismatchError, match=f"{part}.safetensors"):
+        load_domain(folder)
+
+
+def test_parts_of_other_sizes_are_noticed(folder):
+    save_encoder(folder / FILES["encoder"], small_encoder(w_dim=8))
+    with pytest.raises(MismatchError, match="encoder.safetensors is for 8 style vectors of width 8"):
+        load_domain(folder)
+
+
+def test_a_motion_for_another_clip_is_noticed(folder):
+    small_clip(folder / FILES["clip"], embed_dim=32)
+    with pytest.raises(MismatchError, match="embeddings of size 24, but .* of size 32"):
+        load_domain(folder)
