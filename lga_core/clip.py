@@ -262,16 +262,20 @@ def _load_own(path: Path, device: str | torch.device) -> ClipModel:
         _check_tensors(_build(str(path), checkpoint.architecture), path, tensors)
     model = _build(str(path), checkpoint.architecture)
     model.load_state_dict(tensors, strict=False)  # All but batch normalisation's step counters, which are of no use.
-    mean, std = checkpoint.metadata.get("mean"), checkpoint.metadata.get("std")
-    if not _is_colour(mean) or not _is_colour(std):
-        raise CheckpointError(f"{path} does not say the mean and std of its pictures: three numbers each are needed.")
+    mean, std = (_colour(checkpoint.metadata.get(key), key, path) for key in ("mean", "std"))
     name = str(checkpoint.metadata.get("name", path.stem))
     known = frozenset(ids.tolist())
     return ClipModel(name, model, checkpoint.architecture, mean, std, known, dict(checkpoint.metadata)).to(device)
 
 
-def _is_colour(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 3 and all(isinstance(x, (int, float)) for x in value)
+def _colour(value: object, key: str, path: Path) -> list[float]:
+    numbers = value if isinstance(value, list) and all(isinstance(x, (int, float)) for x in value) else []
+    if len(numbers) != 3 or (key == "std" and min(numbers) <= 0):
+        raise CheckpointError(
+            f"{path} has {value!r} as the {key} of its pictures; three numbers are needed, positive for std. Build or "
+            "fetch the file again."
+        )
+    return [float(x) for x in numbers]
 
 
 def _find_config(name: str) -> dict[str, Any]:
@@ -320,7 +324,7 @@ def _build(name: str, config: dict[str, Any]) -> open_clip.CLIP | open_clip.Cust
         if "multimodal_cfg" in config or text.get("hf_model_name") or text.get("hf_tokenizer_name"):
             raise InputError(f"CLIP '{name}' takes its text tower from another library. Choose one of CLIP's own.")
         if vision.get("timm_model_name"):
-            vision["timm_model_pretrained"] = False  # Would fetch weights that are replaced at once.
+            vision["timm_model_pretrained"] = False  # Would fetch weights, which are replaced at once.
         model_class = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
         return model_class(**config)
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError) as err:

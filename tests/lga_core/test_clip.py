@@ -236,6 +236,15 @@ def test_files_that_do_not_fit_are_refused(model, file, tmp_path):
     lost = rewrite(file, tmp_path / "lost.safetensors", lambda t: t.update(token_ids=t["token_ids"][:-1].clone()))
     with pytest.raises(CheckpointError, match="token table"):
         load_clip(lost)
+    endless = rewrite(file, tmp_path / "endless.safetensors", lambda t: t["token_ids"][-1:].fill_(49_400))
+    with pytest.raises(CheckpointError, match="49407, the end of a text, must be among them"):
+        load_clip(endless)
+    checkpoint = load_checkpoint(file, "clip")
+    for colours, said in [({"mean": [0, 0]}, r"\[0, 0\] as the mean"), ({"std": [1, 0, 1]}, r"\[1, 0, 1\] as the std")]:
+        metadata = {**checkpoint.metadata, **colours}
+        save_checkpoint(tmp_path / "c.safetensors", "clip", checkpoint.tensors, checkpoint.architecture, **metadata)
+        with pytest.raises(CheckpointError, match=said):
+            load_clip(tmp_path / "c.safetensors")
 
 
 def test_weights_of_another_kind_are_refused(model, file, tmp_path):
@@ -246,8 +255,19 @@ def test_weights_of_another_kind_are_refused(model, file, tmp_path):
         with pytest.raises(CheckpointError, match=f"{name} cannot be read as open_clip weights of 'tiny'"):
             load_clip("tiny", tmp_path / name, CONFIG)
     torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "RN50.pt")
-    with pytest.raises(CheckpointError, match="TorchScript"):
+    with pytest.raises(CheckpointError, match="bring the same model as open_clip safetensors"):
         load_clip("tiny", tmp_path / "RN50.pt", CONFIG)
+
+
+def test_no_tower_is_fetched_from_elsewhere(file, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(open_clip, "CLIP", lambda **config: asked.update(config) or 1 / 0)
+    with pytest.raises(CheckpointError):
+        load_clip("x", file, {**CONFIG, "vision_cfg": {"timm_model_name": "x", "timm_model_pretrained": True}})
+    assert asked["vision_cfg"]["timm_model_pretrained"] is False
+    for key in ("hf_model_name", "hf_tokenizer_name"):
+        with pytest.raises(InputError, match="another library"):
+            load_clip("x", file, {**CONFIG, "text_cfg": {key: "x"}})
 
 
 def test_a_vision_transformer_has_no_stages(images, tmp_path):
