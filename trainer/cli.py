@@ -26,7 +26,7 @@ PSI = 0.7
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (`sys.argv[1:]` unless `argv` is given) and returns its exit code."""
     with warnings.catch_warnings():
-        warnings.showwarning = _warning_printer()
+        warnings.showwarning = _print_warning
         try:
             return _run(_parse(sys.argv[1:] if argv is None else argv))
         except KeyboardInterrupt:
@@ -51,17 +51,8 @@ def _fail(message: str) -> int:
     return EXIT_USER_ERROR
 
 
-def _warning_printer() -> Callable[..., None]:
-    """Prints each warning on one line, and only once, whichever step of the work repeats it."""
-    printed: set[str] = set()
-
-    def show(message: Warning | str, *_: object, **__: object) -> None:
-        line = f"warning: {' '.join(str(message).split())}"
-        if line not in printed:
-            print(line, file=sys.stderr)
-        printed.add(line)
-
-    return show
+def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 # The command line

@@ -190,6 +190,7 @@ BAD = {
     "negative rate": (["animate", "face.png", "smiling", "--fps", -10], "--fps"),
     "absurd rate": (["animate", "face.png", "smiling", "--fps", 1000], "240"),
     "rate is no number": (["animate", "face.png", "smiling", "--fps", "nan"], "--fps"),
+    "rate in words": (["animate", "face.png", "smiling", "--fps", "fast"], "'fast' should be a number"),
     "rate too high for a gif": (["animate", "face.png", "smiling", "--fps", 90, "--out", "clip.gif"], "50"),
     "strength is no number": (["animate", "face.png", "smiling", "--strength", "nan"], "--strength"),
     "endless strength": (["animate", "face.png", "smiling", "--strength", "inf"], "--strength"),
