@@ -18,7 +18,7 @@ from .clip import ClipModel, load_clip, save_clip
 from .domain import Domain, load_domain
 from .errors import CheckpointError, InputError, LgaError, MismatchError, OutputError
 from .images import fit_square, load_image, to_nchw, to_nhwc, to_uint8
-from .inversion import Encoder, EncoderConfig
+from .inversion import Encoder, EncoderConfig, refine
 from .motion import MotionConfig, MotionModel, rates
 from .stylegan2 import Generator, GeneratorConfig, truncate
 from .video import check_writable, contact_sheet, evenly, write_clip, write_contact_sheet
@@ -51,6 +51,7 @@ __all__ = [
     "load_image",
     "load_motion",
     "rates",
+    "refine",
     "save_clip",
     "save_encoder",
     "save_generator",

@@ -27,7 +27,7 @@ from .checkpoints import check_fingerprint, load_encoder, load_generator, load_m
 from .clip import ClipModel, load_clip
 from .errors import CheckpointError, InputError, MismatchError
 from .images import fit_square
-from .inversion import Encoder
+from .inversion import Encoder, refine
 from .motion import MotionModel
 from .shapes import Embedding, Images, Motion, WPlus
 from .stylegan2 import Generator
@@ -35,6 +35,7 @@ from .stylegan2 import Generator
 EMBEDDED = {"doodle": Path(__file__).parent / "demo"}
 """Domains that come with this library, by name."""
 PARTS = ("generator", "encoder", "clip", "motion")
+REFINE_STEPS = 20
 _VERBS = ("is", "are", "has", "looks", "wears")
 
 
@@ -58,9 +59,14 @@ class Domain:
         return tuple(self.sentences)
 
     @torch.no_grad()
-    def invert(self, images: Images) -> WPlus:
-        """Faces [n num_ws w_dim] that look like the pictures [n 3 h w] in -1..1, cropped to their central square."""
-        return self.encoder(fit_square(images, self.encoder.config.input_size).to(self.encoder.latent_avg))
+    def invert(self, images: Images, refine_steps: int = REFINE_STEPS) -> WPlus:
+        """Faces [n num_ws w_dim] that look like the pictures [n 3 h w] in -1..1, cropped to their central square.
+
+        The encoder's codes, brought closer by `refine_steps` of optimisation (0: the encoder's alone).
+        """
+        images = images.to(self.encoder.latent_avg)
+        ws = self.encoder(fit_square(images, self.encoder.config.input_size))
+        return refine(self.generator, ws, fit_square(images, self.generator.config.resolution), refine_steps)
 
     def sentence(self, prompt: str) -> str:
         """The sentence that `prompt` stands for: its own when trained, itself when it is one, else the template's.
