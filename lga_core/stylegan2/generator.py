@@ -217,10 +217,9 @@ class Block(nn.Module):
         self.conv1 = StyledConv(o, o, w_dim, resolution, up=False, gain=gain, clamp=clamp)
         if config.architecture == "skip" or resolution == config.resolution:
             self.torgb = ToRGB(o, config.img_channels, w_dim, clamp=clamp)
-        self.is_first = resolution == 4
 
     def draw(self, rng: torch.Generator) -> None:
-        if self.is_first:
+        if hasattr(self, "const"):
             nn.init.normal_(self.const, generator=rng)
 
     def forward(
@@ -228,12 +227,11 @@ class Block(nn.Module):
     ) -> tuple[FeaturesOut, Images | None]:
         """One step of the synthesis: features and image so far -> features and image at this resolution.
 
-        ws holds this block's own rows only: one per convolution, then one for to-RGB.
+        x is None for the 4x4 block. ws holds this block's own rows only: one per convolution, then one for to-RGB.
         """
-        if self.is_first:
+        if x is None:
             x = self.conv1(self.const.expand(ws.shape[0], -1, -1, -1), ws[:, 0], noise)
         else:
-            assert x is not None
             residual = self.skip(x) if hasattr(self, "skip") else None
             x = self.conv1(self.conv0(x, ws[:, 0], noise), ws[:, 1], noise)
             x = x if residual is None else x + residual

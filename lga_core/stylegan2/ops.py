@@ -56,8 +56,9 @@ def initialize(module: nn.Module, seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in module.modules():
-            if hasattr(layer, "draw"):
-                layer.draw(rng)
+            draw = getattr(layer, "draw", None)
+            if draw is not None:
+                draw(rng)
             elif isinstance(layer, nn.Linear | nn.Conv2d):
                 bound = 1 / math.sqrt(layer.weight[0].numel())
                 for parameter in layer.parameters(recurse=False):

@@ -239,10 +239,21 @@ def test_a_flipped_bit(saved):
     refused(load_generator, saved, "checksum")
 
 
+def test_the_checksum_is_of_names_types_and_shapes_too():
+    zeros = torch.zeros(2, 2)
+    different = [{"a": zeros}, {"b": zeros}, {"a": zeros.view(4)}, {"a": zeros.int()}, {"a": zeros, "b": zeros}]
+    assert len({tensors_sha256(tensors) for tensors in different}) == len(different)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"', "{}", '{"format": NaN}', "[" * 100_000, '{"a": 1}'])
 def test_a_description_that_is_none(saved, text):
     forge(saved, lambda described: text)
     refused(load_generator, saved)
+
+
+def test_a_description_with_a_number_that_json_does_not_have(saved):
+    forge(saved, lambda described: described.update(loss=float("nan")))
+    refused(load_generator, saved, "NaN is not a JSON value")
 
 
 @pytest.mark.parametrize("key", ["format", "format_version", "kind", "architecture", "tensors_sha256"])

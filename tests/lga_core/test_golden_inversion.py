@@ -44,13 +44,13 @@ def check_backbone(golden, encoder) -> None:
     seen: dict[str, torch.Tensor] = {}
     for name in golden.names:
         if match := re.fullmatch(r"body(\d+)_corner", name):
-            keep = lambda module, args, output, block=match[1]: seen.update({block: output[0]})  # noqa: E731
+            keep = lambda module, args, output, block=match[1]: seen.update({block: output})  # noqa: E731
             encoder.body[int(match[1])].register_forward_hook(keep)
     encoder.encode_offsets(golden.input("image"))
     assert seen
     for block, x in seen.items():
         channels, h, w = golden[f"body{block}_corner"].shape
-        golden.check(f"body{block}_corner", x[:channels, :h, :w])
+        golden.check(f"body{block}_corner", x[0, :channels, :h, :w])
         golden.check(f"body{block}_mean_std", torch.stack([x.mean(), x.std()]))
 
 

@@ -60,11 +60,12 @@ def test_the_recurrence_is_the_reference(golden):
 
 @pytest.mark.golden("W+ mappers")
 def test_the_mappers_are_the_reference(golden):
-    size, rows = golden.json("constructor")["embed_dim"], int(golden.metadata["num_layers"])
-    model = built(golden, ("mapper",), code_dim=size, num_ws=rows)
-    for name, shape in golden.json("names").items():
-        ours = next(own for own in model.state_dict() if official_name(own) == name)
-        assert list(model.state_dict()[ours].shape) == shape
+    shapes, rows = golden.json("names"), int(golden.metadata["num_layers"])
+    mapper_dim, code_dim = shapes["t_mapper.1.weight"]
+    w_dim = shapes["t_mapper.3.weight"][0] // rows
+    model = built(golden, ("mapper",), code_dim=code_dim, mapper_dim=mapper_dim, num_ws=rows, w_dim=w_dim)
+    state = {official_name(name): list(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert {name: shape for name, shape in state.items() if "mapper" in name} == shapes
     golden.check("vis_wplus", model.visual(golden["vis"]))
     golden.check("txt_dwplus", model.mapper.motion(golden["txt"]))
 
@@ -79,6 +80,7 @@ def test_the_whole_model_is_the_reference(golden):
         hidden_dim=arguments["h_dim"],
         schedule_sum=total_over_four_frames(arguments["w_residual"]),
         num_ws=golden["img_ws"].shape[1],
+        w_dim=golden["img_ws"].shape[2],
     )
     schedule = golden.metadata["choice"] if golden.metadata["is_inference"] == "true" else "const"
     text, image, h0 = golden["text_features"], golden["image_features"], golden["h_init"]
