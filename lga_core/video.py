@@ -305,7 +305,7 @@ def write_contact_sheet(
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, most: int = 4) -> list[str]:
     """`text` in lines of at most `width` pixels, broken at spaces where there are any; at most `most` lines."""
-    text = " ".join(text[:1000].encode("utf-8", "replace").decode().split())
+    text = " ".join(text[:1000].split())
     text = "".join(character if character.isprintable() else "?" for character in text)
     lines: list[str] = []
     while text:

@@ -55,12 +55,13 @@ def test_no_graph_is_kept_and_the_callers_mode_is_not_touched(generator, face, m
         assert not images.requires_grad and torch.is_grad_enabled()
 
 
-@pytest.mark.parametrize("wrong", ["rows", "width", "two faces", "no batch"])
+@pytest.mark.parametrize("wrong", ["rows", "width", "two faces", "two motions", "no batch"])
 def test_parts_of_two_domains_are_refused_at_the_call(generator, face, motion, wrong):
     ws, motion = {
         "rows": (face[:, :-1], motion),
         "width": (face, motion[..., :4]),
         "two faces": (face.repeat(2, 1, 1), motion),
+        "two motions": (face, motion.repeat(2, 1, 1, 1)),
         "no batch": (face, motion[0]),
     }[wrong]
     with pytest.raises(MismatchError, match="6 style vectors of width 8"):
