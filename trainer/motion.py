@@ -68,7 +68,9 @@ class Sources(NamedTuple):
     stages: list[Tensor]
 
     def at(self, indices: Int[Tensor, "b"]) -> "Sources":
-        return Sources(self.ws[indices], self.pictures[indices], self.features[indices], [s[indices] for s in self.stages])
+        return Sources(
+            self.ws[indices], self.pictures[indices], self.features[indices], [s[indices] for s in self.stages]
+        )
 
 
 @torch.no_grad()

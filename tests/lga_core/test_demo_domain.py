@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import lga_core
 import pytest
 import torch
+
+import lga_core
 from lga_core import Domain, load_domain
 
 DEMO = Path(lga_core.__file__).parent / "demo"

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from lga_trainer.demo.attributes import (
     COLUMN,
     EXPRESSION_PRESETS,
@@ -116,6 +117,8 @@ def test_held_out_words_are_in_no_training_sentence_of_a_motion():
     held_out = held_out_sentences()
     assert len(held_out) == len(PROMPTS) and set(held_out.values()) == set(PROMPTS)
     for sentence in held_out:
-        word = sentence.removeprefix("The cartoon face is ").removeprefix("The cartoon face has ").removeprefix("It is ")
+        word = (
+            sentence.removeprefix("The cartoon face is ").removeprefix("The cartoon face has ").removeprefix("It is ")
+        )
         assert not any(word.strip(".") in known for known in trained), sentence
     assert set(SENTENCES.values()) <= trained

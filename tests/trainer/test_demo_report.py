@@ -1,6 +1,7 @@
 """The shipped weights against their bars, on fewer faces than `lga demo report` takes, chosen by no one."""
 
 import pytest
+
 from lga_core import load_domain
 from lga_trainer.demo.attributes import EXPRESSION_PRESETS, sample
 from lga_trainer.demo.checks import clip_figures, encoder_figures, generator_figures, judge_figures

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch.testing import assert_close
+
 from lga_core import Generator, GeneratorConfig
 from lga_trainer import losses
 from lga_trainer.demo import report
@@ -9,7 +11,6 @@ from lga_trainer.demo.attributes import EXPRESSION_PRESETS, PROMPTS, sample, sam
 from lga_trainer.demo.clip import multi_positive
 from lga_trainer.demo.generator import AttributeMap
 from lga_trainer.demo.synthesis import final_image, synthesis_images
-from torch.testing import assert_close
 
 
 @pytest.fixture

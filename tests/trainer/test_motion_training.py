@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+
 from lga_core import MotionModel, load_domain
 from lga_trainer.motion import (
     MotionTraining,
@@ -15,13 +16,19 @@ from lga_trainer.motion import (
     train_step,
 )
 
-PROMPTS = [Prompt("The cartoon face is smiling.", ("smiling",)), Prompt("The cartoon face is sad."), Prompt("blonde hair", keep=0.0)]
+PROMPTS = [
+    Prompt("The cartoon face is smiling.", ("smiling",)),
+    Prompt("The cartoon face is sad."),
+    Prompt("blonde hair", keep=0.0),
+]
 
 
 @pytest.fixture(scope="module")
 def parts(domain_folder):
     domain = load_domain(domain_folder)
-    ws = domain.generator.broadcast(domain.generator.mapping(torch.randn(6, 16, generator=torch.Generator().manual_seed(0))))
+    ws = domain.generator.broadcast(
+        domain.generator.mapping(torch.randn(6, 16, generator=torch.Generator().manual_seed(0)))
+    )
     return domain, prepare_sources(ws.detach(), domain.generator.synthesis, domain.clip)
 
 

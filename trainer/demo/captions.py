@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from .attributes import EXPRESSION_PRESETS
 from .concepts import CONCEPT_NAMES, CONCEPTS, NEUTRAL_PHRASES, TEMPLATES
 
 JOINTS = (" and ", ", ", " with ")
@@ -31,7 +32,7 @@ class Captioner:
         frequency = is_true.float().mean(dim=0).clamp(min=0.02)
         weight = torch.tensor([concept.weight for concept in CONCEPTS.values()])
         self.weight: Float[Tensor, "c"] = weight / frequency.sqrt()
-        self.plain = ~is_true[:, :15].any(dim=1)  # no expression
+        self.plain = ~is_true[:, : len(EXPRESSION_PRESETS)].any(dim=1)
 
     def draw(self, faces: Tensor, rng: torch.Generator) -> tuple[list[str], Bool[Tensor, "b b"], Bool[Tensor, "b b"]]:
         """Captions of `faces` [b]; truth [image caption] and where it is clear (the rest is left out of the loss)."""

@@ -71,7 +71,9 @@ def clip_figures(domain: Domain, attribute_map: AttributeMap) -> dict:
     }
 
 
-def encoder_figures(domain: Domain, judge: Judge, renders: Tensor, faces: Tensor, ws: Tensor, optimised: int = 16) -> dict:
+def encoder_figures(
+    domain: Domain, judge: Judge, renders: Tensor, faces: Tensor, ws: Tensor, optimised: int = 16
+) -> dict:
     """Renders that no training saw, inverted. `faces` and `ws` are the true codes' pictures and the codes."""
     with torch.no_grad():
         codes = inverted(domain.encoder, renders)

@@ -17,7 +17,16 @@ from tqdm import tqdm
 
 from lga_core import ClipModel, Generator, fit_square, load_clip, save_clip
 
-from .attributes import NUM_ATTRIBUTES, PROMPTS, sample, sample_neutral, with_preset
+from .attributes import (
+    EXPRESSION_PRESETS,
+    IDENTITY,
+    NUM_ATTRIBUTES,
+    PROMPTS,
+    columns,
+    sample,
+    sample_neutral,
+    with_preset,
+)
 from .captions import Captioner, all_phrases
 from .concepts import SENTENCES, truth
 from .generator import AttributeMap, cosine
@@ -31,16 +40,27 @@ CONFIG = {
 }
 START, END = 49406, 49407
 GATE = 0.85
+NUM_EXPRESSIONS = len(EXPRESSION_PRESETS)  # the first concepts
+LOOKS = tuple(name for name in IDENTITY if name not in ("age", "stormy", "sunny", "glasses"))
 NUM_GENERATED = 9_000
 STEPS_RENDERS, STEPS_GENERATED = 1_500, 1_500
 
 
 class Pool(NamedTuple):
-    """Training pictures at the image tower's size, uint8 [n 3 64 64], and what is true of them."""
+    """Training pictures at the image tower's size, uint8 [n 3 64 64], and what is true of them.
+
+    Of `restyled` faces only the expression is as `attributes` say.
+    """
 
     images: UInt8[Tensor, "n 3 h w"]
     attributes: Float[Tensor, "n k"]
     labels: list[str]
+    restyled: Bool[Tensor, "n"]
+
+    def truth(self) -> tuple[Bool[Tensor, "n c"], Bool[Tensor, "n c"]]:
+        is_true, is_clear = truth(self.attributes)
+        is_clear[:, NUM_EXPRESSIONS:] &= ~self.restyled[:, None]
+        return is_true, is_clear
 
 
 class Vocabulary:
@@ -48,7 +68,9 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self.tokenizer = open_clip.SimpleTokenizer(context_length=CONFIG["text_cfg"]["context_length"])
-        self.ids = sorted({0, START, END} | {token for phrase in all_phrases() for token in self.tokenizer.encode(phrase)})
+        self.ids = sorted(
+            {0, START, END} | {token for phrase in all_phrases() for token in self.tokenizer.encode(phrase)}
+        )
         self.place = torch.full((END + 1,), 0)
         self.place[torch.tensor(self.ids)] = torch.arange(len(self.ids))
 
@@ -63,12 +85,16 @@ def small(images: Float[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
 def render_pool(renders: Renders, n: int | None = None) -> Pool:
     n = renders.num_train if n is None else n
     images = torch.cat([small(renders.batch(chunk)) for chunk in torch.arange(n).split(200)])
-    return Pool(images, renders.attributes[:n], renders.labels[:n])
+    return Pool(images, renders.attributes[:n], renders.labels[:n], torch.zeros(n, dtype=torch.bool))
 
 
 @torch.no_grad()
 def generated_pool(generator: Generator, attribute_map: AttributeMap, n: int, seed: int = 3) -> Pool:
-    """Half generated faces, half generated faces disturbed in W+ (per row with mean zero, or outside the attributes)."""
+    """Faces drawn by the generator, most of them disturbed in ways that change no expression.
+
+    A quarter per row of W+ (mean zero over rows), a quarter outside what attributes explain, a quarter in hair, eyes,
+    skin and clothes far beyond what exists: without these last, eyes that turn cyan were "closing eyes" to CLIP.
+    """
     rng = torch.Generator().manual_seed(seed)
     attributes, labels = sample(n, rng)
     num_presets = n // 3
@@ -76,16 +102,18 @@ def generated_pool(generator: Generator, attribute_map: AttributeMap, n: int, se
     neutral = sample_neutral(num_presets, rng)
     for i, prompt in enumerate(chosen):
         attributes[i], labels[i] = with_preset(neutral[i : i + 1], PROMPTS[prompt])[0], PROMPTS[prompt]
-    w = attribute_map.to_w(attributes)
-    ws = generator.broadcast(w).clone()
-    row_noise = torch.randn(ws.shape, generator=rng)
-    row_noise = row_noise - row_noise.mean(dim=1, keepdim=True)
-    common = attribute_map.outside(torch.randn(n, 1, ws.shape[2], generator=rng))
-    amount = torch.rand(n, 1, 1, generator=rng)
-    kind = torch.rand(n, 1, 1, generator=rng)
-    ws += torch.where(kind < 0.25, 0.8 * amount * row_noise, torch.where(kind < 0.5, 0.9 * amount * common, 0.0))
+    kind, amount = torch.rand(n, generator=rng), torch.rand(n, 1, 1, generator=rng)
+    ws = generator.broadcast(attribute_map.to_w(attributes)).clone()
+    per_row = torch.randn(ws.shape, generator=rng)
+    per_row = 0.8 * (per_row - per_row.mean(dim=1, keepdim=True))
+    outside = 0.9 * attribute_map.outside(torch.randn(n, 1, ws.shape[2], generator=rng))
+    looks = torch.randn(n, len(LOOKS), generator=rng)
+    beyond = 2.0 * (looks @ attribute_map.basis[columns(LOOKS)])[:, None]
+    restyled = (kind >= 0.5) & (kind < 0.75)
+    for share, noise in ((kind < 0.25, per_row), ((kind >= 0.25) & (kind < 0.5), outside), (restyled, beyond)):
+        ws[share] += (amount * noise)[share]
     images = [small(final_image(generator, chunk)) for chunk in tqdm(ws.split(32), desc="faces for CLIP", mininterval=5)]
-    return Pool(torch.cat(images), attributes, labels)
+    return Pool(torch.cat(images), attributes, labels, restyled)
 
 
 def joined(*pools: Pool) -> Pool:
@@ -93,6 +121,7 @@ def joined(*pools: Pool) -> Pool:
         torch.cat([pool.images for pool in pools]),
         torch.cat([pool.attributes for pool in pools]),
         [label for pool in pools for label in pool.labels],
+        torch.cat([pool.restyled for pool in pools]),
     )
 
 
@@ -108,7 +137,7 @@ def train_clip(pool: Pool, path: Path, steps: int, start: Path | None = None, lr
         model.load_state_dict(load_dense(start, vocabulary))
     head = nn.Linear(CONFIG["embed_dim"], NUM_ATTRIBUTES)
     goal = (pool.attributes - pool.attributes.mean(dim=0)) / (pool.attributes.std(dim=0) + 1e-3)
-    captioner = Captioner(*truth(pool.attributes), pool.labels)
+    captioner = Captioner(*pool.truth(), pool.labels)
     parameters = [*model.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.02, betas=(0.9, 0.98), fused=True)
     normal = ClipModel("doodle", model, CONFIG, *colours())

@@ -55,13 +55,23 @@ def eyes(name: str) -> Rule:
 
 CONCEPTS: dict[str, Concept] = {
     "smiling": Concept(
-        "state", lambda p: [p("smile") - 0.55, 0.32 - p("open"), 0.65 - p("lid_left")], ("smiling", "giving a smile"), ("grinning",)
+        "state",
+        lambda p: [p("smile") - 0.55, 0.32 - p("open"), 0.65 - p("lid_left")],
+        ("smiling", "giving a smile"),
+        ("grinning",),
     ),
-    "happy": Concept("state", lambda p: [p("smile") - 0.55, p("open") - 0.4], ("happy", "joyful", "laughing"), ("cheerful",)),
+    "happy": Concept(
+        "state", lambda p: [p("smile") - 0.55, p("open") - 0.4], ("happy", "joyful", "laughing"), ("cheerful",)
+    ),
     "sad": Concept(
-        "state", lambda p: [-0.5 - p("smile"), -0.4 - p("brow_angle"), 0.5 - p("tears")], ("sad", "unhappy", "down"), ("gloomy",)
+        "state",
+        lambda p: [-0.5 - p("smile"), -0.4 - p("brow_angle"), 0.5 - p("tears")],
+        ("sad", "unhappy", "down"),
+        ("gloomy",),
     ),
-    "angry": Concept("state", lambda p: [p("brow_angle") - 0.6, -0.35 - p("smile")], ("angry", "mad", "furious"), ("enraged",)),
+    "angry": Concept(
+        "state", lambda p: [p("brow_angle") - 0.6, -0.35 - p("smile")], ("angry", "mad", "furious"), ("enraged",)
+    ),
     "annoyed": Concept(
         "state",
         lambda p: [p("skew") - 0.5, p("lid_left") - 0.22, 0.75 - p("lid_left"), p("lid_right") - 0.22],
@@ -70,8 +80,10 @@ CONCEPTS: dict[str, Concept] = {
     ),
     "serious": Concept(
         "state",
-        lambda p: [-0.55 - p("brow_raise"), p("brow_angle") - 0.2, 0.75 - p("brow_angle"), 0.4 - p("smile").abs()]
-        + [0.3 - p("open"), 0.4 - p("skew"), 0.5 - p("disgust"), 0.5 - p("pout")],
+        lambda p: (
+            [-0.55 - p("brow_raise"), p("brow_angle") - 0.2, 0.75 - p("brow_angle"), 0.4 - p("smile").abs()]
+            + [0.3 - p("open"), 0.4 - p("skew"), 0.5 - p("disgust"), 0.5 - p("pout")]
+        ),
         ("serious", "stern", "strict"),
         ("solemn",),
     ),
@@ -85,15 +97,24 @@ CONCEPTS: dict[str, Concept] = {
     "stunned": Concept("state", lambda p: [p("stun") - 0.5], ("stunned", "dazed", "hypnotised"), ("dizzy",)),
     "disgusted": Concept("state", lambda p: [p("disgust") - 0.5], ("disgusted", "sick", "grossed out"), ("nauseous",)),
     "crying": Concept("state", lambda p: [p("tears") - 0.5], ("crying", "in tears", "sobbing"), ("weeping",)),
-    "pouting": Concept("state", lambda p: [p("pout") - 0.5], ("pouting", "sulking", "puckering the lips"), ("kissing",)),
+    "pouting": Concept(
+        "state", lambda p: [p("pout") - 0.5], ("pouting", "sulking", "puckering the lips"), ("kissing",)
+    ),
     "winking": Concept(
         "state",
-        lambda p: [torch.maximum(both(p("lid_left") - 0.78, 0.5 - p("lid_right")), both(p("lid_right") - 0.78, 0.5 - p("lid_left")))],
+        lambda p: [
+            torch.maximum(
+                both(p("lid_left") - 0.78, 0.5 - p("lid_right")), both(p("lid_right") - 0.78, 0.5 - p("lid_left"))
+            )
+        ],
         ("winking", "closing one eye", "giving a wink"),
         ("blinking with one eye",),
     ),
     "closing eyes": Concept(
-        "state", lambda p: [p("lid_left") - 0.78, p("lid_right") - 0.78], ("closing eyes", "sleeping", "closing the eyes"), ("asleep",)
+        "state",
+        lambda p: [p("lid_left") - 0.78, p("lid_right") - 0.78],
+        ("closing eyes", "sleeping", "closing the eyes"),
+        ("asleep",),
     ),
     "opening mouth": Concept(
         "state",
@@ -107,7 +128,9 @@ CONCEPTS: dict[str, Concept] = {
     "is getting old": Concept(
         "state", lambda p: [p("age") - 0.5], ("getting old", "old", "aged", "wrinkled"), ("elderly",), weight=1.5
     ),
-    "stormy": Concept("weather", lambda p: [p("stormy") - 0.5], ("stormy", "raining", "thundering"), ("rainy",), weight=1.5),
+    "stormy": Concept(
+        "weather", lambda p: [p("stormy") - 0.5], ("stormy", "raining", "thundering"), ("rainy",), weight=1.5
+    ),
     "brown hair": Concept("feature", hair("brown"), ("brown hair",)),
     "black hair": Concept("feature", hair("black"), ("black hair", "dark hair")),
     "red hair": Concept("feature", hair("red"), ("red hair", "ginger hair")),
@@ -136,7 +159,9 @@ def margins(attributes: Float[Tensor, "n k"]) -> Float[Tensor, "n concepts"]:
     return torch.stack([concept.margin(attributes) for concept in CONCEPTS.values()], dim=1)
 
 
-def truth(attributes: Float[Tensor, "n k"], doubt: float = 0.1) -> tuple[Bool[Tensor, "n concepts"], Bool[Tensor, "n concepts"]]:
+def truth(
+    attributes: Float[Tensor, "n k"], doubt: float = 0.1
+) -> tuple[Bool[Tensor, "n concepts"], Bool[Tensor, "n concepts"]]:
     """Which concepts hold, and where that is beyond doubt."""
     margin = margins(attributes)
     return margin > 0, margin.abs() > doubt
@@ -164,9 +189,10 @@ NAMED: dict[str, tuple[str, ...]] = {
     "stormy": ("stormy",),
 }
 SENTENCES: dict[str, str] = {
-    prompt: {"has blonde hair": "The cartoon face has blonde hair.", "is getting old": "The cartoon face is getting old."}.get(
-        prompt, "It is stormy." if prompt == "stormy" else f"The cartoon face is {prompt}."
-    )
+    prompt: {
+        "has blonde hair": "The cartoon face has blonde hair.",
+        "is getting old": "The cartoon face is getting old.",
+    }.get(prompt, "It is stormy." if prompt == "stormy" else f"The cartoon face is {prompt}.")
     for prompt in PROMPTS
 }
 

@@ -122,7 +122,9 @@ def thawed(path: Path) -> Encoder:
 def follow_all(average: Encoder, encoder: Encoder, decay: float) -> None:
     """The running average of the weights, with the batch norms' own statistics copied."""
     floats = [
-        (a, b) for a, b in zip(average.state_dict().values(), encoder.state_dict().values(), strict=True) if a.is_floating_point()
+        (a, b)
+        for a, b in zip(average.state_dict().values(), encoder.state_dict().values(), strict=True)
+        if a.is_floating_point()
     ]
     torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - decay)
 

@@ -33,11 +33,9 @@ class Critic(nn.Module):
         self.body = nn.ModuleList(nn.Conv2d(i, o, 4, 2, 1) for i, o in zip(widths, widths[1:], strict=False))
         self.fine, self.coarse = nn.Conv2d(widths[3], 1, 3, 1, 1), nn.Conv2d(widths[4], 1, 3, 1, 1)
         for layer in self.body:
-            nn.init.kaiming_normal_(layer.weight, 0.2)
-            nn.init.zeros_(layer.bias)
+            nn.init.kaiming_normal_(layer.get_parameter("weight"), 0.2)
         for layer in (self.fine, self.coarse):
             nn.init.normal_(layer.weight, std=0.03)
-            nn.init.zeros_(layer.bias)
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n scores"]:
         maps = []
@@ -68,7 +66,9 @@ def relative_sharpness(generator: Generator, renders: Renders, targets: Tensor, 
     return sharpness(drawn) / sharpness(renders.batch(held_out))
 
 
-def finish_synthesis(renders: Renders, attribute_map: AttributeMap, folder: Path, steps: int = FINISH_STEPS, seed: int = 1) -> None:
+def finish_synthesis(
+    renders: Renders, attribute_map: AttributeMap, folder: Path, steps: int = FINISH_STEPS, seed: int = 1
+) -> None:
     """Sharpen folder/synthesis.safetensors against a critic, supervision kept; writes folder/finished.safetensors.
 
     A generator whose lines are as sharp as the renderer's already is left as it is.
@@ -140,7 +140,9 @@ def adversarial_gradient(critic: Critic, fake: Tensor) -> Tensor:
     return torch.autograd.grad(loss, pictures)[0]
 
 
-def distil_mapping(attribute_map: AttributeMap, folder: Path, path: Path, steps: int = MAPPING_STEPS, seed: int = 2) -> float:
+def distil_mapping(
+    attribute_map: AttributeMap, folder: Path, path: Path, steps: int = MAPPING_STEPS, seed: int = 2
+) -> float:
     """Teach the mapping network the prior of calm faces; writes the whole generator to `path`.
 
     The first numbers of z, one per attribute, say who it is. Returns the relative mean square error.
@@ -153,7 +155,7 @@ def distil_mapping(attribute_map: AttributeMap, folder: Path, path: Path, steps:
     scale = generator.config.mapping_lr_mul
     optimizer = torch.optim.Adam(mapping.parameters(), lr=1e-2 / scale, betas=(0.9, 0.99), fused=True)
     with torch.no_grad():
-        mapping.get_submodule("fc0").weight[:, NUM_ATTRIBUTES:] *= 0.02
+        mapping.get_parameter("fc0.weight")[:, NUM_ATTRIBUTES:] *= 0.02
 
     def goal(z: Tensor) -> Tensor:
         return attribute_map.to_w(from_normal(z[:, :NUM_ATTRIBUTES]))
@@ -162,7 +164,9 @@ def distil_mapping(attribute_map: AttributeMap, folder: Path, path: Path, steps:
     error = torch.zeros(())
     progress = tqdm(range(steps), desc="mapping", mininterval=5)
     for step in progress:
-        optimizer.param_groups[0]["lr"] = 1e-2 / scale * min(1, (step + 1) / 50) * (0.003 + 0.997 * cosine(step / steps))
+        optimizer.param_groups[0]["lr"] = (
+            1e-2 / scale * min(1, (step + 1) / 50) * (0.003 + 0.997 * cosine(step / steps))
+        )
         z = torch.randn(512, dim, generator=rng)
         error = (mapping(z) - goal(z)).square().mean() / variance
         optimizer.zero_grad(set_to_none=True)

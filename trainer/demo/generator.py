@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from lga_core import Generator, GeneratorConfig
 
-from .attributes import NUM_ATTRIBUTES, from_normal, sample
+from .attributes import NUM_ATTRIBUTES, sample
 from .renders import Renders
-from .synthesis import Epilogues, compiled_epilogues, final_image, synthesis_images
+from .synthesis import compiled_epilogues, final_image, synthesis_images
 
 CONFIG = GeneratorConfig(resolution=128, channel_base=4096, channel_max=160, mapping_layers=4)
 
@@ -83,7 +83,7 @@ def train_synthesis(renders: Renders, attribute_map: AttributeMap, folder: Path,
         [{"params": weights, "scale": 1.0}, {"params": maps, "scale": 0.5}], lr=1e-2, betas=(0.8, 0.99), fused=True
     )
     step = 0
-    for number, stage in enumerate(stages):
+    for stage in stages:
         done = folder / f"synthesis_{stage.resolution}.safetensors"
         if done.exists():
             average.load_state_dict(load_file(done))
@@ -98,7 +98,6 @@ def train_synthesis(renders: Renders, attribute_map: AttributeMap, folder: Path,
                 group["lr"] = lr * group["scale"]
             indices = torch.randint(renders.num_train, (stage.batch,), generator=rng)
             ws = noisy(targets[indices], attribute_map, generator.num_ws, rng)
-            loss = 0.0
             images = list(synthesis_images(generator, ws, stage.resolution, epilogues=epilogues))
             loss = pyramid_loss(images, renders.batch(indices))
             optimizer.zero_grad(set_to_none=True)
@@ -131,7 +130,7 @@ def fresh_generator(seed: int) -> Generator:
     return generator
 
 
-def trained_tensors(generator: Generator) -> tuple[list[Tensor], list[Tensor]]:
+def trained_tensors(generator: Generator) -> tuple[list[nn.Parameter], list[Tensor]]:
     """Weights, and the constant noise maps, which are learned here (rain and clouds stand in them)."""
     weights = [p for name, p in generator.synthesis.named_parameters() if not name.endswith("noise_strength")]
     maps = [buffer.requires_grad_() for name, buffer in generator.synthesis.named_buffers() if "noise_const" in name]
@@ -163,7 +162,7 @@ def face_weight(resolution: int) -> Float[Tensor, "1 1 h w"]:
 
 
 def pyramid_loss(images: list[Tensor], target: Float[Tensor, "n 3 h w"], edges: float = 6.0) -> Tensor:
-    """L1 + 0.7 MSE + 0.5 gradient L1, weighted toward the face and toward edges, plus a quarter on lower resolutions."""
+    """L1 + 0.7 MSE + 0.5 gradient L1, weighted toward the face and toward edges; a quarter on lower resolutions."""
     size = images[-1].shape[-1]
     target = F.avg_pool2d(target, target.shape[-1] // size) if size < target.shape[-1] else target
     total = torch.zeros(())

@@ -98,7 +98,9 @@ def train_judge(renders: Renders, folder: Path, steps: int = STEPS, seed: int = 
         if step % 50 == 49:
             progress.set_postfix(loss=f"{loss.item():.4f}")
     judge.eval()
-    tensors = {name: tensor.half().contiguous() for name, tensor in judge.state_dict().items() if tensor.is_floating_point()}
+    tensors = {
+        name: tensor.half().contiguous() for name, tensor in judge.state_dict().items() if tensor.is_floating_point()
+    }
     save_file(tensors, folder / "judge.safetensors")
 
 

@@ -18,10 +18,14 @@ NUM_SOURCES = 768
 
 
 def prompts() -> list[Prompt]:
-    """Expressions keep every pixel they can, and the picture around the face firmly; hair, age and weather keep less."""
+    """Expressions keep what pixels they can, and those around the face firmly; hair, age and weather keep less."""
     keep = {"has blonde hair": (1.0, 1.0), "is getting old": (1.0, 1.0), "stormy": (1.0, 0.0)}
     return [
-        Prompt(SENTENCES[name], paraphrases(name), *keep.get(name, (2.0, 6.0) if name in EXPRESSION_PRESETS else (1.0, 1.0)))
+        Prompt(
+            SENTENCES[name],
+            paraphrases(name),
+            *keep.get(name, (2.0, 6.0) if name in EXPRESSION_PRESETS else (1.0, 1.0)),
+        )
         for name in PROMPTS
     ]
 
@@ -54,5 +58,7 @@ def train_motion(
     sources = prepare_sources(generator.broadcast(attribute_map.to_w(faces)), draw, clip)
     inside = 1 - outside_face(generator.config.resolution)
     model = train(model, clip, draw, sources, prompts(), inside, training, seed)
-    save_motion(path, model, half=True, generator_fingerprint=fingerprint(generator), clip=clip.name, steps=training.steps)
+    save_motion(
+        path, model, half=True, generator_fingerprint=fingerprint(generator), clip=clip.name, steps=training.steps
+    )
     return model

@@ -172,7 +172,9 @@ def draw_beard(canvas: Canvas, face: Face) -> None:
 def draw_front_hair(canvas: Canvas, face: Face) -> None:
     curl, fringe = face["curl"], face["fringe"]
     angle = torch.atan2(face.y + 0.1, face.x)
-    edge = -0.47 + 0.16 * fringe + 0.12 * (face.x / face.width) ** 2 * (1.6 - 2.2 * fringe) + 0.12 * face.x * (1 - fringe)
+    edge = (
+        -0.47 + 0.16 * fringe + 0.12 * (face.x / face.width) ** 2 * (1.6 - 2.2 * fringe) + 0.12 * face.x * (1 - fringe)
+    )
     edge = edge + 0.022 * torch.sin(face.x * 11 + 2) * (1 - curl) + 0.035 * curl * torch.sin(face.x * 15)
     crown = face.head - 0.045 - 0.05 * curl + curl * 0.025 * torch.sin(angle * 9)
     canvas.outlined(torch.maximum(crown, face.y - edge), face.hair, face.hair_line)

@@ -155,8 +155,14 @@ def drawn(domain: Domain, ws: Float[Tensor, "n l d"]) -> Float[Tensor, "n 3 h w"
 def table(figures: dict) -> str:
     """The figures as Markdown."""
     lines = ["| bar | found | needed | met |", "|---|---|---|---|"]
-    lines += [f"| {n} | {v:.3g} | {need} | {'yes' if met else '**no**'} |" for n, (v, need, met) in bars(figures).items()]
-    lines += ["", "| prompt | rise | top-1 | stay | outside | ceiling: rise | top-1 | stay | outside |", "|" + "---|" * 9]
+    lines += [
+        f"| {n} | {v:.3g} | {need} | {'yes' if met else '**no**'} |" for n, (v, need, met) in bars(figures).items()
+    ]
+    lines += [
+        "",
+        "| prompt | rise | top-1 | stay | outside | ceiling: rise | top-1 | stay | outside |",
+        "|" + "---|" * 9,
+    ]
     for prompt in PROMPTS:
         cells = [figures[part][prompt][key] for part in ("prompts", "ceiling") for key in PromptFigures.__annotations__]
         lines.append(f"| {prompt} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")

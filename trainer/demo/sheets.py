@@ -28,7 +28,9 @@ def sheet(rows: Sequence[Float[Tensor, "n 3 h w"]], captions: Sequence[str], pat
         pen.text((6, y * size + size // 2 - 8), caption, fill="black", font=font)
         pixels = ((row.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         for x, picture in enumerate(pixels):
-            page.paste(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC), (margin + x * size, y * size))
+            page.paste(
+                Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC), (margin + x * size, y * size)
+            )
     page.save(path)
 
 

@@ -9,12 +9,12 @@ bias, activation and the next layer's style are one element-wise function, compi
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from lga_core import Generator
 
@@ -63,7 +63,7 @@ class Epilogues(NamedTuple):
 def compiled_epilogues() -> Epilogues:
     """The epilogues compiled, or as they are where no compiler works."""
     try:
-        fast = Epilogues(*(torch.compile(function, dynamic=True) for function in Epilogues()))
+        fast = Epilogues(*[torch.compile(function, dynamic=True) for function in Epilogues()])  # pyright: ignore
         fast.last(torch.ones(1, 2, 4, 4), torch.ones(1, 2, 1, 1), torch.ones(1, 2, 4, 4))
         return fast
     except Exception as error:  # torch raises many kinds when a compiler is missing
@@ -83,8 +83,8 @@ def synthesis_images(
     For `skip` generators without clamp. Equal to `generator.synthesis(ws, max_resolution=...)` but for rounding.
     """
     sizes = [size for size in generator.config.block_resolutions if size <= (resolution or generator.config.resolution)]
-    blocks = [generator.synthesis.get_submodule(f"b{size}") for size in sizes]
-    layers = [
+    blocks: list[Any] = [generator.synthesis.get_submodule(f"b{size}") for size in sizes]
+    layers: list[Any] = [
         block.get_submodule(name)
         for block, size in zip(blocks, sizes, strict=True)
         for name in ("conv0", "conv1")[size == 4 :]
@@ -109,14 +109,14 @@ def synthesis_images(
         yield image
 
 
-def convolved(x: Float[Tensor, "n i h w"], layer: nn.Module, dtype: torch.dtype) -> Float[Tensor, "n o h2 w2"]:
+def convolved(x: Float[Tensor, "n i h w"], layer: Any, dtype: torch.dtype) -> Float[Tensor, "n o h2 w2"]:
     if layer.up:
         weight = layer.weight.transpose(0, 1).to(dtype).contiguous(memory_format=torch.channels_last)
         return Blur.apply(F.conv_transpose2d(x, weight, stride=2))
     return F.conv2d(x, layer.weight.to(dtype).contiguous(memory_format=torch.channels_last), padding=1)
 
 
-def to_rgb(x: Float[Tensor, "n i h w"], layer: nn.Module, w: Float[Tensor, "n d"]) -> Float[Tensor, "n 3 h w"]:
+def to_rgb(x: Float[Tensor, "n i h w"], layer: Any, w: Float[Tensor, "n d"]) -> Float[Tensor, "n 3 h w"]:
     n, i, height, width = x.shape
     kernel = layer.weight[:, :, 0, 0] * layer.style(w)[:, None]  # [n 3 i]
     pixels = x.permute(0, 2, 3, 1).reshape(n, height * width, i)
@@ -125,7 +125,7 @@ def to_rgb(x: Float[Tensor, "n i h w"], layer: nn.Module, w: Float[Tensor, "n d"
 
 
 def upsampled(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 2*h 2*w"]:
-    """Twice the size by the FIR filter: along each axis phase 0 is (x[m-1] + 3 x[m]) / 4 and phase 1 (3 x[m] + x[m+1]) / 4."""
+    """Twice the size by the FIR filter: along each axis (x[m-1] + 3 x[m]) / 4, then (3 x[m] + x[m+1]) / 4."""
     n, c, h, w = image.shape
     taps = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]], device=image.device)
     kernel = torch.einsum("px,qy->pqxy", taps, taps).reshape(4, 1, 3, 3)
