@@ -74,16 +74,22 @@ def clip_figures(domain: Domain, attribute_map: AttributeMap) -> dict:
 def encoder_figures(
     domain: Domain, judge: Judge, renders: Tensor, faces: Tensor, ws: Tensor, optimised: int = 16
 ) -> dict:
-    """Renders that no training saw, inverted. `faces` and `ws` are the true codes' pictures and the codes."""
+    """Renders that no training saw, inverted. `faces` and `ws` are the true codes' pictures and the codes.
+
+    The first `optimised` of them also by the best code that optimisation finds from the true one, and by the inversion
+    that artists get: the encoder's code, refined.
+    """
     with torch.no_grad():
         codes = inverted(domain.encoder, renders)
         back = torch.cat([domain.generator.synthesis(chunk) for chunk in codes.split(16)])
+        refined = domain.generator.synthesis(domain.invert(renders[:optimised]))
     seen, kept = judged(judge, renders).logits > 0, judged(judge, back).logits > 0
     best = best_code(domain, renders[:optimised], ws[:optimised])
     return {
         "psnr": decibels(renders, back).mean().item(),
         "psnr_true_code": decibels(renders, faces).mean().item(),
         "psnr_first": decibels(renders[:optimised], back[:optimised]).mean().item(),
+        "psnr_refined": decibels(renders[:optimised], refined).mean().item(),
         "psnr_first_optimised_code": decibels(renders[:optimised], best).mean().item(),
         "attributes_kept": ((seen & kept).sum(dim=1) / seen.sum(dim=1).clamp(min=1)).mean().item(),
         "attributes_agreeing": (seen == kept).float().mean().item(),
