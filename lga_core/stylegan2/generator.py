@@ -230,15 +230,15 @@ class Block(nn.Module):
         x is None for the 4x4 block. ws holds this block's own rows only: one per convolution, then one for to-RGB.
         """
         if x is None:
-            x = self.conv1(self.const.expand(ws.shape[0], -1, -1, -1), ws[:, 0], noise)
+            features = self.conv1(self.const.expand(ws.shape[0], -1, -1, -1), ws[:, 0], noise)
         else:
-            residual = self.skip(x) if hasattr(self, "skip") else None
-            x = self.conv1(self.conv0(x, ws[:, 0], noise), ws[:, 1], noise)
-            x = x if residual is None else x + residual
+            features = self.conv1(self.conv0(x, ws[:, 0], noise), ws[:, 1], noise)
+            if hasattr(self, "skip"):
+                features = features + self.skip(x)
         if hasattr(self, "torgb"):
-            rgb = self.torgb(x, ws[:, -1])
+            rgb = self.torgb(features, ws[:, -1])
             image = rgb if image is None else upsample2d(image) + rgb
-        return x, image
+        return features, image
 
 
 class Synthesis(nn.Module):
