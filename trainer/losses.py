@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -42,3 +43,22 @@ def perceptual(stages: Sequence[Pictures], source_stages: Sequence[Pictures]) ->
 def pixels(pictures: Pictures, sources: Pictures, weight: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
     """Weighted L1 to the source picture; `weight` says how much each pixel of each sample should stay."""
     return ((pictures - sources).abs() * weight).mean()
+
+
+def whitening(w: Float[Tensor, "n d"], floor: float = 0.01) -> Float[Tensor, "d d"]:
+    """The matrix that gives faces `w` unit variance in every direction they vary in.
+
+    Directions in which they hardly vary (below `floor` of the mean variance) count as if they varied so much.
+    """
+    variances, directions = torch.linalg.eigh(torch.cov(w.T))
+    used = variances[variances > 1e-4 * variances.max()].mean()
+    return directions / (variances.clamp(min=0) + floor * used).sqrt()
+
+
+def unlikeliness(motion: Offsets, white: Float[Tensor, "d d"]) -> Float[Tensor, ""]:
+    """Squared Mahalanobis length of the last frame's offset, a mean over W's dimensions.
+
+    Faces vary in few directions of W. An offset along the others draws what no face has, such as irises of two colours
+    at once, and pleases CLIP without meaning anything to a person; here it costs a hundred times more.
+    """
+    return (motion[:, -1] @ white).square().mean()

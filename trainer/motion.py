@@ -51,6 +51,7 @@ class MotionTraining:
     path: float = 1.0
     perceptual: float = 0.5
     pixels: float = 1.0
+    unlikeliness: float = 3.0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.views < 1:
@@ -111,6 +112,7 @@ def train_step(
     sentences: Sentences,
     chosen: Int[Tensor, "b"],
     keep: Float[Tensor, "b 1 h w"],
+    white: Float[Tensor, "d d"],
     config: MotionTraining,
     rng: torch.Generator,
 ) -> dict[str, Tensor]:
@@ -125,6 +127,7 @@ def train_step(
         "path": losses.path(motion),
         "perceptual": losses.perceptual(clip.stages(pictures)[:4], sources.stages),
         "pixels": losses.pixels(pictures, sources.pictures, keep),
+        "unlikeliness": losses.unlikeliness(motion, white),
     }
 
 
@@ -135,12 +138,14 @@ def train(
     sources: Sources,
     prompts: Sequence[Prompt],
     face: Float[Tensor, "h w"],
+    white: Float[Tensor, "d d"],
     config: MotionTraining,
     seed: int = 0,
 ) -> MotionModel:
     """Train `model` in place on faces and prompts and return its running average.
 
     `face` [h w] is 1 where faces are and 0 outside: there a prompt's `keep_outside` holds instead of its `keep`.
+    `white` [d d] is `losses.whitening` of the domain's faces.
     """
     rng = torch.Generator().manual_seed(seed)
     sentences = Sentences.of(prompts, clip)
@@ -155,7 +160,7 @@ def train(
             group["lr"] = min(1, (step + 1) / 30) * (config.lr_end + (config.lr - config.lr_end) * fraction)
         batch = sources.at(torch.randint(len(sources.ws), (config.batch,), generator=rng))
         chosen = torch.randperm(len(prompts), generator=rng)[: config.batch]
-        terms = train_step(model, clip, draw, batch, sentences, chosen, keep[chosen], config, rng)
+        terms = train_step(model, clip, draw, batch, sentences, chosen, keep[chosen], white, config, rng)
         loss = sum(getattr(config, name) * term for name, term in terms.items())
         assert isinstance(loss, Tensor)
         optimizer.zero_grad(set_to_none=True)

@@ -81,6 +81,19 @@ def test_pixel_loss_counts_only_where_it_is_told_to():
     assert losses.pixels(moved, source, weight) == 0
 
 
+def test_whitened_faces_vary_alike_and_other_directions_cost_a_hundred_times_more():
+    rng = torch.Generator().manual_seed(0)
+    spread = torch.tensor([3.0, 0.5, 1.0, 0.0])  # no face varies in the last direction
+    w = torch.randn(4096, 4, generator=rng) * spread
+    white = losses.whitening(w)
+    assert_close((w @ white).std(dim=0).sort().values[1:], torch.ones(3), atol=0.1, rtol=0)
+    used = spread[:3].square().mean()
+    for direction, expected in ((0, 1 / (9 + 0.01 * used)), (3, 1 / (0.01 * used))):
+        motion = torch.zeros(1, 2, 1, 4)
+        motion[0, 1, 0, direction] = 2.0
+        assert losses.unlikeliness(motion, white).item() == pytest.approx(4 * expected.item() / 4, rel=0.1)
+
+
 def test_multi_positive_loss_is_infonce_when_each_caption_is_true_of_one_face():
     logits = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
     only = torch.eye(6, dtype=torch.bool)

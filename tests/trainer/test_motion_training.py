@@ -22,6 +22,8 @@ PROMPTS = [
     Prompt("blonde hair", keep=0.0),
 ]
 
+WHITE = torch.eye(16)
+
 
 @pytest.fixture(scope="module")
 def parts(domain_folder):
@@ -38,7 +40,9 @@ def step(parts, model, config=MotionTraining(), seed=0):  # noqa: B008 (immutabl
     keep = torch.ones(2, 1, 32, 32)
     sentences = Sentences.of(PROMPTS, domain.clip)
     rng = torch.Generator().manual_seed(seed)
-    return train_step(model, domain.clip, domain.generator.synthesis, batch, sentences, chosen, keep, config, rng)
+    return train_step(
+        model, domain.clip, domain.generator.synthesis, batch, sentences, chosen, keep, WHITE, config, rng
+    )
 
 
 def test_every_loss_of_a_step_has_a_weight_and_a_gradient_to_the_motion_alone(parts):
@@ -63,7 +67,7 @@ def test_a_still_motion_costs_nothing_but_contrast(parts):
             layer.bias.zero_()
     terms = step(parts, model)
     assert terms["contrastive"] > 0
-    for name in ("offset_size", "path", "pixels", "perceptual"):
+    for name in ("offset_size", "path", "pixels", "perceptual", "unlikeliness"):
         assert terms[name].item() == pytest.approx(0, abs=1e-6), name
 
 
@@ -78,8 +82,8 @@ def test_training_lowers_the_loss_that_is_weighed_and_keeps_the_model_it_average
     domain, sources = parts
     model = MotionModel(domain.motion.config, seed=3)
     before = step(parts, model)["offset_size"].item()
-    config = MotionTraining(steps=40, batch=3, lr=1e-2, contrastive=0.0, offset_size=1.0, average=0.5)
-    trained = train(model, domain.clip, domain.generator.synthesis, sources, PROMPTS, torch.ones(32, 32), config)
+    config = MotionTraining(steps=40, batch=3, lr=1e-2, contrastive=0.0, offset_size=1.0, unlikeliness=0.0, average=0.5)
+    trained = train(model, domain.clip, domain.generator.synthesis, sources, PROMPTS, torch.ones(32, 32), WHITE, config)
     assert step(parts, trained)["offset_size"].item() < 0.3 * before
     assert not any(parameter.requires_grad for parameter in trained.parameters())
 

@@ -112,7 +112,9 @@ def generated_pool(generator: Generator, attribute_map: AttributeMap, n: int, se
     restyled = (kind >= 0.5) & (kind < 0.75)
     for share, noise in ((kind < 0.25, per_row), ((kind >= 0.25) & (kind < 0.5), outside), (restyled, beyond)):
         ws[share] += (amount * noise)[share]
-    images = [small(final_image(generator, chunk)) for chunk in tqdm(ws.split(32), desc="faces for CLIP", mininterval=5)]
+    images = [
+        small(final_image(generator, chunk)) for chunk in tqdm(ws.split(32), desc="faces for CLIP", mininterval=5)
+    ]
     return Pool(torch.cat(images), attributes, labels, restyled)
 
 

@@ -6,8 +6,9 @@ import torch
 
 from lga_core import ClipModel, Generator, MotionConfig, MotionModel, fingerprint, save_motion
 
+from ..losses import whitening
 from ..motion import MotionTraining, Prompt, prepare_sources, train
-from .attributes import EXPRESSION_PRESETS, NUM_ATTRIBUTES, PROMPTS, from_normal, sample_neutral
+from .attributes import EXPRESSION_PRESETS, NUM_ATTRIBUTES, PROMPTS, from_normal, sample, sample_neutral
 from .concepts import CONCEPTS, SENTENCES, TEMPLATES
 from .generator import AttributeMap
 from .report import outside_face
@@ -57,7 +58,8 @@ def train_motion(
 
     sources = prepare_sources(generator.broadcast(attribute_map.to_w(faces)), draw, clip)
     inside = 1 - outside_face(generator.config.resolution)
-    model = train(model, clip, draw, sources, prompts(), inside, training, seed)
+    white = whitening(attribute_map.to_w(sample(8192, rng)[0]))
+    model = train(model, clip, draw, sources, prompts(), inside, white, training, seed)
     save_motion(
         path, model, half=True, generator_fingerprint=fingerprint(generator), clip=clip.name, steps=training.steps
     )
