@@ -45,14 +45,15 @@ def pixels(pictures: Pictures, sources: Pictures, weight: Float[Tensor, "n 1 h w
     return ((pictures - sources).abs() * weight).mean()
 
 
-def whitening(w: Float[Tensor, "n d"], floor: float = 0.01) -> Float[Tensor, "d d"]:
-    """The matrix that gives faces `w` unit variance in every direction they vary in.
+def spread(w: Float[Tensor, "n d"], floor: float = 0.01, power: float = 0.5) -> Float[Tensor, "d d"]:
+    """The covariance of faces `w` to a power, in units of the mean variance of the directions they vary in.
 
-    Directions in which they hardly vary (below `floor` of the mean variance) count as if they varied so much.
+    Power -1/2 whitens: it gives faces unit variance in every such direction. Power 1/2 colours: it turns white noise
+    into offsets between faces. Directions in which faces hardly vary (below `floor`) count as if they varied so much.
     """
     variances, directions = torch.linalg.eigh(torch.cov(w.T))
     used = variances[variances > 1e-4 * variances.max()].mean()
-    return directions / (variances.clamp(min=0) + floor * used).sqrt()
+    return directions * (variances.clamp(min=0) / used + floor) ** power @ directions.T
 
 
 def unlikeliness(motion: Offsets, white: Float[Tensor, "d d"]) -> Float[Tensor, ""]:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from tqdm import tqdm
 
 from lga_core import ClipModel, MotionModel
@@ -51,7 +52,7 @@ class MotionTraining:
     path: float = 1.0
     perceptual: float = 0.5
     pixels: float = 1.0
-    unlikeliness: float = 3.0
+    unlikeliness: float = 0.1
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.views < 1:
@@ -138,21 +139,26 @@ def train(
     sources: Sources,
     prompts: Sequence[Prompt],
     face: Float[Tensor, "h w"],
-    white: Float[Tensor, "d d"],
+    faces: Float[Tensor, "n d"],
     config: MotionTraining,
     seed: int = 0,
 ) -> MotionModel:
     """Train `model` in place on faces and prompts and return its running average.
 
     `face` [h w] is 1 where faces are and 0 outside: there a prompt's `keep_outside` holds instead of its `keep`.
-    `white` [d d] is `losses.whitening` of the domain's faces.
+    `faces` [n w_dim] are many faces of the domain with all their expressions: offsets are sought in the directions in
+    which they vary.
     """
+    white = losses.spread(faces, power=-0.5)
     rng = torch.Generator().manual_seed(seed)
     sentences = Sentences.of(prompts, clip)
     keep = torch.stack([prompt.keep * face + prompt.keep_outside * (1 - face) for prompt in prompts])[:, None]
+    plain, colour = {k: v.clone() for k, v in model.state_dict().items()}, losses.spread(faces, floor=0.001)
+    colour_output(model, colour)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, betas=(0.0, 0.999), fused=True)
     average = MotionModel(model.config)
-    average.load_state_dict(model.state_dict())
+    average.load_state_dict(plain)
+    colour_output(average, colour)
     progress = tqdm(range(config.steps), desc="motion", mininterval=5)
     for step in progress:
         fraction = 0.5 + 0.5 * math.cos(math.pi * step / config.steps)
@@ -169,7 +175,41 @@ def train(
         follow(average, model, min(config.average, (step + 1) / (step + 10)))
         if step % 50 == 49:
             progress.set_postfix({name: f"{term.item():.3f}" for name, term in terms.items()})
+    for trained in (model, average):
+        plain_output(trained)
     return average.eval().requires_grad_(False)
+
+
+class Coloured(nn.Module):
+    """A layer's weight [o i] or bias [o] as a fixed matrix times what is learned."""
+
+    def __init__(self, colour: Float[Tensor, "o o"]) -> None:
+        super().__init__()
+        self.colour = colour
+
+    def forward(self, learned: Tensor) -> Tensor:
+        return self.colour @ learned
+
+
+def colour_output(model: MotionModel, colour: Float[Tensor, "d d"]) -> None:
+    """Let the mapper's last layer learn in units of how faces vary: the same function, far better conditioned.
+
+    Without it most of an offset's length lies where no face varies, and CLIP is pleased by it. For a linear last layer
+    (`last_activation` false) with a shared head; other models train as they are.
+    """
+    if model.config.last_activation or model.config.head != "shared":
+        return
+    layer = model.mapper.motion[-1]
+    for name in ("weight", "bias"):
+        parametrize.register_parametrization(layer, name, Coloured(colour), unsafe=True)
+
+
+def plain_output(model: MotionModel) -> None:
+    """Undo `colour_output`: the layer keeps the weights it worked with."""
+    layer = model.mapper.motion[-1]
+    if parametrize.is_parametrized(layer):
+        for name in ("weight", "bias"):
+            parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
 
 
 @torch.no_grad()

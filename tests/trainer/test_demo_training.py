@@ -85,13 +85,21 @@ def test_whitened_faces_vary_alike_and_other_directions_cost_a_hundred_times_mor
     rng = torch.Generator().manual_seed(0)
     spread = torch.tensor([3.0, 0.5, 1.0, 0.0])  # no face varies in the last direction
     w = torch.randn(4096, 4, generator=rng) * spread
-    white = losses.whitening(w)
-    assert_close((w @ white).std(dim=0).sort().values[1:], torch.ones(3), atol=0.1, rtol=0)
+    white = losses.spread(w, power=-0.5)
     used = spread[:3].square().mean()
-    for direction, expected in ((0, 1 / (9 + 0.01 * used)), (3, 1 / (0.01 * used))):
+    assert_close((w @ white).std(dim=0)[:3] / used.sqrt(), torch.ones(3), atol=0.1, rtol=0)
+    for direction, expected in ((0, 1 / (9 / used + 0.01)), (3, torch.tensor(100.0))):
         motion = torch.zeros(1, 2, 1, 4)
         motion[0, 1, 0, direction] = 2.0
         assert losses.unlikeliness(motion, white).item() == pytest.approx(4 * expected.item() / 4, rel=0.1)
+
+
+def test_coloured_noise_varies_as_faces_do():
+    rng = torch.Generator().manual_seed(0)
+    w = torch.randn(4096, 3, generator=rng) @ torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    offsets = torch.randn(8192, 3, generator=rng) @ losses.spread(w, floor=0.0)
+    measured, expected = torch.cov(offsets.T), torch.cov(w.T)
+    assert_close(measured / measured.trace(), expected / expected.trace(), atol=0.03, rtol=0)
 
 
 def test_multi_positive_loss_is_infonce_when_each_caption_is_true_of_one_face():

@@ -5,11 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from lga_core import MotionModel, load_domain
+from lga_core import MotionConfig, MotionModel, load_domain
 from lga_trainer.motion import (
     MotionTraining,
     Prompt,
     Sentences,
+    colour_output,
+    plain_output,
     prepare_sources,
     random_view,
     train,
@@ -23,6 +25,7 @@ PROMPTS = [
 ]
 
 WHITE = torch.eye(16)
+FACES = torch.randn(64, 16, generator=torch.Generator().manual_seed(8))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +86,7 @@ def test_training_lowers_the_loss_that_is_weighed_and_keeps_the_model_it_average
     model = MotionModel(domain.motion.config, seed=3)
     before = step(parts, model)["offset_size"].item()
     config = MotionTraining(steps=40, batch=3, lr=1e-2, contrastive=0.0, offset_size=1.0, unlikeliness=0.0, average=0.5)
-    trained = train(model, domain.clip, domain.generator.synthesis, sources, PROMPTS, torch.ones(32, 32), WHITE, config)
+    trained = train(model, domain.clip, domain.generator.synthesis, sources, PROMPTS, torch.ones(32, 32), FACES, config)
     assert step(parts, trained)["offset_size"].item() < 0.3 * before
     assert not any(parameter.requires_grad for parameter in trained.parameters())
 
@@ -99,3 +102,18 @@ def test_views_differ_from_picture_to_picture_and_stay_in_range():
     views = random_view(pictures, torch.Generator().manual_seed(0))
     assert views.shape == pictures.shape and views.abs().max() <= 1
     assert not torch.allclose(views[0], views[1])
+
+
+def test_colouring_the_output_changes_how_a_model_learns_and_not_what_it_is():
+    config = MotionConfig(
+        code_dim=8, num_ws=4, w_dim=6, hidden_dim=8, mapper_dim=8, head="shared", last_activation=False
+    )
+    model, text = MotionModel(config, seed=1), torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    colour = torch.eye(6) + 0.3 * torch.ones(6, 6)
+    raw = model.mapper.motion[-1].weight.detach().clone()
+    colour_output(model, colour)
+    assert torch.allclose(model.mapper.motion[-1].weight, colour @ raw)
+    moved = model(text, num_frames=5)
+    plain_output(model)
+    assert torch.equal(model(text, num_frames=5), moved)
+    assert set(model.state_dict()) == set(MotionModel(config).state_dict())

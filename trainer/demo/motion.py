@@ -6,7 +6,6 @@ import torch
 
 from lga_core import ClipModel, Generator, MotionConfig, MotionModel, fingerprint, save_motion
 
-from ..losses import whitening
 from ..motion import MotionTraining, Prompt, prepare_sources, train
 from .attributes import EXPRESSION_PRESETS, NUM_ATTRIBUTES, PROMPTS, from_normal, sample, sample_neutral
 from .concepts import CONCEPTS, SENTENCES, TEMPLATES
@@ -48,7 +47,9 @@ def train_motion(
     rng = torch.Generator().manual_seed(seed)
     epilogues = compiled_epilogues()
     torch.manual_seed(seed)  # torch.nn.Linear draws its first weights from the global state
-    config = MotionConfig.anchored(clip.embed_dim, generator.num_ws, head="shared", mapper_dim=512)
+    config = MotionConfig.anchored(
+        clip.embed_dim, generator.num_ws, head="shared", mapper_dim=512, last_activation=False
+    )
     model = MotionModel(config, seed)
     calm = from_normal(torch.randn(NUM_SOURCES // 2, NUM_ATTRIBUTES, generator=rng))
     faces = torch.cat([calm, sample_neutral(NUM_SOURCES // 2, rng)])
@@ -58,8 +59,8 @@ def train_motion(
 
     sources = prepare_sources(generator.broadcast(attribute_map.to_w(faces)), draw, clip)
     inside = 1 - outside_face(generator.config.resolution)
-    white = whitening(attribute_map.to_w(sample(8192, rng)[0]))
-    model = train(model, clip, draw, sources, prompts(), inside, white, training, seed)
+    expressive = attribute_map.to_w(sample(8192, rng)[0])
+    model = train(model, clip, draw, sources, prompts(), inside, expressive, training, seed)
     save_motion(
         path, model, half=True, generator_fingerprint=fingerprint(generator), clip=clip.name, steps=training.steps
     )
