@@ -202,7 +202,7 @@ def _encode(
                 stream = container.add_stream(codec, rate, options=codec_options)
                 stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, picture.format.name
                 prepare(stream)
-            picture.pts, picture.time_base, picture.duration = index, 1 / rate, 1
+            picture.pts, picture.time_base = index, 1 / rate
             container.mux(stream.encode(picture))
         if stream is not None:
             container.mux(stream.encode(None))
@@ -306,7 +306,6 @@ def write_contact_sheet(
 def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, most: int = 4) -> list[str]:
     """`text` in lines of at most `width` pixels, broken at spaces where there are any; at most `most` lines."""
     text = " ".join(text[:1000].split())
-    text = "".join(character if character.isprintable() else "?" for character in text)
     lines: list[str] = []
     while text:
         fitting = max(1, bisect_right(range(1, len(text) + 1), width, key=lambda n: font.getlength(text[:n])))

@@ -189,7 +189,7 @@ def test_a_square_is_the_middle_resized():
     images = torch.zeros(1, 3, 40, 100)
     images[..., 30:70] = 1.0
     assert_close(fit_square(images, 10), torch.ones(1, 3, 10, 10))
-    checks = (torch.arange(40)[:, None] + torch.arange(40)) % 2 * 2.0 - 1
-    assert_close(fit_square(checks.expand(1, 3, 40, 40), 10)[..., 2:-2, 2:-2], torch.zeros(1, 3, 6, 6))  # no moire
+    noise = torch.randn(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    assert fit_square(noise, 20).std() < 0.25  # averaged over 8 x 8 pixels, not picked from among them
     square = torch.rand(1, 3, 16, 16)
     assert torch.equal(fit_square(square, 16), square)
