@@ -108,22 +108,30 @@ class Sentences(NamedTuple):
 def train_step(
     model: MotionModel,
     clip: ClipModel,
+    scorers: Sequence[ClipModel],
     draw: Draw,
     sources: Sources,
-    sentences: Sentences,
+    sentences: Sequence[Sentences],
     chosen: Int[Tensor, "b"],
     keep: Float[Tensor, "b 1 h w"],
     white: Float[Tensor, "d d"],
     config: MotionTraining,
     rng: torch.Generator,
 ) -> dict[str, Tensor]:
-    """The losses of one batch, unweighted: sources [b], one prompt each (`chosen`, indices into `sentences`)."""
-    text = sentences.spoken(chosen, config.paraphrase_share, rng)
+    """The losses of one batch, unweighted: sources [b], one prompt each (`chosen`, indices into `sentences`).
+
+    `clip` starts the motion; every one of `scorers` has to be convinced by its end. `sentences`: clip's, then theirs.
+    """
+    text = sentences[0].spoken(chosen, config.paraphrase_share, rng)
     motion = model(text, sources.features, config.num_frames, seed=rng, schedule="const")
     pictures = draw(sources.ws + motion[:, -1])
     views = torch.cat([random_view(pictures, rng) for _ in range(config.views)])
+    told = [
+        losses.contrastive(scorer.encode_images(views), theirs.main, chosen.repeat(config.views))
+        for scorer, theirs in zip(scorers, sentences[1:], strict=True)
+    ]
     return {
-        "contrastive": losses.contrastive(clip.encode_images(views), sentences.main, chosen.repeat(config.views)),
+        "contrastive": torch.stack(told).mean(),
         "offset_size": losses.offset_size(motion),
         "path": losses.path(motion),
         "perceptual": losses.perceptual(clip.stages(pictures)[:4], sources.stages),
@@ -141,9 +149,12 @@ def train(
     face: Float[Tensor, "h w"],
     faces: Float[Tensor, "n d"],
     config: MotionTraining,
+    scorers: Sequence[ClipModel] = (),
     seed: int = 0,
 ) -> MotionModel:
     """Train `model` in place on faces and prompts and return its running average.
+
+    `clip` starts the motions; `scorers` (`clip` itself if none) judge where they end. What fools one seldom fools two.
 
     `face` [h w] is 1 where faces are and 0 outside: there a prompt's `keep_outside` holds instead of its `keep`.
     `faces` [n w_dim] are many faces of the domain with all their expressions: offsets are sought in the directions in
@@ -151,7 +162,8 @@ def train(
     """
     white = losses.spread(faces, power=-0.5)
     rng = torch.Generator().manual_seed(seed)
-    sentences = Sentences.of(prompts, clip)
+    scorers = scorers or (clip,)
+    sentences = [Sentences.of(prompts, judge) for judge in (clip, *scorers)]
     keep = torch.stack([prompt.keep * face + prompt.keep_outside * (1 - face) for prompt in prompts])[:, None]
     plain, colour = {k: v.clone() for k, v in model.state_dict().items()}, losses.spread(faces, floor=0.001)
     colour_output(model, colour)
@@ -166,7 +178,7 @@ def train(
             group["lr"] = min(1, (step + 1) / 30) * (config.lr_end + (config.lr - config.lr_end) * fraction)
         batch = sources.at(torch.randint(len(sources.ws), (config.batch,), generator=rng))
         chosen = torch.randperm(len(prompts), generator=rng)[: config.batch]
-        terms = train_step(model, clip, draw, batch, sentences, chosen, keep[chosen], white, config, rng)
+        terms = train_step(model, clip, scorers, draw, batch, sentences, chosen, keep[chosen], white, config, rng)
         loss = sum(getattr(config, name) * term for name, term in terms.items())
         assert isinstance(loss, Tensor)
         optimizer.zero_grad(set_to_none=True)

@@ -7,7 +7,15 @@ from torch.testing import assert_close
 from lga_core import Generator, GeneratorConfig
 from lga_trainer import losses
 from lga_trainer.demo import report
-from lga_trainer.demo.attributes import EXPRESSION_PRESETS, PROMPTS, sample, sample_neutral, with_preset
+from lga_trainer.demo.attributes import (
+    COLUMN,
+    EXPRESSION,
+    EXPRESSION_PRESETS,
+    PROMPTS,
+    sample,
+    sample_neutral,
+    with_preset,
+)
 from lga_trainer.demo.clip import multi_positive
 from lga_trainer.demo.generator import AttributeMap
 from lga_trainer.demo.synthesis import final_image, synthesis_images
@@ -48,6 +56,17 @@ def test_attributes_outside_the_map_draw_nothing():
     assert places.outside(w).abs().max() < 1e-4
     noise = torch.randn(4, 128)
     assert_close(places.outside(places.outside(noise)), places.outside(noise), atol=1e-4, rtol=1e-4)
+
+
+def test_a_code_without_its_expression_keeps_everything_else():
+    places = AttributeMap.create(w_dim=128)
+    smiling = with_preset(sample_neutral(3, torch.Generator().manual_seed(0)), "smiling")
+    redhead = smiling.clone()
+    redhead[:, COLUMN["hair:red"]] += 0.5
+    change = places.to_w(redhead) - places.to_w(smiling)
+    assert_close(places.without(change, EXPRESSION), change, atol=1e-4, rtol=0)
+    expression = places.to_w(smiling) - places.to_w(sample_neutral(3, torch.Generator().manual_seed(0)))
+    assert places.without(expression, EXPRESSION).abs().max() < 1e-4
 
 
 def test_contrastive_loss_is_the_printed_equation():

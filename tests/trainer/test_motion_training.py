@@ -41,10 +41,20 @@ def step(parts, model, config=MotionTraining(), seed=0):  # noqa: B008 (immutabl
     domain, sources = parts
     batch, chosen = sources.at(torch.arange(2)), torch.tensor([0, 1])
     keep = torch.ones(2, 1, 32, 32)
-    sentences = Sentences.of(PROMPTS, domain.clip)
+    sentences = [Sentences.of(PROMPTS, domain.clip)] * 2
     rng = torch.Generator().manual_seed(seed)
     return train_step(
-        model, domain.clip, domain.generator.synthesis, batch, sentences, chosen, keep, WHITE, config, rng
+        model,
+        domain.clip,
+        [domain.clip],
+        domain.generator.synthesis,
+        batch,
+        sentences,
+        chosen,
+        keep,
+        WHITE,
+        config,
+        rng,
     )
 
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from lga_core import ClipModel, Generator, fit_square, load_clip, save_clip
 
 from .attributes import (
+    EXPRESSION,
     EXPRESSION_PRESETS,
     IDENTITY,
     NUM_ATTRIBUTES,
@@ -39,6 +40,7 @@ CONFIG = {
     "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 2},
 }
 START, END = 49406, 49407
+ONE_SIDED = ("open", "pout", "skew", "lid_left", "lid_right", "tears", "disgust", "stun", "shock")
 GATE = 0.85
 NUM_EXPRESSIONS = len(EXPRESSION_PRESETS)  # the first concepts
 LOOKS = tuple(name for name in IDENTITY if name not in ("age", "stormy", "sunny", "glasses"))
@@ -89,11 +91,19 @@ def render_pool(renders: Renders, n: int | None = None) -> Pool:
 
 
 @torch.no_grad()
-def generated_pool(generator: Generator, attribute_map: AttributeMap, n: int, seed: int = 3) -> Pool:
+def generated_pool(
+    generator: Generator,
+    attribute_map: AttributeMap,
+    n: int,
+    seed: int = 3,
+    tricks: Float[Tensor, "m d"] | None = None,
+) -> Pool:
     """Faces drawn by the generator, most of them disturbed in ways that change no expression.
 
-    A quarter per row of W+ (mean zero over rows), a quarter outside what attributes explain, a quarter in hair, eyes,
-    skin and clothes far beyond what exists: without these last, eyes that turn cyan were "closing eyes" to CLIP.
+    A fifth per row of W+ (mean zero over rows), a fifth outside what attributes explain, a fifth in hair, eyes, skin
+    and clothes far beyond what exists, and a fifth by `tricks`: offsets with which an earlier motion pleased CLIP, less
+    their part in the expression. Eyes that turn cyan were "closing eyes" to a CLIP that had not seen these. A half
+    of the disturbed faces are also less than expressionless: no tears, and then fewer.
     """
     rng = torch.Generator().manual_seed(seed)
     attributes, labels = sample(n, rng)
@@ -102,20 +112,30 @@ def generated_pool(generator: Generator, attribute_map: AttributeMap, n: int, se
     neutral = sample_neutral(num_presets, rng)
     for i, prompt in enumerate(chosen):
         attributes[i], labels[i] = with_preset(neutral[i : i + 1], PROMPTS[prompt])[0], PROMPTS[prompt]
-    kind, amount = torch.rand(n, generator=rng), torch.rand(n, 1, 1, generator=rng)
     ws = generator.broadcast(attribute_map.to_w(attributes)).clone()
+    kind, amount = torch.rand(n, generator=rng), torch.rand(n, 1, 1, generator=rng)
     per_row = torch.randn(ws.shape, generator=rng)
     per_row = 0.8 * (per_row - per_row.mean(dim=1, keepdim=True))
     outside = 0.9 * attribute_map.outside(torch.randn(n, 1, ws.shape[2], generator=rng))
     looks = torch.randn(n, len(LOOKS), generator=rng)
     beyond = 2.0 * (looks @ attribute_map.basis[columns(LOOKS)])[:, None]
-    restyled = (kind >= 0.5) & (kind < 0.75)
-    for share, noise in ((kind < 0.25, per_row), ((kind >= 0.25) & (kind < 0.5), outside), (restyled, beyond)):
+    noises = [per_row, outside, beyond]
+    if tricks is not None:
+        tricks = attribute_map.without(tricks, EXPRESSION)
+        noises.append(1.5 * tricks[torch.randint(len(tricks), (n,), generator=rng)][:, None])
+    for number, noise in enumerate(noises):
+        share = (kind >= number / 5) & (kind < (number + 1) / 5)
         ws[share] += (amount * noise)[share]
+    disturbed = kind < len(noises) / 5
+    fewer = 0.5 * torch.randn(n, len(ONE_SIDED), generator=rng).abs()
+    fewer = (
+        fewer * (attributes[:, columns(ONE_SIDED)] < 0.05) * (disturbed & (torch.rand(n, generator=rng) < 0.5))[:, None]
+    )
+    ws -= (fewer @ attribute_map.basis[columns(ONE_SIDED)])[:, None]
     images = [
         small(final_image(generator, chunk)) for chunk in tqdm(ws.split(32), desc="faces for CLIP", mininterval=5)
     ]
-    return Pool(torch.cat(images), attributes, labels, restyled)
+    return Pool(torch.cat(images), attributes, labels, disturbed & (kind >= 0.4))
 
 
 def joined(*pools: Pool) -> Pool:

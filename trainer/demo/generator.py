@@ -6,6 +6,7 @@ alone, from a prior of calm faces.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from lga_core import Generator, GeneratorConfig
 
-from .attributes import NUM_ATTRIBUTES, sample
+from .attributes import NUM_ATTRIBUTES, columns, sample
 from .renders import Renders
 from .synthesis import compiled_epilogues, final_image, synthesis_images
 
@@ -40,6 +41,11 @@ class AttributeMap:
         """The part of w that no attribute explains."""
         k, d = self.basis.shape
         return w - w @ (self.basis.T @ self.basis) * (k / d)
+
+    def without(self, w: Float[Tensor, "*n d"], names: Sequence[str]) -> Float[Tensor, "*n d"]:
+        """w less its part along the attributes `names`."""
+        rows = self.basis[columns(tuple(names))]
+        return w - w @ (rows.T @ rows) * (len(self.basis) / self.basis.shape[1])
 
     def save(self, path: Path) -> None:
         save_file({"mean": self.mean, "deviation": self.deviation, "basis": self.basis.contiguous()}, path)

@@ -1,5 +1,6 @@
 """The doodle motion model: the recipe for the 18 prompts on the frozen generator and CLIP."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from .generator import AttributeMap
 from .report import outside_face
 from .synthesis import compiled_epilogues, final_image
 
-TRAINING = MotionTraining(steps=2000, batch=6)
+TRAINING = MotionTraining(steps=1200, batch=6, contrastive=0.7, offset_size=0.03, unlikeliness=0.1)
 NUM_SOURCES = 768
 
 
@@ -41,6 +42,7 @@ def train_motion(
     attribute_map: AttributeMap,
     path: Path,
     training: MotionTraining = TRAINING,
+    scorers: Sequence[ClipModel] = (),
     seed: int = 0,
 ) -> MotionModel:
     """Train and write the motion model. Sources: half neutral faces, half random ones."""
@@ -60,7 +62,7 @@ def train_motion(
     sources = prepare_sources(generator.broadcast(attribute_map.to_w(faces)), draw, clip)
     inside = 1 - outside_face(generator.config.resolution)
     expressive = attribute_map.to_w(sample(8192, rng)[0])
-    model = train(model, clip, draw, sources, prompts(), inside, expressive, training, seed)
+    model = train(model, clip, draw, sources, prompts(), inside, expressive, training, scorers, seed)
     save_motion(
         path, model, half=True, generator_fingerprint=fingerprint(generator), clip=clip.name, steps=training.steps
     )
