@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from lga_core import Generator, GeneratorConfig, InputError, refine
 from torch.testing import assert_close
+
+from lga_core import Generator, GeneratorConfig, InputError, refine
 
 
 @pytest.fixture
