@@ -172,6 +172,13 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
         "--out", type=Path, default=Path("out/demo"), help="folder for weights and pictures (%(default)s)"
     )
     build.add_argument("--stages", nargs="+", metavar="STAGE", help="only these (all)")
+    build.add_argument(
+        "--effort",
+        type=_real(0, 100, open_low=True),
+        default=1.0,
+        metavar="X",
+        help="share of all training steps; 0.01 is a rehearsal of a few minutes (%(default)s)",
+    )
     build.set_defaults(run=_demo_build, check=_nothing_to_check, parser=build)
 
     report = steps.add_parser(
@@ -194,7 +201,7 @@ def _nothing_to_check(args: argparse.Namespace) -> None:
 def _demo_build(args: argparse.Namespace) -> None:
     from .demo.build import build
 
-    build(args.out, args.stages)
+    build(args.out, args.stages, args.effort)
 
 
 def _demo_report(args: argparse.Namespace) -> None:

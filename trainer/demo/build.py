@@ -9,23 +9,27 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from lga_core import InputError, fingerprint, load_clip, load_encoder, load_generator, load_motion
 
+from ..motion import MotionTraining
 from . import clip as demo_clip
 from . import encoder as demo_encoder
 from . import judge as demo_judge
-from .attributes import PROMPTS, sample, sample_neutral, with_preset
+from .attributes import EXPRESSION_PRESETS, PROMPTS, sample, sample_neutral, with_preset
 from .concepts import SENTENCES
-from .finish import distil_mapping, finish_synthesis
+from .finish import FINISH_STEPS, MAPPING_STEPS, distil_mapping, finish_synthesis
+from .generator import STAGES as SYNTHESIS_STAGES
 from .generator import AttributeMap, train_synthesis
-from .motion import train_motion
+from .motion import TRAINING, train_motion
 from .renderer import render
-from .renders import build_renders, load_renders
+from .renders import NUM_HELD_OUT, NUM_RENDERS, build_renders, load_renders
 from .sheets import grid, sheet
 from .synthesis import compiled_epilogues
 
@@ -38,12 +42,18 @@ class Stage:
     """`product` is the file in the build folder that says the stage is done."""
 
     product: str
-    make: Callable[[Path], None]
+    make: Callable[[Path, float], None]
     show: Callable[[Path], None]
 
 
-def build(out: Path, stages: Sequence[str] | None = None) -> None:
-    """Run the stages (all, or those named) in `out`, and put the finished domain in out/domain."""
+def build(out: Path, stages: Sequence[str] | None = None, effort: float = 1.0) -> None:
+    """Run the stages (all, or those named) in `out`, and put the finished domain in out/domain.
+
+    `effort` scales every number of steps: at 0.01 it is a rehearsal of a few minutes, whose domain is worth nothing
+    and whose gates are only read out. Raises InputError for a stage that does not exist, or a gate that is not met.
+    """
+    if not 0 < effort <= 100:
+        raise InputError(f"The effort is {effort}; it must be above 0, and 1 for the domain as it ships.")
     unknown = set(stages or ()) - set(STAGES)
     if unknown:
         raise InputError(f"There is no stage {sorted(unknown)[0]!r}. The stages are {', '.join(STAGES)}.")
@@ -58,7 +68,7 @@ def build(out: Path, stages: Sequence[str] | None = None) -> None:
             continue
         print(f"{name}: begins", flush=True)
         start = time.perf_counter()
-        stage.make(out)
+        stage.make(out, effort)
         stage.show(out)
         note_minutes(out, name, (time.perf_counter() - start) / 60)
 
@@ -75,21 +85,53 @@ def attribute_map(out: Path) -> AttributeMap:
     return AttributeMap.load(out / "attribute_map.safetensors")
 
 
-def make_clip(out: Path) -> None:
-    """First on renders alone, then on thirds of renders, generated faces and disturbed generated faces."""
-    generator = load_generator(out / "generator.safetensors")
-    first = out / "clip_renders.safetensors"
+def make_first_clips(out: Path, effort: float) -> None:
+    """On renders alone, then also on generated faces and disturbed ones."""
+    first, second = out / "clip_renders.safetensors", out / "clip_generated.safetensors"
     renders = load_renders(out)
     if not first.exists():
-        demo_clip.train_clip(demo_clip.render_pool(renders), first, demo_clip.STEPS_RENDERS)
-    generated = demo_clip.generated_pool(generator, attribute_map(out), demo_clip.NUM_GENERATED)
-    pool = demo_clip.joined(demo_clip.render_pool(renders, demo_clip.NUM_GENERATED // 2), generated)
+        demo_clip.train_clip(demo_clip.render_pool(renders), first, some(demo_clip.STEPS_RENDERS, effort))
+    steps = some(demo_clip.STEPS_GENERATED, effort)
+    demo_clip.train_clip(generated_and_rendered(out, effort), second, steps, first, lr=8e-4)
+    check_gate(out, second, effort)
+
+
+def generated_and_rendered(out: Path, effort: float, seed: int = 3, tricks: Tensor | None = None) -> demo_clip.Pool:
+    generator = load_generator(out / "generator.safetensors")
+    n = some(demo_clip.NUM_GENERATED, effort)
+    generated = demo_clip.generated_pool(generator, attribute_map(out), n, seed, tricks)
+    return demo_clip.joined(demo_clip.render_pool(load_renders(out), n // 2), generated)
+
+
+def make_tricks(out: Path, effort: float) -> None:
+    """Let a motion please the second CLIP alone, and keep its offsets: some of them mean nothing to a person."""
+    generator, clip = load_generator(out / "generator.safetensors"), load_clip(out / "clip_generated.safetensors")
+    places, path = attribute_map(out), out / "motion_tricks.safetensors"
+    ws = generator.broadcast(places.to_w(sample_neutral(24, torch.Generator().manual_seed(70))))
+    model = train_motion(generator, clip, places, path, training(effort))
+    with torch.no_grad():
+        pictures = clip.encode_images(generator.synthesis(ws))
+        text = clip.encode_text([SENTENCES[name] for name in EXPRESSION_PRESETS])
+        offsets = [model(sentence[None], pictures, 4)[:, -1, 0] for sentence in text]
+    save_file({"tricks": torch.cat(offsets)}, out / "tricks.safetensors")
+
+
+def make_clip(out: Path, effort: float) -> None:
+    """The CLIP that ships: taught on, and shown the tricks."""
+    tricks = load_file(out / "tricks.safetensors")["tricks"]
+    pool = generated_and_rendered(out, effort, seed=13, tricks=tricks)
     path = out / "clip_ungated.safetensors"
-    demo_clip.train_clip(pool, path, demo_clip.STEPS_GENERATED, first, lr=8e-4)
-    score = generated_zero_shot(out, path)
-    if score < demo_clip.GATE:
-        raise InputError(f"CLIP tells {score:.2f} of the prompts apart, {demo_clip.GATE} is needed: train it longer.")
+    steps = some(demo_clip.STEPS_GENERATED, effort)
+    demo_clip.train_clip(pool, path, steps, out / "clip_generated.safetensors", lr=8e-4, seed=6)
+    check_gate(out, path, effort)
     path.replace(out / "clip.safetensors")
+
+
+def check_gate(out: Path, path: Path, effort: float) -> None:
+    """No motion is trained on a CLIP that cannot tell true presets apart."""
+    score = generated_zero_shot(out, path)
+    if score < demo_clip.GATE and effort >= 1:
+        raise InputError(f"CLIP tells {score:.2f} of the prompts apart, {demo_clip.GATE} is needed: train it longer.")
 
 
 def generated_zero_shot(out: Path, path: Path) -> float:
@@ -104,24 +146,25 @@ def generated_zero_shot(out: Path, path: Path) -> float:
     return sum(scores.values()) / len(scores)
 
 
-def make_encoder(out: Path) -> None:
+def make_encoder(out: Path, effort: float) -> None:
     renders, places, first = load_renders(out), attribute_map(out), out / "encoder_w.safetensors"
     if not first.exists():
-        demo_encoder.regress(renders, places, first, demo_encoder.STEPS_W)
+        demo_encoder.regress(renders, places, first, some(demo_encoder.STEPS_W, effort))
     generator = load_generator(out / "generator.safetensors")
     running = out / "encoder_running.safetensors"
-    demo_encoder.reconstruct(
-        renders, places, generator, first, running, demo_encoder.STEPS_PICTURES, compiled_epilogues()
-    )
+    steps = some(demo_encoder.STEPS_PICTURES, effort)
+    demo_encoder.reconstruct(renders, places, generator, first, running, steps, compiled_epilogues())
     running.replace(out / "encoder.safetensors")
 
 
-def make_motion(out: Path) -> None:
+def make_motion(out: Path, effort: float) -> None:
+    """All three CLIPs have to be convinced; the last one starts the motion."""
     generator = load_generator(out / "generator.safetensors")
-    train_motion(generator, load_clip(out / "clip.safetensors"), attribute_map(out), out / "motion.safetensors")
+    scorers = [load_clip(out / f"{name}.safetensors") for name in ("clip_renders", "clip_generated", "clip")]
+    train_motion(generator, scorers[-1], attribute_map(out), out / "motion.safetensors", training(effort), scorers)
 
 
-def export(out: Path) -> None:
+def export(out: Path, effort: float = 1.0) -> None:
     """The domain as a folder that `load_domain` opens."""
     domain = out / "domain"
     domain.mkdir(exist_ok=True)
@@ -151,8 +194,6 @@ def show_presets(out: Path) -> None:
 
 def show_synthesis(name: str) -> Callable[[Path], None]:
     def show(out: Path) -> None:
-        from safetensors.torch import load_file
-
         from .generator import fresh_generator
 
         generator = fresh_generator(0)
@@ -197,24 +238,44 @@ def nothing(out: Path) -> None:
     pass
 
 
+def make_renders(out: Path, effort: float) -> None:
+    build_renders(out, NUM_HELD_OUT + some(NUM_RENDERS - NUM_HELD_OUT, effort))
+
+
+def make_judge(out: Path, effort: float) -> None:
+    demo_judge.train_judge(load_renders(out), out, some(demo_judge.STEPS, effort))
+
+
+def make_synthesis(out: Path, effort: float) -> None:
+    stages = [replace(stage, images=max(some(stage.images, effort), stage.batch)) for stage in SYNTHESIS_STAGES]
+    train_synthesis(load_renders(out), attribute_map(out), out, stages)
+
+
+def make_finish(out: Path, effort: float) -> None:
+    finish_synthesis(load_renders(out), attribute_map(out), out, some(FINISH_STEPS, effort))
+
+
+def make_mapping(out: Path, effort: float) -> None:
+    error = distil_mapping(attribute_map(out), out, out / "generator.safetensors", some(MAPPING_STEPS, effort))
+    print(f"relative error of the mapping network: {error:.3f}")
+
+
+def some(number: int, effort: float) -> int:
+    return max(1, round(number * effort))
+
+
+def training(effort: float) -> MotionTraining:
+    return replace(TRAINING, steps=some(TRAINING.steps, effort))
+
+
 STAGES: dict[str, Stage] = {
-    "renders": Stage("renders.npy", build_renders, show_presets),
-    "judge": Stage("judge.safetensors", lambda out: demo_judge.train_judge(load_renders(out), out), nothing),
-    "synthesis": Stage(
-        "synthesis.safetensors",
-        lambda out: train_synthesis(load_renders(out), attribute_map(out), out),
-        show_synthesis("synthesis"),
-    ),
-    "finish": Stage(
-        "finished.safetensors",
-        lambda out: finish_synthesis(load_renders(out), attribute_map(out), out),
-        show_synthesis("finished"),
-    ),
-    "mapping": Stage(
-        "generator.safetensors",
-        lambda out: print("relative error", distil_mapping(attribute_map(out), out, out / "generator.safetensors")),
-        show_seeds,
-    ),
+    "renders": Stage("renders.npy", make_renders, show_presets),
+    "judge": Stage("judge.safetensors", make_judge, nothing),
+    "synthesis": Stage("synthesis.safetensors", make_synthesis, show_synthesis("synthesis")),
+    "finish": Stage("finished.safetensors", make_finish, show_synthesis("finished")),
+    "mapping": Stage("generator.safetensors", make_mapping, show_seeds),
+    "first_clips": Stage("clip_generated.safetensors", make_first_clips, nothing),
+    "tricks": Stage("tricks.safetensors", make_tricks, nothing),
     "clip": Stage("clip.safetensors", make_clip, nothing),
     "encoder": Stage("encoder.safetensors", make_encoder, show_inversions),
     "motion": Stage("motion.safetensors", make_motion, show_motion),

@@ -15,7 +15,7 @@ from .generator import AttributeMap, cosine, pyramid_loss
 from .renders import Renders
 from .synthesis import Epilogues, final_image
 
-STEPS_W, STEPS_PICTURES = 3_600, 2_400
+STEPS_W, STEPS_PICTURES = 3_600, 10_000
 CONFIG = EncoderConfig(
     num_ws=GENERATOR_CONFIG.num_ws,
     input_size=64,
