@@ -68,7 +68,8 @@ def test_every_package_is_listed():
     found = {
         ".".join((package, *file.parent.relative_to(ROOT / folder).parts))
         for package, folder in PROJECT["tool"]["setuptools"]["package-dir"].items()
-        for file in (ROOT / folder).rglob("*.py")
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in (".py", ".safetensors")  # setuptools takes a folder of data for a package too
     }
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
 
