@@ -52,7 +52,7 @@ class MotionTraining:
     path: float = 1.0
     perceptual: float = 0.5
     pixels: float = 1.0
-    unlikeliness: float = 0.1
+    unlikeliness: float = 0.15
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.views < 1:
@@ -165,7 +165,8 @@ def train(
     scorers = scorers or (clip,)
     sentences = [Sentences.of(prompts, judge) for judge in (clip, *scorers)]
     keep = torch.stack([prompt.keep * face + prompt.keep_outside * (1 - face) for prompt in prompts])[:, None]
-    plain, colour = {k: v.clone() for k, v in model.state_dict().items()}, losses.spread(faces, floor=0.001)
+    colour = losses.spread(faces, floor=0.001)
+    plain = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     colour_output(model, colour)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, betas=(0.0, 0.999), fused=True)
     average = MotionModel(model.config)
@@ -202,6 +203,9 @@ class Coloured(nn.Module):
     def forward(self, learned: Tensor) -> Tensor:
         return self.colour @ learned
 
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return torch.linalg.solve(self.colour, weight)
+
 
 def colour_output(model: MotionModel, colour: Float[Tensor, "d d"]) -> None:
     """Let the mapper's last layer learn in units of how faces vary: the same function, far better conditioned.
@@ -213,7 +217,15 @@ def colour_output(model: MotionModel, colour: Float[Tensor, "d d"]) -> None:
         return
     layer = model.mapper.motion[-1]
     for name in ("weight", "bias"):
-        parametrize.register_parametrization(layer, name, Coloured(colour), unsafe=True)
+        parametrize.register_parametrization(layer, name, Coloured(colour))
+
+
+@torch.no_grad()
+def begin_coloured(model: MotionModel, faces: Float[Tensor, "n d"]) -> None:
+    """Give a new model's random offsets the directions in which `faces` vary."""
+    if not model.config.last_activation and model.config.head == "shared":
+        layer = model.mapper.motion[-1]
+        layer.weight.copy_(losses.spread(faces, floor=0.001) @ layer.weight)
 
 
 def plain_output(model: MotionModel) -> None:

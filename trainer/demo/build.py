@@ -5,6 +5,7 @@ stage leaves a picture beside its weights: look at it before trusting any figure
 """
 
 import json
+import os
 import platform
 import shutil
 import time
@@ -27,7 +28,7 @@ from .concepts import SENTENCES
 from .finish import FINISH_STEPS, MAPPING_STEPS, distil_mapping, finish_synthesis
 from .generator import STAGES as SYNTHESIS_STAGES
 from .generator import AttributeMap, train_synthesis
-from .motion import TRAINING, train_motion
+from .motion import HELD, HELD_STEPS, TRAINING, train_motion
 from .renderer import render
 from .renders import NUM_HELD_OUT, NUM_RENDERS, build_renders, load_renders
 from .sheets import grid, sheet
@@ -85,15 +86,16 @@ def attribute_map(out: Path) -> AttributeMap:
     return AttributeMap.load(out / "attribute_map.safetensors")
 
 
-def make_first_clips(out: Path, effort: float) -> None:
+def make_clip(out: Path, effort: float) -> None:
     """On renders alone, then also on generated faces and disturbed ones."""
-    first, second = out / "clip_renders.safetensors", out / "clip_generated.safetensors"
+    first, second = out / "clip_renders.safetensors", out / "clip_ungated.safetensors"
     renders = load_renders(out)
     if not first.exists():
         demo_clip.train_clip(demo_clip.render_pool(renders), first, some(demo_clip.STEPS_RENDERS, effort))
     steps = some(demo_clip.STEPS_GENERATED, effort)
     demo_clip.train_clip(generated_and_rendered(out, effort), second, steps, first, lr=8e-4)
     check_gate(out, second, effort)
+    second.replace(out / "clip.safetensors")
 
 
 def generated_and_rendered(out: Path, effort: float, seed: int = 3, tricks: Tensor | None = None) -> demo_clip.Pool:
@@ -105,7 +107,7 @@ def generated_and_rendered(out: Path, effort: float, seed: int = 3, tricks: Tens
 
 def make_tricks(out: Path, effort: float) -> None:
     """Let a motion please the second CLIP alone, and keep its offsets: some of them mean nothing to a person."""
-    generator, clip = load_generator(out / "generator.safetensors"), load_clip(out / "clip_generated.safetensors")
+    generator, clip = load_generator(out / "generator.safetensors"), load_clip(out / "clip.safetensors")
     places, path = attribute_map(out), out / "motion_tricks.safetensors"
     ws = generator.broadcast(places.to_w(sample_neutral(24, torch.Generator().manual_seed(70))))
     model = train_motion(generator, clip, places, path, training(effort))
@@ -116,15 +118,15 @@ def make_tricks(out: Path, effort: float) -> None:
     save_file({"tricks": torch.cat(offsets)}, out / "tricks.safetensors")
 
 
-def make_clip(out: Path, effort: float) -> None:
-    """The CLIP that ships: taught on, and shown the tricks."""
+def make_doubter(out: Path, effort: float) -> None:
+    """A CLIP that was shown the tricks: a second opinion on motions, which does not ship."""
     tricks = load_file(out / "tricks.safetensors")["tricks"]
     pool = generated_and_rendered(out, effort, seed=13, tricks=tricks)
-    path = out / "clip_ungated.safetensors"
+    path = out / "doubter_ungated.safetensors"
     steps = some(demo_clip.STEPS_GENERATED, effort)
-    demo_clip.train_clip(pool, path, steps, out / "clip_generated.safetensors", lr=8e-4, seed=6)
+    demo_clip.train_clip(pool, path, steps, out / "clip.safetensors", lr=8e-4, seed=6)
     check_gate(out, path, effort)
-    path.replace(out / "clip.safetensors")
+    path.replace(out / "doubter.safetensors")
 
 
 def check_gate(out: Path, path: Path, effort: float) -> None:
@@ -154,14 +156,23 @@ def make_encoder(out: Path, effort: float) -> None:
     running = out / "encoder_running.safetensors"
     steps = some(demo_encoder.STEPS_PICTURES, effort)
     demo_encoder.reconstruct(renders, places, generator, first, running, steps, compiled_epilogues())
+    closer = {"lr": 5e-4, "seed": 2, "w_weight": 0.05, "square_weight": 20.0}
+    steps = some(demo_encoder.STEPS_CLOSER, effort)
+    demo_encoder.reconstruct(renders, places, generator, running, running, steps, compiled_epilogues(), **closer)
     running.replace(out / "encoder.safetensors")
 
 
 def make_motion(out: Path, effort: float) -> None:
-    """All three CLIPs have to be convinced; the last one starts the motion."""
-    generator = load_generator(out / "generator.safetensors")
-    scorers = [load_clip(out / f"{name}.safetensors") for name in ("clip_renders", "clip_generated", "clip")]
-    train_motion(generator, scorers[-1], attribute_map(out), out / "motion.safetensors", training(effort), scorers)
+    """All three CLIPs have to be convinced; the domain's own starts the motion. Then a round that holds more still.
+
+    Held as firmly from the beginning, eyes would not close: leaving them open is cheaper at first.
+    """
+    generator, places = load_generator(out / "generator.safetensors"), attribute_map(out)
+    renders, clip, doubter = (load_clip(out / f"{name}.safetensors") for name in ("clip_renders", "clip", "doubter"))
+    scorers = (renders, clip, doubter)
+    train_motion(generator, clip, places, out / "motion_free.safetensors", training(effort), scorers)
+    held = replace(training(effort), **HELD, steps=some(HELD_STEPS, effort))
+    train_motion(generator, clip, places, out / "motion.safetensors", held, scorers, out / "motion_free.safetensors")
 
 
 def export(out: Path, effort: float = 1.0) -> None:
@@ -179,7 +190,7 @@ def export(out: Path, effort: float = 1.0) -> None:
         "fingerprint": fingerprint(load_generator(out / "generator.safetensors")),
         "made": {
             "minutes": json.loads((out / "minutes.json").read_text()),
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, no GPU",
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU",
         },
     }
     (domain / "domain.json").write_text(json.dumps(described, indent=1) + "\n")
@@ -274,9 +285,9 @@ STAGES: dict[str, Stage] = {
     "synthesis": Stage("synthesis.safetensors", make_synthesis, show_synthesis("synthesis")),
     "finish": Stage("finished.safetensors", make_finish, show_synthesis("finished")),
     "mapping": Stage("generator.safetensors", make_mapping, show_seeds),
-    "first_clips": Stage("clip_generated.safetensors", make_first_clips, nothing),
-    "tricks": Stage("tricks.safetensors", make_tricks, nothing),
     "clip": Stage("clip.safetensors", make_clip, nothing),
+    "tricks": Stage("tricks.safetensors", make_tricks, nothing),
+    "doubter": Stage("doubter.safetensors", make_doubter, nothing),
     "encoder": Stage("encoder.safetensors", make_encoder, show_inversions),
     "motion": Stage("motion.safetensors", make_motion, show_motion),
     "export": Stage("domain/domain.json", export, nothing),

@@ -15,7 +15,7 @@ from .generator import AttributeMap, cosine, pyramid_loss
 from .renders import Renders
 from .synthesis import Epilogues, final_image
 
-STEPS_W, STEPS_PICTURES = 3_600, 10_000
+STEPS_W, STEPS_PICTURES, STEPS_CLOSER = 3_600, 10_000, 1_000
 CONFIG = EncoderConfig(
     num_ws=GENERATOR_CONFIG.num_ws,
     input_size=64,
@@ -73,8 +73,13 @@ def reconstruct(
     epilogues: Epilogues,
     lr: float = 8e-4,
     seed: int = 1,
+    w_weight: float = 0.5,
+    square_weight: float = 0.0,
 ) -> None:
-    """Learn to give the picture back: pixels through the generator, W where it is known, rows close to each other."""
+    """Learn to give the picture back: pixels through the generator, W where it is known, rows close to each other.
+
+    A second round with a small `w_weight` and a large `square_weight` (of the mean square error) fits pictures closer.
+    """
     rng = torch.Generator().manual_seed(seed)
     encoder, average = thawed(start), thawed(start)
     fast = torch.compile(encoder)
@@ -95,7 +100,8 @@ def reconstruct(
         w_error = (ws - targets[faces, None]).square().mean()
         spread = (ws - ws[:, :1]).square().mean()
         pixels = pyramid_loss([drawn], pictures, edges=4.0)
-        loss = pixels + 0.5 * w_error + 0.02 * spread
+        square = (drawn - pictures).square().mean()
+        loss = pixels + w_weight * w_error + 0.02 * spread + square_weight * square
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(encoder.parameters(), 2.0)
