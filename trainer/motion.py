@@ -224,8 +224,8 @@ def colour_output(model: MotionModel, colour: Float[Tensor, "d d"]) -> None:
 def begin_coloured(model: MotionModel, faces: Float[Tensor, "n d"]) -> None:
     """Give a new model's random offsets the directions in which `faces` vary."""
     if not model.config.last_activation and model.config.head == "shared":
-        layer = model.mapper.motion[-1]
-        layer.weight.copy_(losses.spread(faces, floor=0.001) @ layer.weight)
+        weight = model.mapper.motion[-1].get_parameter("weight")
+        weight.copy_(losses.spread(faces, floor=0.001) @ weight)
 
 
 def plain_output(model: MotionModel) -> None:
