@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from lga_core import Generator, save_generator
 
+from ..motion import follow
 from .attributes import NUM_ATTRIBUTES, from_normal
-from .generator import AttributeMap, cosine, follow, fresh_generator, noisy, psnr, pyramid_loss, trained_tensors
+from .generator import AttributeMap, cosine, fresh_generator, noisy, psnr, pyramid_loss, trained_tensors
 from .renders import Renders
 from .synthesis import compiled_epilogues, final_image, synthesis_images
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from lga_core import Generator, GeneratorConfig
 
+from ..motion import follow
 from .attributes import NUM_ATTRIBUTES, columns, sample
 from .renders import Renders
 from .synthesis import compiled_epilogues, final_image, synthesis_images
@@ -145,13 +146,6 @@ def trained_tensors(generator: Generator) -> tuple[list[nn.Parameter], list[Tens
 
 def cosine(fraction: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * fraction)
-
-
-@torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move every tensor of `average` toward `model`."""
-    ours, theirs = list(average.state_dict().values()), list(model.state_dict().values())
-    torch._foreach_lerp_(ours, theirs, 1 - decay)
 
 
 def noisy(w: Float[Tensor, "n d"], attribute_map: AttributeMap, num_ws: int, rng: torch.Generator, size: float = 0.1):
