@@ -64,9 +64,8 @@ class Domain:
 
         The encoder's codes, brought closer by `refine_steps` of optimisation (0: the encoder's alone).
         """
-        images = images.to(self.encoder.latent_avg)
-        ws = self.encoder(fit_square(images, self.encoder.config.input_size))
-        return refine(self.generator, ws, fit_square(images, self.generator.config.resolution), refine_steps)
+        square = fit_square(images.to(self.encoder.latent_avg), self.generator.config.resolution)
+        return refine(self.generator, self.encoder(square), square, refine_steps)
 
     def sentence(self, prompt: str) -> str:
         """The sentence that `prompt` stands for: its own when trained, itself when it is one, else the template's.

@@ -66,3 +66,14 @@ def test_random_seeds_draw_whole_faces(domain):
     assert pictures.abs().amax() < 2
     distance = (pictures - pictures.mean(dim=0)).square().mean(dim=(1, 2, 3)).sqrt()
     assert distance.max() < 2 * distance.median()
+
+
+def test_an_inversion_is_refined_unless_told_not_to(domain, faces):
+    with torch.no_grad():
+        pictures = domain.generator.synthesis(faces).clamp(-1, 1)
+        encoded, refined = (
+            (domain.generator.synthesis(ws) - pictures).square().mean(dim=(1, 2, 3))
+            for ws in (domain.invert(pictures, refine_steps=0), domain.invert(pictures))
+        )
+        assert torch.equal(domain.invert(pictures, refine_steps=0), domain.encoder(pictures))
+    assert (refined < 0.8 * encoded).all()

@@ -10,6 +10,7 @@ from lga_trainer.motion import (
     MotionTraining,
     Prompt,
     Sentences,
+    begin_coloured,
     colour_output,
     plain_output,
     prepare_sources,
@@ -129,3 +130,14 @@ def test_colouring_the_output_changes_how_a_model_learns_and_not_what_it_is():
     plain_output(model)
     assert torch.equal(model(text, num_frames=5), moved)
     assert set(model.state_dict()) == set(MotionModel(config).state_dict())
+
+
+def test_a_coloured_model_s_first_offsets_lie_where_faces_vary():
+    config = MotionConfig(
+        code_dim=8, num_ws=4, w_dim=6, hidden_dim=8, mapper_dim=8, head="shared", last_activation=False
+    )
+    model, text = MotionModel(config, seed=1), torch.randn(9, 8, generator=torch.Generator().manual_seed(0))
+    varied = torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+    begin_coloured(model, torch.randn(99, 6, generator=torch.Generator().manual_seed(2)) * varied)
+    lengths = model(text, num_frames=4)[:, -1].detach().square().mean(dim=(0, 1))
+    assert lengths[:2].min() > 50 * lengths[2:].max()
