@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.lga-installed
 	@mkdir -p out
-	$(BIN)/lga animate $(firstword $(sort $(wildcard examples/*.png))) smiling --out out/smiling.mp4
+	$(BIN)/lga animate $(firstword $(sort $(wildcard faces/*.png))) smiling --out out/smiling.mp4
 
 test: $(VENV)/.lga-installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" .ci/check

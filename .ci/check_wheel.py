@@ -25,7 +25,7 @@ def main() -> None:
         elsewhere.mkdir()
         assert_imported_from(work / "env", python, elsewhere)
         face = elsewhere / "face.png"
-        face.write_bytes(sorted((ROOT / "examples").glob("*.png"))[0].read_bytes())
+        face.write_bytes(sorted((ROOT / "faces").glob("*.png"))[0].read_bytes())
         lga = python.with_name("lga")
         run(lga, "animate", face.name, "smiling", "--out", "clip.mp4", "--frames", NUM_FRAMES, cwd=elsewhere)
         assert_plays(elsewhere / "clip.mp4")

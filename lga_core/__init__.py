@@ -3,59 +3,128 @@
 All that may be imported from outside is named here.
 """
 
-from .animate import frames
+from .animate import chunk_size, draw, film, frames, grid_shape
 from .checkpoints import (
     check_fingerprint,
     fingerprint,
     load_encoder,
     load_generator,
     load_motion,
+    read_metadata,
     save_encoder,
     save_generator,
     save_motion,
 )
 from .clip import ClipModel, load_clip, save_clip
-from .domain import Domain, load_domain
-from .errors import CheckpointError, InputError, LgaError, MismatchError, OutputError
+from .compose import (
+    EASES,
+    LAYERS,
+    ROWS,
+    add,
+    amounts,
+    blend,
+    blend_faces,
+    chain,
+    inbetween,
+    keyframes,
+    layer_weights,
+    loop,
+    mask_layers,
+    neutral,
+    ping_pong,
+    scale,
+    speed,
+)
+from .domain import EMBEDDED, Domain, DomainCard, MotionCard, load_domain, read_domain, read_motion_card
+from .errors import CheckpointError, DrawingError, InputError, LgaError, MismatchError, OutputError
 from .images import fit_square, load_image, to_nchw, to_nhwc, to_uint8
-from .inversion import Encoder, EncoderConfig, refine
+from .inversion import Closeness, Encoder, EncoderConfig, closeness, refine
 from .motion import MotionConfig, MotionModel, rates
+from .plot import plot_motion, stacked
+from .prompting import Text, Wording, embed, parse_prompts
+from .shapes import Images, Motion
 from .stylegan2 import Generator, GeneratorConfig, truncate
+from .values import Faces, Identity, Movement, load_faces, load_movement, save_faces, save_movement
 from .video import check_writable, contact_sheet, evenly, write_clip, write_contact_sheet
 
 __all__ = [
     "CheckpointError",
     "ClipModel",
+    "Closeness",
     "Domain",
+    "DomainCard",
+    "DrawingError",
+    "EASES",
+    "EMBEDDED",
     "Encoder",
     "EncoderConfig",
+    "Faces",
     "Generator",
     "GeneratorConfig",
+    "Identity",
+    "Images",
     "InputError",
+    "LAYERS",
     "LgaError",
     "MismatchError",
+    "Motion",
+    "MotionCard",
     "MotionConfig",
     "MotionModel",
+    "Movement",
     "OutputError",
+    "ROWS",
+    "Text",
+    "Wording",
+    "add",
+    "amounts",
+    "blend",
+    "blend_faces",
+    "chain",
     "check_fingerprint",
     "check_writable",
+    "chunk_size",
+    "closeness",
     "contact_sheet",
+    "draw",
+    "embed",
     "evenly",
+    "film",
     "fingerprint",
     "fit_square",
     "frames",
+    "grid_shape",
+    "inbetween",
+    "keyframes",
+    "layer_weights",
     "load_clip",
     "load_domain",
     "load_encoder",
+    "load_faces",
     "load_generator",
     "load_image",
     "load_motion",
+    "load_movement",
+    "loop",
+    "mask_layers",
+    "neutral",
+    "parse_prompts",
+    "ping_pong",
+    "plot_motion",
     "rates",
+    "read_domain",
+    "read_metadata",
+    "read_motion_card",
     "refine",
     "save_clip",
     "save_encoder",
+    "save_faces",
     "save_generator",
     "save_motion",
+    "save_movement",
+    "scale",
+    "speed",
+    "stacked",
     "to_nchw",
     "to_nhwc",
     "to_uint8",

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from .checkpoints import load_checkpoint, save_checkpoint
+from .checkpoints import fingerprint, load_checkpoint, save_checkpoint
 from .errors import CheckpointError, InputError, MismatchError
 from .images import fit_square
 from .shapes import Embedding, Images
@@ -73,6 +74,11 @@ class ClipModel(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
         self.eval()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that tell this model from another, in whatever precision it was stored."""
+        return fingerprint(self)
 
     def encode_text(self, texts: Sequence[str]) -> Embedding:
         """Unit embeddings [n c] of n texts.
@@ -246,7 +252,10 @@ def _load_own(path: Path, device: str | torch.device) -> ClipModel:
             f"There is no CLIP file at {path}. Give the path of a file made by this project, or a model name together "
             "with the path of its open_clip weights."
         )
-    checkpoint = load_checkpoint(path, "clip")
+    try:
+        checkpoint = load_checkpoint(path, "clip")
+    except CheckpointError as err:
+        raise CheckpointError(f"{err} (If it holds open_clip weights, say which model's.)") from err
     tensors = dict(checkpoint.tensors)
     ids = tensors.pop("token_ids", None)
     rows = tensors.get("token_embedding.weight")

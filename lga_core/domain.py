@@ -7,7 +7,7 @@ The folder holds domain.json and four model files:
       "template": "The cartoon face is {}.",
       "prompts": [{"prompt": "smiling", "sentence": "The cartoon face is smiling."}, ...],
       "files": {"generator": "generator.safetensors", "encoder": ..., "clip": ..., "motion": ...},
-      "fingerprint": the generator's
+      "fingerprint": the generator's, "clip_fingerprint": the CLIP model's (may be left out)
     }
 """
 
@@ -29,14 +29,48 @@ from .errors import CheckpointError, InputError, MismatchError
 from .images import fit_square
 from .inversion import Encoder, refine
 from .motion import MotionModel
+from .prompting import Wording
 from .shapes import Embedding, Images, Motion, WPlus
 from .stylegan2 import Generator
+from .values import Identity
 
-EMBEDDED = {"doodle": Path(__file__).parent / "demo"}
+EMBEDDED: Mapping[str, Path] = {"doodle": Path(__file__).parent / "demo"}
 """Domains that come with this library, by name."""
 PARTS = ("generator", "encoder", "clip", "motion")
 REFINE_STEPS = 20
-_VERBS = ("is", "are", "has", "looks", "wears")
+PAPER_TEMPLATE = "The person is {}."
+
+
+@dataclass(frozen=True)
+class DomainCard:
+    """What a domain's domain.json says, with the paths of its files."""
+
+    name: str
+    wording: Wording
+    files: Mapping[str, Path]
+    """Model file of each of `PARTS`."""
+    fingerprint: str
+    """The generator's."""
+    clip_fingerprint: str | None
+    """The CLIP model's; None where domain.json does not give it."""
+
+    @property
+    def generator(self) -> Identity:
+        return Identity(self.fingerprint, self.name)
+
+    @property
+    def motion(self) -> MotionCard:
+        clip = None if self.clip_fingerprint is None else Identity(self.clip_fingerprint, self.name)
+        return MotionCard(self.wording, self.generator, clip)
+
+
+@dataclass(frozen=True)
+class MotionCard:
+    """What a motion model says it was made with; None where it does not say."""
+
+    wording: Wording
+    generator: Identity | None
+    clip: Identity | None
 
 
 @dataclass(frozen=True)
@@ -48,15 +82,12 @@ class Domain:
     encoder: Encoder
     clip: ClipModel
     motion: MotionModel
-    template: str
-    """Sentence around a bare prompt, with {} in its place (the method needs full sentences, Hang et al. 2023, IV-F)."""
-    sentences: Mapping[str, str]
-    """What the motion model was trained on: prompt -> sentence."""
+    wording: Wording
 
     @property
     def prompts(self) -> tuple[str, ...]:
         """The trained prompts, such as 'smiling'."""
-        return tuple(self.sentences)
+        return tuple(self.wording.sentences)
 
     @torch.no_grad()
     def invert(self, images: Images, refine_steps: int = REFINE_STEPS) -> WPlus:
@@ -67,27 +98,6 @@ class Domain:
         square = fit_square(images.to(self.encoder.latent_avg), self.generator.config.resolution)
         return refine(self.generator, self.encoder(square), square, refine_steps)
 
-    def sentence(self, prompt: str) -> str:
-        """The sentence that `prompt` stands for: its own when trained, itself when it is one, else the template's.
-
-        'smiling' -> 'The cartoon face is smiling.'; 'has red hair' -> 'The cartoon face has red hair.'; 'It is stormy'
-        -> 'It is stormy.' Raises InputError for a text without words.
-        """
-        text = " ".join(prompt.split())
-        bare = text.rstrip(".!").strip()
-        if not bare:
-            raise InputError(f"The text is empty. Write what should happen, such as '{self.prompts[0]}'.")
-        for known, sentence in self.sentences.items():
-            if bare.lower() == known.lower():
-                return sentence
-        words = bare.lower().split()
-        subject, is_template, _ = self.template.partition(" is {}")
-        if words[0] in _VERBS and is_template:
-            return f"{subject} {bare}."
-        if any(verb in words[1:] for verb in _VERBS) or (text.endswith(".") and len(words) > 2):
-            return text if text != bare else f"{text}."
-        return self.template.replace("{}", bare)
-
     @torch.no_grad()
     def embed(self, prompt: str) -> Embedding:
         """Unit embedding [1 c] of the sentence that `prompt` stands for.
@@ -95,16 +105,9 @@ class Domain:
         Raises InputError for a text that is empty, too long or made of unknown words only, whatever the template adds
         around it; warns about unknown words in others.
         """
-        sentence = self.sentence(prompt)
+        sentence = self.wording.sentence(prompt)
         self.clip.check_text(prompt)
         return self.clip.encode_text([sentence])
-
-    @torch.no_grad()
-    def nearest(self, prompt: str) -> list[tuple[str, float]]:
-        """The trained prompts with the cosine of each one's sentence to `prompt`'s, nearest first."""
-        known = self.clip.encode_text(list(self.sentences.values()))  # [k c]
-        cosines = (known @ self.embed(prompt)[0]).tolist()
-        return sorted(zip(self.prompts, cosines, strict=True), key=lambda pair: -pair[1])
 
     @torch.no_grad()
     def motion_for(self, prompt: str, ws: WPlus, num_frames: int = 16, strength: float = 1.0, seed: int = 0) -> Motion:
@@ -124,6 +127,25 @@ def load_domain(name_or_path: str | PathLike[str] = "doodle", device: str | torc
     Raises InputError when there is no such domain, CheckpointError when a file of it is missing or damaged, and
     MismatchError when its files were not made for each other.
     """
+    card = read_domain(name_or_path)
+    domain = Domain(
+        name=card.name,
+        generator=load_generator(card.files["generator"]).to(device),
+        encoder=load_encoder(card.files["encoder"]).to(device),
+        clip=load_clip(card.files["clip"], device=device),
+        motion=load_motion(card.files["motion"]).to(device),
+        wording=card.wording,
+    )
+    _check_parts(domain, card)
+    return domain
+
+
+def read_domain(name_or_path: str | PathLike[str]) -> DomainCard:
+    """What the domain embedded under this name, or in this folder, consists of, without reading its models.
+
+    Raises InputError when there is no such domain, CheckpointError when a file of it is missing or domain.json is
+    damaged.
+    """
     folder = EMBEDDED.get(str(name_or_path), Path(name_or_path))
     if folder.name == "domain.json":
         folder = folder.parent
@@ -131,18 +153,31 @@ def load_domain(name_or_path: str | PathLike[str] = "doodle", device: str | torc
         names = ", ".join(f"'{name}'" for name in EMBEDDED)
         raise InputError(f"There is no domain '{name_or_path}'. Embedded: {names}. Else give the path of its folder.")
     card = _read_card(folder / "domain.json")
-    files = {part: _find(folder, part, card["files"][part]) for part in PARTS}
-    domain = Domain(
+    return DomainCard(
         name=card["name"],
-        generator=load_generator(files["generator"]).to(device),
-        encoder=load_encoder(files["encoder"]).to(device),
-        clip=load_clip(files["clip"], device=device),
-        motion=load_motion(files["motion"]).to(device),
-        template=card["template"],
-        sentences={entry["prompt"]: entry["sentence"] for entry in card["prompts"]},
+        wording=Wording(card["template"], {entry["prompt"]: entry["sentence"] for entry in card["prompts"]}),
+        files={part: _find(folder, part, card["files"][part]) for part in PARTS},
+        fingerprint=card["fingerprint"],
+        clip_fingerprint=card.get("clip_fingerprint"),
     )
-    _check_parts(domain, card, files)
-    return domain
+
+
+def read_motion_card(path: str | PathLike[str]) -> MotionCard:
+    """What a motion model's file says of its words, its generator and its CLIP model.
+
+    A file that says nothing of its words gets the paper's template, "The person is {}.". Raises CheckpointError.
+    """
+    said = read_metadata(path, "animator")
+
+    def identity(part: str) -> Identity | None:
+        fingerprint = said.get(f"{part}_fingerprint")
+        return None if fingerprint is None else Identity(str(fingerprint), str(said.get(part, "unnamed")))
+
+    try:
+        wording = Wording.read(said) if "template" in said else Wording(PAPER_TEMPLATE, {})
+    except InputError as err:
+        raise CheckpointError(f"{path}: what it says of its words cannot be used: {err}. Make the file again.") from err
+    return MotionCard(wording, identity("generator"), identity("clip"))
 
 
 def _read_card(path: Path) -> dict[str, Any]:
@@ -170,6 +205,8 @@ def _first_fault(card: Any) -> str | None:
     for key in ("name", "template", "fingerprint"):
         if not isinstance(card.get(key), str):
             return f"needs a text '{key}', but has {card.get(key)!r}"
+    if not isinstance(card.get("clip_fingerprint", ""), str):
+        return f"needs a text 'clip_fingerprint', or none, but has {card['clip_fingerprint']!r}"
     if card["template"].count("{}") != 1:
         return f"needs a template with one {{}} for the prompt, but has {card['template']!r}"
     files, prompts = card.get("files"), card.get("prompts")
@@ -190,7 +227,8 @@ def _find(folder: Path, part: str, name: str) -> Path:
     return path
 
 
-def _check_parts(domain: Domain, card: dict[str, Any], files: Mapping[str, Path]) -> None:
+def _check_parts(domain: Domain, card: DomainCard) -> None:
+    files = card.files
     rows = (domain.generator.num_ws, domain.generator.config.w_dim)
     for part, config in (("encoder", domain.encoder.config), ("motion", domain.motion.config)):
         if (config.num_ws, config.w_dim) != rows:
@@ -203,8 +241,13 @@ def _check_parts(domain: Domain, card: dict[str, Any], files: Mapping[str, Path]
             f"{files['motion']} needs CLIP embeddings of size {domain.motion.config.code_dim}, but {files['clip']} "
             f"makes them of size {domain.clip.embed_dim}. Take all files from one domain."
         )
-    check_fingerprint(card["fingerprint"], domain.generator, f"The domain.json beside {files['generator']}")
+    check_fingerprint(card.fingerprint, domain.generator, f"The domain.json beside {files['generator']}")
     for part in ("encoder", "motion"):
         made_for = read_metadata(files[part]).get("generator_fingerprint")
         if made_for is not None:
             check_fingerprint(made_for, domain.generator, str(files[part]))
+    if card.clip_fingerprint not in (None, domain.clip.fingerprint):
+        raise MismatchError(
+            f"{files['clip']} is the CLIP model {domain.clip.fingerprint}, but the domain.json beside it was made with "
+            f"{card.clip_fingerprint}. Take all files from one domain."
+        )

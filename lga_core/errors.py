@@ -22,3 +22,7 @@ class OutputError(LgaError):
 
 class MismatchError(LgaError):
     """Two parts that do not belong together, each fine by itself: choose parts of one domain."""
+
+
+class DrawingError(LgaError):
+    """What was asked for cannot be drawn: ask for less of it, or use another face."""

@@ -19,7 +19,7 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"(uv run )?lga ", line)])
 def test_the_command_makes_the_clip(command, tmp_path, monkeypatch):
     words = shlex.split(command.removeprefix("uv run ").removeprefix("lga "))
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shutil.copytree(ROOT / "faces", tmp_path / "faces")
     monkeypatch.chdir(tmp_path)
     assert cli.main([*words, "--frames", "3"]) == 0
     clip = Path(words[words.index("--out") + 1])

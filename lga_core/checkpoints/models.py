@@ -138,12 +138,12 @@ def load_motion(path: PathLike) -> MotionModel:
     return _ANIMATOR.load(path)  # pyright: ignore[reportReturnType]
 
 
-def fingerprint(generator: Generator) -> str:
-    """16 hex digits that tell one generator from another.
+def fingerprint(model: nn.Module) -> str:
+    """16 hex digits that tell one generator (or another model) from another.
 
-    Of the weights rounded to float16, so that a generator and its half-size file are the same one.
+    Of the weights rounded to float16, so that a model and its half-size file are the same one.
     """
-    return tensors_sha256({name: t.float().half() for name, t in generator.state_dict().items()})[:16]
+    return tensors_sha256({name: tensor.float().half() for name, tensor in _state(model).items()})[:16]
 
 
 def check_fingerprint(expected: str, generator: Generator, what: str) -> None:

@@ -8,6 +8,7 @@ convolutions and the row after them for its to-RGB; that row is shared with the 
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -320,6 +321,16 @@ class Generator(nn.Module):
     def truncate(self, ws: WPlus, psi: float, cutoff: int | None = None) -> WPlus:
         """Pull faces toward this generator's average face; see `truncate`."""
         return truncate(ws, self.w_avg, psi, cutoff)
+
+    @torch.no_grad()
+    def sample(self, seeds: Iterable[int], psi: float = 1.0) -> WPlus:
+        """The faces [n num_ws w_dim] that the seeds stand for, one each, the same on every device.
+
+        Raises InputError for a class-conditional generator.
+        """
+        draws = [torch.randn(1, self.config.z_dim, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        w = self.mapping(torch.cat(draws).to(self.w_avg))
+        return self.truncate(self.broadcast(w), psi)
 
     def forward(
         self, z: Z, c: Labels | None = None, psi: float = 1.0, cutoff: int | None = None, noise: Noise = "const"

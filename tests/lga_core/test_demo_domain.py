@@ -39,7 +39,7 @@ def test_the_first_frame_is_the_source_bit_for_bit(domain, faces, num_frames, se
 @pytest.fixture(scope="module")
 def pairs(domain, faces):
     """Every prompt's sentence with every face: embeddings [prompts * faces c]."""
-    text = domain.clip.encode_text(list(domain.sentences.values()))
+    text = domain.clip.encode_text(list(domain.wording.sentences.values()))
     with torch.no_grad():
         pictures = domain.clip.encode_images(domain.generator.synthesis(faces))
     return text.repeat_interleave(len(faces), dim=0), pictures.repeat(len(text), 1)

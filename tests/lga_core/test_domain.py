@@ -126,7 +126,7 @@ def spoil(folder, **changes):
     ],
 )
 def test_a_prompt_becomes_the_sentence_it_stands_for(domain, prompt, sentence):
-    assert domain.sentence(prompt) == sentence
+    assert domain.wording.sentence(prompt) == sentence
 
 
 @pytest.mark.parametrize("prompt", ["", "  ", ".", "\n"])
@@ -158,7 +158,7 @@ def test_a_prompt_too_long_is_refused(domain):
 def test_the_nearest_of_a_trained_prompt_is_itself(domain):
     assert set(domain.prompts) == set(SENTENCES)
     for prompt in SENTENCES:
-        nearest = domain.nearest(prompt)
+        nearest = domain.wording.nearest(domain.clip, prompt)
         assert nearest[0] == (prompt, pytest.approx(1, abs=1e-5))
         assert [cosine for _, cosine in nearest] == sorted((cosine for _, cosine in nearest), reverse=True)
         assert len(nearest) == len(SENTENCES)
@@ -194,7 +194,7 @@ def test_an_impossible_strength_is_refused(domain):
 
 
 def test_a_domain_loads_from_its_folder_or_its_card_ready_to_use(made, domain):
-    assert load_domain(str(made / "domain.json")).sentences == domain.sentences
+    assert load_domain(str(made / "domain.json")).wording == domain.wording
     for part in (domain.generator, domain.encoder, domain.clip, domain.motion):
         assert not part.training and not any(parameter.requires_grad for parameter in part.parameters())
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from pathlib import Path
 
 import av
 import pytest
-import torch
 from PIL import Image
 
 import lga_trainer.animate
+from lga_core import Wording
 from lga_trainer import cli
-from lga_trainer.animate import warn_if_far
 
 
 @pytest.fixture
@@ -103,39 +101,8 @@ def test_strength_is_how_far_the_face_moves(lga):
     assert moved(0) < 0.5 < moved(1) < moved(3)
 
 
-class Cosines:
-    """A domain whose CLIP has two dimensions, each text at the angle (in degrees) given for it."""
-
-    def __init__(self, **angles: float):
-        self.angles, self.clip = angles, self
-        self.prompts = ("smiling", "sad", "angry")
-        self.sentences = {prompt: prompt for prompt in self.prompts}
-
-    def encode_text(self, texts: list[str]) -> torch.Tensor:
-        radians = torch.tensor([math.radians(self.angles[text]) for text in texts])
-        return torch.stack([radians.cos(), radians.sin()], dim=1)
-
-    def sentence(self, prompt: str) -> str:
-        return prompt
-
-    def nearest(self, prompt: str) -> list[tuple[str, float]]:
-        cosines = self.encode_text(list(self.prompts)) @ self.encode_text([prompt])[0]
-        return sorted(zip(self.prompts, cosines.tolist(), strict=True), key=lambda pair: -pair[1])
-
-
-@pytest.mark.parametrize("spread", [10, 60])  # a CLIP in which all texts are alike, and one in which they are not
-def test_a_text_far_from_every_prompt_gets_a_warning_that_names_the_nearest_first(spread):
-    domain = Cosines(smiling=0, sad=spread, angry=-1.5 * spread, grinning=0.1 * spread, granite=2.6 * spread)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_if_far(domain, "grinning")
-        warn_if_far(domain, "smiling")
-    with pytest.warns(UserWarning, match="'granite' is far from .* nearest are 'sad', "):
-        warn_if_far(domain, "granite")
-
-
 def test_a_warning_is_one_line_and_the_clip_is_made(lga, monkeypatch):
-    monkeypatch.setattr(lga_trainer.animate, "warn_if_far", lambda *_: warnings.warn("Far\naway.", stacklevel=1))
+    monkeypatch.setattr(Wording, "warn_if_far", lambda *_: warnings.warn("Far\naway.", stacklevel=1))
     code, _, err = lga("animate", "face.png", "smiling", "--frames", 2)
     assert (code, err) == (0, "warning: Far away.\n")
 

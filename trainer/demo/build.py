@@ -24,7 +24,7 @@ from . import clip as demo_clip
 from . import encoder as demo_encoder
 from . import judge as demo_judge
 from .attributes import EXPRESSION_PRESETS, PROMPTS, sample, sample_neutral, with_preset
-from .concepts import SENTENCES
+from .concepts import SENTENCES, TEMPLATE
 from .finish import FINISH_STEPS, MAPPING_STEPS, distil_mapping, finish_synthesis
 from .generator import STAGES as SYNTHESIS_STAGES
 from .generator import AttributeMap, train_synthesis
@@ -35,7 +35,6 @@ from .sheets import grid, sheet
 from .synthesis import compiled_epilogues
 
 PICTURE_SEED = 7
-TEMPLATE = "The cartoon face is {}."
 
 
 @dataclass(frozen=True)
@@ -188,6 +187,7 @@ def export(out: Path, effort: float = 1.0) -> None:
         "prompts": [{"prompt": prompt, "sentence": SENTENCES[prompt]} for prompt in PROMPTS],
         "files": parts,
         "fingerprint": fingerprint(load_generator(out / "generator.safetensors")),
+        "clip_fingerprint": load_clip(out / "clip.safetensors").fingerprint,
         "made": {
             "minutes": json.loads((out / "minutes.json").read_text()),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU",

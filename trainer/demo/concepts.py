@@ -30,6 +30,8 @@ class Concept:
         return torch.stack(self.rule(lambda name: attributes[:, COLUMN[name]])).amin(dim=0)
 
 
+TEMPLATE = "The cartoon face is {}."
+"""Around a bare prompt."""
 TEMPLATES = {
     "state": ("The cartoon face is {}.", "The cartoon face is {}", "The face is {}.", "a face that is {}", "{}")
     + ("a cartoon person who is {}", "The person is {}.", "a {} face", "The cartoon is {}"),

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from lga_core import ClipModel, Generator, MotionConfig, MotionModel, fingerprint, load_motion, save_motion
+from lga_core import ClipModel, Generator, MotionConfig, MotionModel, Wording, fingerprint, load_motion, save_motion
 
 from ..motion import MotionTraining, Prompt, begin_coloured, prepare_sources, train
 from .attributes import NUM_ATTRIBUTES, PROMPTS, from_normal, sample, sample_neutral
-from .concepts import CONCEPTS, SENTENCES, TEMPLATES
+from .concepts import CONCEPTS, SENTENCES, TEMPLATE, TEMPLATES
 from .generator import AttributeMap
 from .report import outside_face
 from .synthesis import compiled_epilogues, final_image
@@ -67,6 +67,14 @@ def train_motion(
         begin_coloured(model, expressive)
     model = train(model, clip, draw, sources, prompts(), inside, expressive, training, scorers, seed)
     save_motion(
-        path, model, half=True, generator_fingerprint=fingerprint(generator), clip=clip.name, steps=training.steps
+        path,
+        model,
+        half=True,
+        generator="doodle",
+        generator_fingerprint=fingerprint(generator),
+        clip=clip.name,
+        clip_fingerprint=clip.fingerprint,
+        steps=training.steps,
+        **Wording(TEMPLATE, {prompt: SENTENCES[prompt] for prompt in PROMPTS}).described(),
     )
     return model

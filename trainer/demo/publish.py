@@ -23,13 +23,13 @@ README_PROMPTS = ("smiling", "happy", "sad", "surprised", "crying", "winking", "
 
 def publish(build: Path, repository: Path) -> None:
     demo, assets = repository / "lga_core" / "demo", repository / "trainer" / "demo" / "assets"
-    for folder in (demo, assets, repository / "examples", repository / "docs"):
+    for folder in (demo, assets, repository / "faces", repository / "docs"):
         folder.mkdir(parents=True, exist_ok=True)
     for path in (build / "domain").iterdir():
         shutil.copyfile(path, demo / path.name)
     for name in ("judge.safetensors", "attribute_map.safetensors"):
         shutil.copyfile(build / name, assets / name)
-    write_examples(repository / "examples")
+    write_examples(repository / "faces")
     write_readme_pictures(repository, demo)
 
 
@@ -44,7 +44,7 @@ def write_examples(folder: Path) -> None:
 def write_readme_pictures(repository: Path, demo: Path) -> None:
     """docs/smile.gif, and docs/contact_sheet.png: each prompt on one of the example faces, four frames of it."""
     domain = load_domain(demo)
-    faces = [domain.invert(load_image(repository / "examples" / f"face{n}.png")) for n in range(1, NUM_EXAMPLES + 1)]
+    faces = [domain.invert(load_image(repository / "faces" / f"face{n}.png")) for n in range(1, NUM_EXAMPLES + 1)]
     rows = []
     for index, prompt in enumerate(README_PROMPTS):
         ws = faces[index % len(faces)]

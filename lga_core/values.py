@@ -1,0 +1,147 @@
+"""What an artist keeps, passes on and saves: faces and movements, each of which fits one generator only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from .checkpoints import load_checkpoint, save_checkpoint
+from .checkpoints.native import PathLike
+from .errors import CheckpointError, MismatchError
+from .shapes import Motion, WPlus
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which model something belongs to: its fingerprint, and a name for people."""
+
+    fingerprint: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"'{self.name}' ({self.fingerprint})"
+
+    def check(self, other: Identity, what: str, other_what: str) -> None:
+        """Raise MismatchError, in the words `what` self, but `other_what` other, unless both are one model."""
+        if self.fingerprint != other.fingerprint:
+            raise MismatchError(f"{what} {self}, but {other_what} {other}. Use parts of one domain.")
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces `ws` [n num_ws w_dim] of one `generator`."""
+
+    ws: WPlus
+    generator: Identity
+
+    def with_ws(self, ws: WPlus) -> Faces:
+        return replace(self, ws=ws)
+
+    def check_drawable(self, generator: Identity, num_ws: int) -> None:
+        """Raise MismatchError, naming both sides, unless this generator draws these faces."""
+        self.generator.check(generator, "The faces were made for the generator", "the generator here is")
+        if self.ws.shape[1] != num_ws:
+            raise MismatchError(_wrong_rows("The faces have", self.ws.shape[1], num_ws))
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Offsets [n t num_ws w_dim] to faces of one `generator`: one movement for all faces (n = 1), or each its own.
+
+    `generator` is None for a movement whose motion model does not say which generator it was trained for.
+    """
+
+    offsets: Motion
+    generator: Identity | None
+
+    @property
+    def num_frames(self) -> int:
+        return self.offsets.shape[1]
+
+    def with_offsets(self, offsets: Motion) -> Movement:
+        return replace(self, offsets=offsets)
+
+    def check_fits(self, faces: Faces) -> None:
+        """Raise MismatchError, naming both sides, unless these faces can make this movement."""
+        if self.generator is not None:
+            self.generator.check(faces.generator, "The motion was made for the generator", "the faces belong to")
+        n, _, rows, width = self.offsets.shape
+        if (rows, width) != tuple(faces.ws.shape[1:]):
+            if rows != faces.ws.shape[1]:
+                raise MismatchError(_wrong_rows("The motion has", rows, faces.ws.shape[1]))
+            raise MismatchError(
+                f"The motion's style vectors are {width} numbers wide, but the faces' are {faces.ws.shape[2]}. Use "
+                "faces and motion of one domain."
+            )
+        if n not in (1, len(faces.ws)):
+            raise MismatchError(
+                f"The motion was made for {n} faces, one each, but {len(faces.ws)} are to move. Encode the text "
+                "without an image to move any number of faces alike, or with the image of these faces."
+            )
+
+    def check_joins(self, other: Movement) -> None:
+        """Raise MismatchError, naming both sides, unless both movements are of one generator."""
+        if self.generator is not None and other.generator is not None:
+            self.generator.check(other.generator, "One motion is for the generator", "the other is for")
+
+
+def _wrong_rows(subject: str, found: int, need: int) -> str:
+    return (
+        f"{subject} {found} style vectors, which is what {_pixels(found)} px generators take, but {need} "
+        f"({_pixels(need)} px) are needed here. Use faces, motion and generator of one domain."
+    )
+
+
+def _pixels(num_ws: int) -> int:
+    return 2 ** (num_ws // 2 + 1)
+
+
+def save_faces(path: PathLike, faces: Faces, **metadata: Any) -> None:
+    """Write faces as a safetensors file of this project; see `save_checkpoint`."""
+    _save(path, "faces", faces.ws, faces.generator, metadata)
+
+
+def load_faces(path: PathLike) -> Faces:
+    """Read faces. Raises CheckpointError."""
+    return _load(path, "faces", 3, lambda ws, owner: Faces(ws, _known(path, owner)))
+
+
+def save_movement(path: PathLike, movement: Movement, **metadata: Any) -> None:
+    """Write a movement as a safetensors file of this project; see `save_checkpoint`."""
+    _save(path, "movement", movement.offsets, movement.generator, metadata)
+
+
+def load_movement(path: PathLike) -> Movement:
+    """Read a movement. Raises CheckpointError."""
+    return _load(path, "movement", 4, Movement)
+
+
+def _save(path: PathLike, kind: str, tensor: Tensor, owner: Identity | None, metadata: dict[str, Any]) -> None:
+    num_ws, w_dim = tensor.shape[-2:]
+    if owner is not None:
+        metadata = {"generator_fingerprint": owner.fingerprint, "generator": owner.name, **metadata}
+    save_checkpoint(path, kind, {kind: tensor}, {"num_ws": num_ws, "w_dim": w_dim}, **metadata)
+
+
+def _load(path: PathLike, kind: str, ndim: int, make: Callable[[Tensor, Identity | None], Any]) -> Any:
+    checkpoint = load_checkpoint(path, kind)
+    tensor = checkpoint.tensors.get(kind)
+    need = tuple(checkpoint.architecture.get(key) for key in ("num_ws", "w_dim"))
+    if tensor is None or tensor.ndim != ndim or tuple(tensor.shape[-2:]) != need or not tensor.numel():
+        found = "none" if tensor is None else f"one of shape {list(tensor.shape)}"
+        raise CheckpointError(
+            f"{path}: a tensor '{kind}' with {ndim} axes that end in {need} is needed, but it holds {found}. Save the "
+            f"{kind} again."
+        )
+    fingerprint, name = (checkpoint.metadata.get(key) for key in ("generator_fingerprint", "generator"))
+    owner = Identity(str(fingerprint), str(name)) if fingerprint is not None else None
+    return make(tensor.float(), owner)
+
+
+def _known(path: PathLike, owner: Identity | None) -> Identity:
+    if owner is None:
+        raise CheckpointError(f"{path} does not say which generator its faces belong to. Save the faces again.")
+    return owner

@@ -1,0 +1,62 @@
+"""The nodes, gathered. Ids, input names and the order of widgets are a file format: append, never rename or reorder."""
+
+from .faces import BlendFaces, DemoFace, InvertE4E, LoadFaces, SampleFace, SaveFaces
+from .host import register_folders
+from .loaders import LoadCLIP, LoadDomain, LoadEncoder, LoadMotionModel, LoadStyleGAN
+from .motion import (
+    BlendMotions,
+    ChainExpressions,
+    EncodeText,
+    LoadMotion,
+    MotionRollout,
+    SaveMotion,
+    ShapeMotion,
+)
+from .render import PreviewMotion, SynthesizeFrames
+
+NODE_CLASS_MAPPINGS = {
+    "LGA_LoadDomain": LoadDomain,
+    "LGA_LoadStyleGAN": LoadStyleGAN,
+    "LGA_LoadEncoder": LoadEncoder,
+    "LGA_LoadCLIP": LoadCLIP,
+    "LGA_LoadMotionModel": LoadMotionModel,
+    "LGA_SampleFace": SampleFace,
+    "LGA_DemoFace": DemoFace,
+    "LGA_InvertE4E": InvertE4E,
+    "LGA_BlendFaces": BlendFaces,
+    "LGA_SaveFaces": SaveFaces,
+    "LGA_LoadFaces": LoadFaces,
+    "LGA_EncodeText": EncodeText,
+    "LGA_MotionRollout": MotionRollout,
+    "LGA_ChainExpressions": ChainExpressions,
+    "LGA_ShapeMotion": ShapeMotion,
+    "LGA_BlendMotions": BlendMotions,
+    "LGA_SaveMotion": SaveMotion,
+    "LGA_LoadMotion": LoadMotion,
+    "LGA_SynthesizeFrames": SynthesizeFrames,
+    "LGA_PreviewMotion": PreviewMotion,
+}
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "LGA_LoadDomain": "Load Domain",
+    "LGA_LoadStyleGAN": "Load StyleGAN",
+    "LGA_LoadEncoder": "Load e4e Encoder",
+    "LGA_LoadCLIP": "Load CLIP for Motion",
+    "LGA_LoadMotionModel": "Load Motion Model",
+    "LGA_SampleFace": "Sample Face",
+    "LGA_DemoFace": "Demo Face",
+    "LGA_InvertE4E": "Invert with e4e",
+    "LGA_BlendFaces": "Blend Faces",
+    "LGA_SaveFaces": "Save Faces",
+    "LGA_LoadFaces": "Load Faces",
+    "LGA_EncodeText": "Encode Text",
+    "LGA_MotionRollout": "Motion Rollout",
+    "LGA_ChainExpressions": "Chain Expressions",
+    "LGA_ShapeMotion": "Shape Motion",
+    "LGA_BlendMotions": "Blend Motions",
+    "LGA_SaveMotion": "Save Motion",
+    "LGA_LoadMotion": "Load Motion",
+    "LGA_SynthesizeFrames": "Synthesize Frames",
+    "LGA_PreviewMotion": "Preview Motion",
+}
+
+__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "register_folders"]

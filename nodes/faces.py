@@ -1,0 +1,270 @@
+"""Nodes that make faces: sampled, found in a picture, blended, saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from ..lga_core import (
+    ROWS,
+    Faces,
+    Generator,
+    Images,
+    InputError,
+    blend_faces,
+    closeness,
+    draw,
+    fit_square,
+    load_faces,
+    load_image,
+    refine,
+    save_faces,
+    to_nchw,
+    to_nhwc,
+    to_uint8,
+)
+from .host import Progress, checked, choices, file_state, new_output, result_device, saved_files, saved_path, say
+from .sockets import ENCODER, FACES, GENERATOR, ROOT, LoadedEncoder, LoadedGenerator
+
+CATEGORY = f"{ROOT}/faces"
+EXAMPLES = Path(__file__).parent.parent / "faces"
+NUM_EXAMPLES = 6
+POOR = 0.6
+"""Below this share of a picture explained by the encoder alone, the domain's faces do not look like the picture:
+doodles have .97 and up, anything else .33 and below (a flat grey .63)."""
+
+
+def picture(images: Images) -> Image.Image:
+    """The last of some drawn frames, for a preview."""
+    return Image.fromarray(to_uint8(images[-1:])[0].cpu().numpy())
+
+
+class SampleFace:
+    DESCRIPTION = "Make up faces: each seed is another face of the domain."
+    SEARCH_ALIASES = ["random face", "stylegan sample", "seed face", "generate face"]
+    CATEGORY = CATEGORY
+    RETURN_TYPES, RETURN_NAMES = (FACES, "IMAGE"), ("faces", "image")
+    OUTPUT_TOOLTIPS = ("The faces, to be moved and drawn.", "What they look like.")
+    FUNCTION = "sample"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that draws the faces."}),
+                "seed": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 2**63 - 1,
+                        "control_after_generate": True,
+                        "tooltip": "Which face. The same seed is always the same face; a batch takes this one and the "
+                        "next ones.",
+                    },
+                ),
+                "psi": (
+                    "FLOAT",
+                    {
+                        "default": 0.7,
+                        "min": 0.0,
+                        "max": 1.5,
+                        "step": 0.05,
+                        "tooltip": "Truncation: 0 is the domain's average face, 1 the full variety with its oddities, "
+                        "0.7 a safe choice.",
+                    },
+                ),
+                "batch_size": ("INT", {"default": 1, "min": 1, "max": 64, "tooltip": "How many faces."}),
+            }
+        }
+
+    def sample(self, generator: LoadedGenerator, seed, psi, batch_size):
+        network = generator.model.ready()
+        ws = network.sample(range(seed, seed + batch_size), psi)
+        images = torch.cat([to_nhwc(draw(network, face[None])).to(result_device()) for face in ws])
+        return Faces(ws.to(result_device()), generator.identity), images
+
+
+class DemoFace:
+    DESCRIPTION = "A drawn face that no network of the doodle domain has seen: a picture to try inversion with."
+    SEARCH_ALIASES = ["example image", "doodle", "test image", "sample picture"]
+    CATEGORY = CATEGORY
+    RETURN_TYPES, RETURN_NAMES = ("IMAGE",), ("image",)
+    OUTPUT_TOOLTIPS = ("The picture, 256 x 256 pixels. To Invert with e4e.",)
+    FUNCTION = "load"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        tooltip = "Which of the six faces."
+        return {"required": {"number": ("INT", {"default": 1, "min": 1, "max": NUM_EXAMPLES, "tooltip": tooltip})}}
+
+    def load(self, number):
+        return (to_nhwc(load_image(EXAMPLES / f"face{number}.png")),)
+
+
+class InvertE4E:
+    DESCRIPTION = (
+        "Find the face in a picture: the one the generator draws that looks most like it. What the generator cannot "
+        "draw is lost, and the report says how close it came. The picture should show one upright face, framed as the "
+        "domain's faces are; its central square is used."
+    )
+    SEARCH_ALIASES = ["gan inversion", "e4e", "project image", "encode face", "image to latent"]
+    CATEGORY = CATEGORY
+    RETURN_TYPES, RETURN_NAMES = (FACES, "IMAGE", "STRING"), ("faces", "image", "report")
+    OUTPUT_TOOLTIPS = (
+        "The faces found, one for each picture.",
+        "What they look like when the generator draws them: compare with your picture.",
+        "How close each face came, in words.",
+    )
+    FUNCTION = "invert"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that is to draw the face."}),
+                "encoder": (ENCODER, {"tooltip": "The encoder made for this generator."}),
+                "image": ("IMAGE", {"tooltip": "One or more pictures, each of one face."}),
+                "refine_steps": (
+                    "INT",
+                    {
+                        "default": 20,
+                        "min": 0,
+                        "max": 500,
+                        "tooltip": "Steps of optimisation after the encoder's guess. 20 bring the face closer; "
+                        "hundreds fit details that later move badly. 0 is the encoder alone, as the paper has it.",
+                    },
+                ),
+            },
+            "hidden": {"node": "UNIQUE_ID"},
+        }
+
+    def invert(self, generator: LoadedGenerator, encoder: LoadedEncoder, image, refine_steps, node=None):
+        encoder.check_fits(generator)
+        if not torch.isfinite(image).all():
+            raise InputError("The picture holds values that are not numbers. Check the node that made it.")
+        # The executor's inference mode would forbid the optimisation; nothing made inside it may take part either.
+        with torch.inference_mode(False):
+            network = generator.model.ready()
+            square = fit_square(to_nchw(image.clone()), network.config.resolution).to(generator.model.device)
+            found, report, poor = self._found(network, encoder.model.ready(), square, refine_steps)
+        say(report, node, warning=poor)
+        images = torch.cat([to_nhwc(draw(network, face[None])).to(result_device()) for face in found])
+        return Faces(found.to(result_device()), generator.identity), images, report
+
+    def _found(self, generator: Generator, encoder: torch.nn.Module, square: Images, steps: int):
+        progress = Progress(len(square) * (steps + 1))
+        codes, lines, poor = [], [], False
+        average = draw(generator, generator.broadcast(generator.w_avg[None]))
+        for number, one in enumerate(square.split(1), start=1):
+            with torch.no_grad():
+                guess = encoder(one)
+            first = closeness(one, draw(generator, guess), average)
+            progress.step()
+            codes.append(
+                refine(generator, guess, one, steps, on_step=lambda _, drawn: progress.step(1, picture(drawn)))
+            )
+            near = closeness(one, draw(generator, codes[-1]), average)
+            subject = "The face" if len(square) == 1 else f"Face {number}"
+            lines.append(
+                f"{subject} comes within {near.decibels.item():.1f} dB of the picture and has "
+                f"{max(near.explained.item(), 0):.0%} of what sets it apart from the average face."
+            )
+            if first.explained.item() < POOR:
+                poor = True
+                lines.append(
+                    "That is poor: the picture does not look like this generator's faces. Use one upright face, framed "
+                    "as they are, or a generator of its kind."
+                )
+        return torch.cat(codes), "\n".join(lines), poor
+
+
+class BlendFaces:
+    DESCRIPTION = (
+        "Mix two faces of one generator: somewhere between them, or some layers of one with the rest of the other."
+    )
+    SEARCH_ALIASES = ["style mixing", "interpolate faces", "morph", "mix latents"]
+    CATEGORY = CATEGORY
+    RETURN_TYPES, RETURN_NAMES = (FACES,), ("faces",)
+    OUTPUT_TOOLTIPS = ("The mixed faces.",)
+    FUNCTION = "blend"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "faces_a": (FACES, {"tooltip": "The faces at amount 0."}),
+                "faces_b": (FACES, {"tooltip": "The faces at amount 1: one for all of faces_a, or one for each."}),
+                "amount": (
+                    "FLOAT",
+                    {
+                        "default": 0.5,
+                        "min": -1.0,
+                        "max": 2.0,
+                        "step": 0.05,
+                        "tooltip": "0 is face a, 1 is face b; beyond that, differences are exaggerated.",
+                    },
+                ),
+                "layers": choices(
+                    ROWS,
+                    "Which layers are taken from face b: coarse ones draw pose and shape, middle ones the features, "
+                    "fine ones texture and, in large generators, colour.",
+                ),
+            }
+        }
+
+    def blend(self, faces_a: Faces, faces_b: Faces, amount, layers):
+        faces_b.check_drawable(faces_a.generator, faces_a.ws.shape[1])
+        return (faces_a.with_ws(blend_faces(faces_a.ws, faces_b.ws, amount, layers)),)
+
+
+class SaveFaces:
+    DESCRIPTION = "Save faces as a file in ComfyUI's output folder, under lga/faces, for Load Faces."
+    SEARCH_ALIASES = ["save latent", "export face", "store face"]
+    CATEGORY = CATEGORY
+    RETURN_TYPES = ()
+    OUTPUT_NODE = True
+    FUNCTION = "save"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "faces": (FACES, {"tooltip": "The faces to save."}),
+                "filename_prefix": ("STRING", {"default": "face", "tooltip": "How the file's name begins."}),
+            },
+            "hidden": {"node": "UNIQUE_ID"},
+        }
+
+    def save(self, faces: Faces, filename_prefix, node=None):
+        path, shown = new_output(f"lga/faces/{filename_prefix}", ".safetensors")
+        save_faces(path, faces)
+        say(f"Saved {shown['subfolder']}/{shown['filename']}", node)
+        return {"ui": {"lga_files": [shown]}}
+
+
+class LoadFaces:
+    DESCRIPTION = "Load faces that Save Faces wrote. They can be drawn by the generator they were made for."
+    SEARCH_ALIASES = ["load latent", "import face", "open face"]
+    CATEGORY = CATEGORY
+    RETURN_TYPES, RETURN_NAMES = (FACES,), ("faces",)
+    OUTPUT_TOOLTIPS = ("The faces.",)
+    FUNCTION = "load"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        tooltip = "A file in output/lga/faces, or one of the kind in ComfyUI's input folder. The newest comes first."
+        return {"required": {"file": choices(saved_files("faces"), tooltip)}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, file):
+        return checked(lambda: saved_path(file))
+
+    @classmethod
+    def IS_CHANGED(cls, file):
+        return file_state(saved_path(file))
+
+    def load(self, file):
+        return (load_faces(saved_path(file)),)

@@ -1,0 +1,290 @@
+"""ComfyUI as the nodes see it: its folders, devices, progress bars and messages.
+
+The one module that touches `comfy` and `folder_paths`, each where it is used, so that every node works without ComfyUI
+too, on the CPU, below the current folder.
+"""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from PIL import Image
+from torch import nn
+
+from ..lga_core import InputError, LgaError, read_metadata
+
+LOG = logging.getLogger("language-guided-animation")
+MODELS = "lga"
+"""Our folder in ComfyUI's models/."""
+WEIGHTS = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".bin"})
+FOLDERS = {
+    "generators": WEIGHTS,
+    "encoders": WEIGHTS,
+    "motion": WEIGHTS,
+    "clip": WEIGHTS,
+    "domains": frozenset({".json"}),
+}
+"""Model folders under models/lga/, and what they list. In extra_model_paths.yaml: lga_generators, lga_encoders, ..."""
+ALSO = {"generators": "stylegan"}
+"""A folder of models/ that other packs use for the same files."""
+PREVIEW_SIZE = 512
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def in_comfyui() -> bool:
+    try:
+        import folder_paths  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+# Files
+
+
+def register_folders() -> None:
+    """Tell ComfyUI of our model folders, beside those that a person gave in extra_model_paths.yaml."""
+    import folder_paths
+
+    for name, suffixes in FOLDERS.items():
+        key = f"{MODELS}_{name}"
+        given, _ = folder_paths.folder_names_and_paths.get(key, ([], set()))
+        own = Path(folder_paths.models_dir, MODELS, name)
+        also = [Path(folder_paths.models_dir, ALSO[name])] if name in ALSO else []
+        theirs = folder_paths.folder_names_and_paths.get(ALSO.get(name, ""), ([], set()))[0]
+        paths = list(dict.fromkeys([*given, str(own), *theirs, *map(str, also)]))
+        folder_paths.folder_names_and_paths[key] = (paths, set(suffixes))
+
+
+def model_files(name: str) -> list[str]:
+    """Names of the files in a model folder (a key of `FOLDERS`), sorted."""
+    if in_comfyui():
+        import folder_paths
+
+        return sorted(folder_paths.get_filename_list(f"{MODELS}_{name}"))
+    folder = Path("models", MODELS, name)
+    files = folder.rglob("*") if folder.is_dir() else []
+    return sorted(file.relative_to(folder).as_posix() for file in files if file.suffix in FOLDERS[name])
+
+
+def model_path(name: str, file: str) -> Path:
+    """Where a file of a model folder lies. Raises InputError, in words, if it does not."""
+    fault = missing_model(name, file)
+    if fault:
+        raise InputError(fault)
+    if in_comfyui():
+        import folder_paths
+
+        return Path(folder_paths.get_full_path_or_raise(f"{MODELS}_{name}", file))
+    return Path("models", MODELS, name, file)
+
+
+def missing_model(name: str, file: str) -> str | None:
+    """What to tell a person whose workflow names a file that is not there; None if it is."""
+    there = model_files(name)
+    if file in there:
+        return None
+    suffixes = ", ".join(sorted(FOLDERS[name]))
+    rest = f"Here are: {', '.join(there[:8])}." if there else f"That folder holds no {suffixes} file yet."
+    return (
+        f"There is no '{file}' in models/{MODELS}/{name}. Put the file there (or name its folder as {MODELS}_{name} in "
+        f"extra_model_paths.yaml) and press R to refresh, or choose another. {rest}"
+    )
+
+
+def file_state(*paths: Path) -> str:
+    """Changes when a file does: for IS_CHANGED."""
+    return " ".join(f"{path}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for path in paths)
+
+
+def _directory(which: str) -> Path:
+    """ComfyUI's "output", "input" or "temp" folder."""
+    if in_comfyui():
+        import folder_paths
+
+        return Path(folder_paths.get_directory_by_type(which))
+    folder = Path(which)
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def new_output(prefix: str, suffix: str, which: str = "output") -> tuple[Path, dict[str, str]]:
+    """A free, numbered place in ComfyUI's output (or temp) folder, and how the frontend refers to it."""
+    if in_comfyui():
+        import folder_paths
+
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, str(_directory(which)))
+    else:
+        path = _directory(which) / prefix
+        folder, name, subfolder = str(path.parent), path.name, str(Path(prefix).parent)
+        counter = len(list(path.parent.glob(f"{path.name}_*"))) + 1 if path.parent.is_dir() else 1
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    file = f"{name}_{counter:05}_{suffix}"
+    return Path(folder, file), {"filename": file, "subfolder": subfolder, "type": which}
+
+
+def saved_files(kind: str) -> list[str]:
+    """What Save nodes wrote, newest first, as "lga/faces/face_00001_.safetensors [output]"; and the same in input."""
+    found = []
+    for which in ("output", "input"):
+        folder = _directory(which)
+        for file in {*(folder / MODELS).rglob("*.safetensors"), *folder.glob("*.safetensors")}:
+            if _kind(file, file_state(file)) == kind:
+                found.append((file.stat().st_mtime, f"{file.relative_to(folder).as_posix()} [{which}]"))
+    return [name for _, name in sorted(found, reverse=True)]
+
+
+@lru_cache(maxsize=4096)
+def _kind(file: Path, state: str) -> str | None:
+    try:
+        return read_metadata(file)["kind"]
+    except LgaError:
+        return None
+
+
+def saved_path(name: str) -> Path:
+    """Where a file that `saved_files` lists lies. Raises InputError, in words, if it does not."""
+    file, _, which = name.removesuffix("]").rpartition(" [")
+    if which not in ("output", "input"):
+        file, which = name, "input"
+    folder = _directory(which)
+    path = (folder / file).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise InputError(
+            f"There is no saved file '{file}' in ComfyUI's {which} folder. Save one with the Save node, or put one "
+            "into the input folder, then press R to refresh and choose it."
+        )
+    return path
+
+
+# Devices
+
+
+class Model(Generic[M]):
+    """A network in ComfyUI's care: on the card while it works, given back when memory is needed."""
+
+    def __init__(self, module: M):
+        self.module = module
+        self._patcher: Any = None
+
+    def ready(self, memory: float = 0) -> M:
+        """The network, on the device that it is to work on, with about `memory` bytes left free beside it."""
+        if in_comfyui():
+            from comfy import model_management
+            from comfy.model_patcher import ModelPatcher
+
+            # Weights that were moved in inference mode could not take part in an optimisation later.
+            with torch.inference_mode(False):
+                if self._patcher is None:
+                    load, offload = model_management.get_torch_device(), model_management.unet_offload_device()
+                    self._patcher = ModelPatcher(self.module, load_device=load, offload_device=offload)
+                model_management.load_models_gpu([self._patcher], memory_required=memory)
+        return self.module
+
+    @property
+    def device(self) -> torch.device:
+        """Where it works."""
+        if in_comfyui():
+            from comfy import model_management
+
+            return model_management.get_torch_device()
+        return next(self.module.parameters()).device
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on `device`."""
+    if in_comfyui():
+        from comfy import model_management
+
+        return float(model_management.get_free_memory(device))
+    return 2e9
+
+
+def half_type(device: torch.device) -> torch.dtype:
+    """What half precision is on `device`: bfloat16 where it has it, else float16."""
+    if in_comfyui():
+        from comfy import model_management
+
+        return torch.bfloat16 if model_management.should_use_bf16(device) else torch.float16
+    return torch.bfloat16 if device.type == "cpu" else torch.float16
+
+
+def result_device() -> torch.device:
+    """Where a node's results are kept until the next node wants them."""
+    if in_comfyui():
+        from comfy import model_management
+
+        return model_management.intermediate_device()
+    return torch.device("cpu")
+
+
+# Progress and messages
+
+
+class Progress:
+    """A progress bar on the node, with a picture of how far it is. A step raises if the person has cancelled."""
+
+    def __init__(self, total: int):
+        self.total, self.done, self._bar = total, 0, None
+        if in_comfyui():
+            from comfy.utils import ProgressBar
+
+            self._bar = ProgressBar(total)
+
+    def step(self, count: int = 1, picture: Image.Image | None = None) -> None:
+        self.done += count
+        if self._bar is not None:
+            from comfy.model_management import throw_exception_if_processing_interrupted
+
+            throw_exception_if_processing_interrupted()
+            preview = None if picture is None else ("JPEG", picture, PREVIEW_SIZE)
+            self._bar.update_absolute(self.done, self.total, preview)
+
+
+def say(message: str, node: str | None, warning: bool = False) -> None:
+    """Shows a message on the node, and writes it to the log."""
+    LOG.log(logging.WARNING if warning else logging.INFO, message)
+    if in_comfyui() and node is not None:
+        from server import PromptServer
+
+        server = getattr(PromptServer, "instance", None)
+        if server is not None and hasattr(server, "send_progress_text"):
+            server.send_progress_text(message, node)
+
+
+@contextmanager
+def warnings_said(node: str | None) -> Iterator[list[str]]:
+    """Says each warning that the core gives inside, once, on the node; yields the list of them."""
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            yield said
+        finally:
+            said += dict.fromkeys(str(entry.message) for entry in caught if entry.category is UserWarning)
+    if said:
+        say("\n".join(said), node, warning=True)
+
+
+def choices(options: Iterable[str], tooltip: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    """The declaration of a menu."""
+    return ("COMBO", {"options": list(options), "tooltip": tooltip, **more})
+
+
+def checked(check: Callable[[], Any]) -> bool | str:
+    """For VALIDATE_INPUTS: True, or what the core says against it."""
+    try:
+        check()
+    except LgaError as err:
+        return str(err)
+    return True

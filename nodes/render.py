@@ -1,0 +1,140 @@
+"""Nodes that draw: the frames of a clip, and a quick look at a motion."""
+
+from __future__ import annotations
+
+import torch
+
+from ..lga_core import (
+    Faces,
+    Movement,
+    chunk_size,
+    contact_sheet,
+    evenly,
+    film,
+    grid_shape,
+    plot_motion,
+    stacked,
+    to_nhwc,
+)
+from .faces import picture
+from .host import Progress, choices, free_memory, half_type, new_output, result_device
+from .sockets import FACES, GENERATOR, MOTION, ROOT, LoadedGenerator
+
+CATEGORY = f"{ROOT}/render"
+GRID, IN_TURN = "grid", "one after another"
+FULL, HALF = "full", "half"
+SHEET_FRAMES = 8
+
+
+def _check(generator: LoadedGenerator, faces: Faces, motion: Movement) -> None:
+    faces.check_drawable(generator.identity, generator.num_ws)
+    motion.check_fits(faces)
+
+
+class SynthesizeFrames:
+    DESCRIPTION = (
+        "Draw the clip: the faces, moved by the motion, a few frames at a time with a live preview. Send frames and "
+        "fps to Create Video, then to Save Video."
+    )
+    SEARCH_ALIASES = ["render", "draw frames", "animate face", "stylegan synthesis", "decode"]
+    CATEGORY = CATEGORY
+    RETURN_TYPES, RETURN_NAMES = ("IMAGE", "FLOAT"), ("frames", "fps")
+    OUTPUT_TOOLTIPS = ("The clip's frames, in order. To Create Video.", "Frames a second. To Create Video.")
+    FUNCTION = "synthesize"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that the faces were made for."}),
+                "faces": (FACES, {"tooltip": "The face to move, or several."}),
+                "motion": (MOTION, {"tooltip": "The motion: one for all the faces, or each its own."}),
+                "fps": (
+                    "FLOAT",
+                    {
+                        "default": 12.0,
+                        "min": 1.0,
+                        "max": 120.0,
+                        "step": 1.0,
+                        "tooltip": "Frames a second, passed on to Create Video. It changes how fast the clip plays, "
+                        "not how many frames it has.",
+                    },
+                ),
+                "layout": choices(
+                    (GRID, IN_TURN),
+                    "For several faces: grid shows them side by side in one picture, one after another plays their "
+                    "clips in turn.",
+                ),
+                "precision": choices(
+                    (FULL, HALF),
+                    "half is faster and smaller on a graphics card, with tiny differences; frames that it cannot draw "
+                    "are drawn again in full.",
+                ),
+            }
+        }
+
+    def synthesize(self, generator: LoadedGenerator, faces: Faces, motion: Movement, fps, layout, precision):
+        _check(generator, faces, motion)
+        network, device = generator.model.ready(), generator.model.device
+        dtype = half_type(device) if precision == HALF else torch.float32
+        chunk = chunk_size(network.config, free_memory(device), dtype)
+        ws, offsets = faces.ws.to(device), motion.offsets.to(device)
+        side_by_side = layout == GRID
+        (rows, columns), size = grid_shape(len(ws)) if side_by_side else (1, 1), network.config.resolution
+        total = motion.num_frames * (1 if side_by_side else len(ws))
+        frames = torch.empty(total, rows * size, columns * size, network.config.img_channels, device=result_device())
+        progress, done = Progress(total), 0
+        for images in film(network, ws, offsets, chunk, side_by_side=side_by_side, dtype=dtype):
+            frames[done : done + len(images)] = to_nhwc(images)
+            done += len(images)
+            progress.step(len(images), picture(images))
+        return frames, fps
+
+
+class PreviewMotion:
+    DESCRIPTION = (
+        "Look before you draw: eight frames of the clip on one sheet, and a plot of how much each frame and each layer "
+        "moves."
+    )
+    SEARCH_ALIASES = ["contact sheet", "plot motion", "motion graph", "inspect motion"]
+    CATEGORY = CATEGORY
+    RETURN_TYPES, RETURN_NAMES = ("IMAGE",), ("image",)
+    OUTPUT_TOOLTIPS = ("Sheet and plot in one picture.",)
+    OUTPUT_NODE = True
+    FUNCTION = "preview"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that the faces were made for."}),
+                "faces": (FACES, {"tooltip": "The face to move, or several."}),
+                "motion": (MOTION, {"tooltip": "The motion to look at."}),
+                "fps": (
+                    "FLOAT",
+                    {
+                        "default": 12.0,
+                        "min": 1.0,
+                        "max": 120.0,
+                        "step": 1.0,
+                        "tooltip": "Frames a second, for the plot's time in seconds.",
+                    },
+                ),
+            }
+        }
+
+    def preview(self, generator: LoadedGenerator, faces: Faces, motion: Movement, fps):
+        _check(generator, faces, motion)
+        network, device = generator.model.ready(), generator.model.device
+        shown = evenly(motion.num_frames, SHEET_FRAMES)
+        progress, drawn = Progress(len(shown)), []
+        for images in film(network, faces.ws.to(device), motion.offsets[:, shown].to(device), chunk=len(faces.ws)):
+            drawn.append(images)
+            progress.step(len(images), picture(images))
+        caption = f"Frames {', '.join(map(str, shown))} of {motion.num_frames}"
+        plot = plot_motion(motion.offsets, "How much the motion moves, and where", fps)
+        sheet = stacked([contact_sheet(torch.cat(drawn), caption), plot])
+        path, reference = new_output("lga/motion", ".png", "temp")
+        sheet.save(path, compress_level=4)
+        image = torch.frombuffer(bytearray(sheet.tobytes()), dtype=torch.uint8).reshape(1, sheet.height, sheet.width, 3)
+        return {"ui": {"images": [reference]}, "result": (image / 255,)}
