@@ -3,7 +3,7 @@
 All that may be imported from outside is named here.
 """
 
-from .animate import chunk_size, draw, film, frames, grid_shape
+from .animate import chunk_size, draw, film, frame_bytes, frames, grid_shape
 from .checkpoints import (
     check_fingerprint,
     fingerprint,
@@ -92,6 +92,7 @@ __all__ = [
     "film",
     "fingerprint",
     "fit_square",
+    "frame_bytes",
     "frames",
     "grid_shape",
     "inbetween",

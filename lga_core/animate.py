@@ -103,8 +103,12 @@ def draw(generator: Generator, ws: WPlus, dtype: torch.dtype | None = None) -> I
     return images
 
 
+def frame_bytes(config: GeneratorConfig, dtype: torch.dtype = torch.float32) -> int:
+    """About how much memory drawing one frame takes, above the weights."""
+    widest = max(config.channels(resolution) * resolution**2 for resolution in config.block_resolutions)
+    return PEAK_MAPS * widest * dtype.itemsize
+
+
 def chunk_size(config: GeneratorConfig, free_bytes: float, dtype: torch.dtype = torch.float32) -> int:
     """How many frames to draw at once, 1 to 32, so that they take no more than half of the free memory."""
-    widest = max(config.channels(resolution) * resolution**2 for resolution in config.block_resolutions)
-    per_frame = PEAK_MAPS * widest * dtype.itemsize
-    return max(1, min(MAX_CHUNK, int(free_bytes * SHARE_OF_FREE_MEMORY / per_frame)))
+    return max(1, min(MAX_CHUNK, int(free_bytes * SHARE_OF_FREE_MEMORY / frame_bytes(config, dtype))))

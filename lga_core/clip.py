@@ -335,7 +335,8 @@ def _build(name: str, config: dict[str, Any]) -> open_clip.CLIP | open_clip.Cust
         if vision.get("timm_model_name"):
             vision["timm_model_pretrained"] = False  # Would fetch weights, which are replaced at once.
         model_class = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
-        return model_class(**config)
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced: nothing else may depend on it
+            return model_class(**config)
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError) as err:
         raise CheckpointError(
             f"The config of CLIP '{name}' does not describe an open_clip model ({err}). It needs embed_dim, vision_cfg "

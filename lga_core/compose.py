@@ -22,8 +22,8 @@ EXAMPLE_ROWS = "4-7:1, 8-:0.2"
 MAX_VALUE = torch.finfo(torch.float32).max
 STEPS = 4
 """Jumps of the ease `steps`."""
-LEAST_FLANK = 3
-"""Frames that a loop takes to return to its first frame, at least, where the clip has room for them."""
+LEAST_FLANK, MOST_FLANK = 3, 12
+"""Frames that a loop takes to return to its first frame, at least (where the clip has room for them) and at most."""
 
 
 # Eases
@@ -214,8 +214,14 @@ def _named_rows(entry: str, num_ws: int) -> tuple[slice, float]:
 def blend_faces(a: WPlus, b: WPlus, amount: float, rows: str = "everything") -> WPlus:
     """Faces (1 - amount) a + amount b on the named `rows` of W+ (see `ROWS`), and a on the others.
 
-    One face of a or b serves for all of the other's. Raises MismatchError for other numbers of faces.
+    One face of a or b serves for all of the other's. Raises MismatchError for other numbers of faces, and InputError
+    for rows that this generator does not have.
     """
+    if not range(a.shape[1])[ROWS[rows]]:
+        raise InputError(
+            f'The "{rows}" rows begin at row {ROWS[rows].start}, but this generator has the rows 0 to {a.shape[1] - 1} '
+            "only: nothing would be mixed. Choose others, or everything."
+        )
     a, b = (faces[:, 0] for faces in _same_faces(a[:, None], b[:, None]))
     mixed = a.clone()
     mixed[:, ROWS[rows]] = (1 - amount) * a[:, ROWS[rows]] + amount * b[:, ROWS[rows]]
@@ -277,16 +283,17 @@ def loop(motion: Motion, fade: float = 0.25) -> Motion:
     """A motion of as many frames that repeats without a jump: the frame after its last would be its first.
 
     m(0) + W(i) (m(i) - m(0)), with W a window that rises from 0 at i = 0 to 1 and falls to 0 again at i = t, flat at
-    both ends. Each flank takes the share `fade` of the clip, but no fewer than three frames where there are six, so
-    that a motion that does not speed up returns without a step larger than those within it (of 3 frames, none can).
-    The first frame is unchanged, and so are those between the flanks.
+    both ends. Each flank takes the share `fade` of the clip: no more than twelve frames, so that of a long story only
+    the ends are touched, and no fewer than three where there are six, so that a motion that does not speed up returns
+    without a step larger than those within it (of 3 frames, none can). The first frame is unchanged, and so are those
+    between the flanks.
 
     Raises InputError for a `fade` outside 0..0.5.
     """
     if not 0 <= fade <= 0.5:
         raise InputError(f"The fade of a loop is {fade}; it must be from 0 to 0.5, the share of the clip for each end.")
     num_frames = motion.shape[1]
-    flank = min(max(fade * num_frames, LEAST_FLANK), num_frames / 2)
+    flank = min(max(min(fade * num_frames, MOST_FLANK), LEAST_FLANK), num_frames / 2)
     frames = torch.arange(num_frames, dtype=torch.float64)
     to_the_seam = torch.minimum(frames, num_frames - frames)
     window = EASES["ease in and out"]((to_the_seam / flank).clamp(max=1))

@@ -7,7 +7,7 @@ The folder holds domain.json and four model files:
       "template": "The cartoon face is {}.",
       "prompts": [{"prompt": "smiling", "sentence": "The cartoon face is smiling."}, ...],
       "files": {"generator": "generator.safetensors", "encoder": ..., "clip": ..., "motion": ...},
-      "fingerprint": the generator's, "clip_fingerprint": the CLIP model's (may be left out)
+      "fingerprint": the generator's
     }
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -45,23 +45,18 @@ PAPER_TEMPLATE = "The person is {}."
 class DomainCard:
     """What a domain's domain.json says, with the paths of its files."""
 
+    path: Path
+    """Of domain.json itself."""
     name: str
     wording: Wording
     files: Mapping[str, Path]
     """Model file of each of `PARTS`."""
-    fingerprint: str
-    """The generator's."""
-    clip_fingerprint: str | None
-    """The CLIP model's; None where domain.json does not give it."""
-
-    @property
-    def generator(self) -> Identity:
-        return Identity(self.fingerprint, self.name)
+    generator: Identity
 
     @property
     def motion(self) -> MotionCard:
-        clip = None if self.clip_fingerprint is None else Identity(self.clip_fingerprint, self.name)
-        return MotionCard(self.wording, self.generator, clip)
+        """What the motion model says of itself, with the words of domain.json. Raises CheckpointError."""
+        return replace(read_motion_card(self.files["motion"]), wording=self.wording, generator=self.generator)
 
 
 @dataclass(frozen=True)
@@ -71,6 +66,9 @@ class MotionCard:
     wording: Wording
     generator: Identity | None
     clip: Identity | None
+    mean_picture: Embedding | None
+    """Mean CLIP embedding [1 c], of unit length, of the pictures it was trained with. It stands in where no picture is
+    given: such a model overshoots without any (on the doodle domain "surprised" sheds tears)."""
 
 
 @dataclass(frozen=True)
@@ -154,11 +152,11 @@ def read_domain(name_or_path: str | PathLike[str]) -> DomainCard:
         raise InputError(f"There is no domain '{name_or_path}'. Embedded: {names}. Else give the path of its folder.")
     card = _read_card(folder / "domain.json")
     return DomainCard(
+        path=folder / "domain.json",
         name=card["name"],
         wording=Wording(card["template"], {entry["prompt"]: entry["sentence"] for entry in card["prompts"]}),
         files={part: _find(folder, part, card["files"][part]) for part in PARTS},
-        fingerprint=card["fingerprint"],
-        clip_fingerprint=card.get("clip_fingerprint"),
+        generator=Identity(card["fingerprint"], card["name"]),
     )
 
 
@@ -177,7 +175,16 @@ def read_motion_card(path: str | PathLike[str]) -> MotionCard:
         wording = Wording.read(said) if "template" in said else Wording(PAPER_TEMPLATE, {})
     except InputError as err:
         raise CheckpointError(f"{path}: what it says of its words cannot be used: {err}. Make the file again.") from err
-    return MotionCard(wording, identity("generator"), identity("clip"))
+    return MotionCard(wording, identity("generator"), identity("clip"), _mean_picture(path, said))
+
+
+def _mean_picture(path: str | PathLike[str], said: Mapping[str, Any]) -> Embedding | None:
+    numbers, width = said.get("mean_picture"), said["architecture"].get("code_dim")
+    if numbers is None:
+        return None
+    if not isinstance(numbers, list) or len(numbers) != width or not all(isinstance(x, (int, float)) for x in numbers):
+        raise CheckpointError(f"{path}: its mean_picture needs to be a list of {width} numbers. Make the file again.")
+    return torch.tensor([numbers], dtype=torch.float32)
 
 
 def _read_card(path: Path) -> dict[str, Any]:
@@ -205,8 +212,6 @@ def _first_fault(card: Any) -> str | None:
     for key in ("name", "template", "fingerprint"):
         if not isinstance(card.get(key), str):
             return f"needs a text '{key}', but has {card.get(key)!r}"
-    if not isinstance(card.get("clip_fingerprint", ""), str):
-        return f"needs a text 'clip_fingerprint', or none, but has {card['clip_fingerprint']!r}"
     if card["template"].count("{}") != 1:
         return f"needs a template with one {{}} for the prompt, but has {card['template']!r}"
     files, prompts = card.get("files"), card.get("prompts")
@@ -241,13 +246,11 @@ def _check_parts(domain: Domain, card: DomainCard) -> None:
             f"{files['motion']} needs CLIP embeddings of size {domain.motion.config.code_dim}, but {files['clip']} "
             f"makes them of size {domain.clip.embed_dim}. Take all files from one domain."
         )
-    check_fingerprint(card.fingerprint, domain.generator, f"The domain.json beside {files['generator']}")
+    check_fingerprint(card.generator.fingerprint, domain.generator, f"The domain.json beside {files['generator']}")
     for part in ("encoder", "motion"):
         made_for = read_metadata(files[part]).get("generator_fingerprint")
         if made_for is not None:
             check_fingerprint(made_for, domain.generator, str(files[part]))
-    if card.clip_fingerprint not in (None, domain.clip.fingerprint):
-        raise MismatchError(
-            f"{files['clip']} is the CLIP model {domain.clip.fingerprint}, but the domain.json beside it was made with "
-            f"{card.clip_fingerprint}. Take all files from one domain."
-        )
+    if card.motion.clip is not None:
+        found = Identity(domain.clip.fingerprint, domain.clip.name)
+        card.motion.clip.check(found, f"{files['motion']} was trained with the CLIP model", f"{files['clip']} is")

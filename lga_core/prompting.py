@@ -192,10 +192,18 @@ def parse_prompts(text: str) -> list[tuple[str, float]]:
 
 
 @torch.no_grad()
-def embed(clip: ClipModel, wording: Wording, text: str, negative: str = "", image: Images | None = None) -> Text:
+def embed(
+    clip: ClipModel,
+    wording: Wording,
+    text: str,
+    negative: str = "",
+    image: Images | None = None,
+    mean_picture: Embedding | None = None,
+) -> Text:
     """What should happen (`text`), and what should not (`negative`), one prompt a line as `parse_prompts` reads them.
 
-    `image` [n 3 h w] in -1..1, the pictures of the faces to move, makes the motion each face's own (z_t + z_v).
+    `image` [n 3 h w] in -1..1, the pictures of the faces to move, makes the motion each face's own (z_t + z_v). Without
+    it `mean_picture` [1 c] stands in for z_v where the motion model was trained with pictures.
 
     Raises InputError for a text that is empty, too long or made of unknown words only, whatever the template adds
     around it; warns about unknown words, and about prompts that are far from all trained ones.
@@ -211,6 +219,6 @@ def embed(clip: ClipModel, wording: Wording, text: str, negative: str = "", imag
         embeddings=clip.encode_text(sentences),
         weights=tuple(weight for _, weight in prompts),
         sentences=tuple(sentences),
-        image_embedding=None if image is None else clip.encode_images(image),
+        image_embedding=mean_picture if image is None else clip.encode_images(image),
         clip=Identity(clip.fingerprint, clip.name),
     )

@@ -82,10 +82,14 @@ class Movement:
                 "without an image to move any number of faces alike, or with the image of these faces."
             )
 
-    def check_joins(self, other: Movement) -> None:
-        """Raise MismatchError, naming both sides, unless both movements are of one generator."""
+    def joined(self, other: Movement) -> Movement:
+        """This movement as part of one with `other`: of the generator that either says it is for.
+
+        Raises MismatchError, naming both sides, unless both are of one generator.
+        """
         if self.generator is not None and other.generator is not None:
             self.generator.check(other.generator, "One motion is for the generator", "the other is for")
+        return replace(self, generator=self.generator or other.generator)
 
 
 def _wrong_rows(subject: str, found: int, need: int) -> str:

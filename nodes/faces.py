@@ -17,6 +17,7 @@ from ..lga_core import (
     closeness,
     draw,
     fit_square,
+    frame_bytes,
     load_faces,
     load_image,
     refine,
@@ -25,7 +26,18 @@ from ..lga_core import (
     to_nhwc,
     to_uint8,
 )
-from .host import Progress, checked, choices, file_state, new_output, result_device, saved_files, saved_path, say
+from .host import (
+    Progress,
+    checked,
+    choices,
+    file_state,
+    make_ready,
+    new_output,
+    result_device,
+    saved_files,
+    saved_path,
+    say,
+)
 from .sockets import ENCODER, FACES, GENERATOR, ROOT, LoadedEncoder, LoadedGenerator
 
 CATEGORY = f"{ROOT}/faces"
@@ -81,7 +93,7 @@ class SampleFace:
         }
 
     def sample(self, generator: LoadedGenerator, seed, psi, batch_size):
-        network = generator.model.ready()
+        network = generator.model.ready(frame_bytes(generator.model.module.config))
         ws = network.sample(range(seed, seed + batch_size), psi)
         images = torch.cat([to_nhwc(draw(network, face[None])).to(result_device()) for face in ws])
         return Faces(ws.to(result_device()), generator.identity), images
@@ -147,9 +159,10 @@ class InvertE4E:
             raise InputError("The picture holds values that are not numbers. Check the node that made it.")
         # The executor's inference mode would forbid the optimisation; nothing made inside it may take part either.
         with torch.inference_mode(False):
-            network = generator.model.ready()
+            make_ready(generator.model, encoder.model, memory=frame_bytes(generator.model.module.config))
+            network = generator.model.module
             square = fit_square(to_nchw(image.clone()), network.config.resolution).to(generator.model.device)
-            found, report, poor = self._found(network, encoder.model.ready(), square, refine_steps)
+            found, report, poor = self._found(network, encoder.model.module, square, refine_steps)
         say(report, node, warning=poor)
         images = torch.cat([to_nhwc(draw(network, face[None])).to(result_device()) for face in found])
         return Faces(found.to(result_device()), generator.identity), images, report
@@ -170,7 +183,7 @@ class InvertE4E:
             subject = "The face" if len(square) == 1 else f"Face {number}"
             lines.append(
                 f"{subject} comes within {near.decibels.item():.1f} dB of the picture and has "
-                f"{max(near.explained.item(), 0):.0%} of what sets it apart from the average face."
+                f"{max(near.explained.item(), 0):.1%} of what sets it apart from the average face."
             )
             if first.explained.item() < POOR:
                 poor = True
@@ -260,7 +273,7 @@ class LoadFaces:
 
     @classmethod
     def VALIDATE_INPUTS(cls, file):
-        return checked(lambda: saved_path(file))
+        return file is None or checked(lambda: saved_path(file))
 
     @classmethod
     def IS_CHANGED(cls, file):

@@ -113,9 +113,7 @@ def _directory(which: str) -> Path:
         import folder_paths
 
         return Path(folder_paths.get_directory_by_type(which))
-    folder = Path(which)
-    folder.mkdir(exist_ok=True)
-    return folder
+    return Path(which)
 
 
 def new_output(prefix: str, suffix: str, which: str = "output") -> tuple[Path, dict[str, str]]:
@@ -127,7 +125,8 @@ def new_output(prefix: str, suffix: str, which: str = "output") -> tuple[Path, d
     else:
         path = _directory(which) / prefix
         folder, name, subfolder = str(path.parent), path.name, str(Path(prefix).parent)
-        counter = len(list(path.parent.glob(f"{path.name}_*"))) + 1 if path.parent.is_dir() else 1
+        taken = [file.name.removeprefix(f"{name}_").partition("_")[0] for file in path.parent.glob(f"{name}_*")]
+        counter = max([0, *(int(number) for number in taken if number.isdigit())]) + 1
     Path(folder).mkdir(parents=True, exist_ok=True)
     file = f"{name}_{counter:05}_{suffix}"
     return Path(folder, file), {"filename": file, "subfolder": subfolder, "type": which}
@@ -179,17 +178,19 @@ class Model(Generic[M]):
 
     def ready(self, memory: float = 0) -> M:
         """The network, on the device that it is to work on, with about `memory` bytes left free beside it."""
-        if in_comfyui():
+        make_ready(self, memory=memory)
+        return self.module
+
+    @property
+    def patcher(self) -> Any:
+        """What ComfyUI moves."""
+        if self._patcher is None:
             from comfy import model_management
             from comfy.model_patcher import ModelPatcher
 
-            # Weights that were moved in inference mode could not take part in an optimisation later.
-            with torch.inference_mode(False):
-                if self._patcher is None:
-                    load, offload = model_management.get_torch_device(), model_management.unet_offload_device()
-                    self._patcher = ModelPatcher(self.module, load_device=load, offload_device=offload)
-                model_management.load_models_gpu([self._patcher], memory_required=memory)
-        return self.module
+            load, offload = model_management.get_torch_device(), model_management.unet_offload_device()
+            self._patcher = ModelPatcher(self.module, load_device=load, offload_device=offload)
+        return self._patcher
 
     @property
     def device(self) -> torch.device:
@@ -199,6 +200,16 @@ class Model(Generic[M]):
 
             return model_management.get_torch_device()
         return next(self.module.parameters()).device
+
+
+def make_ready(*models: Model, memory: float = 0) -> None:
+    """Moves networks that are to work together to their device, all at once, so that none pushes another off."""
+    if in_comfyui():
+        from comfy import model_management
+
+        # Weights that were moved in inference mode could not take part in an optimisation later.
+        with torch.inference_mode(False):
+            model_management.load_models_gpu([model.patcher for model in models], memory_required=memory)
 
 
 def free_memory(device: torch.device) -> float:

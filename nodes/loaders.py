@@ -63,8 +63,9 @@ def _find(folder: str, part: str, name: str) -> Path:
     return model_path(folder, name)
 
 
-def _valid(folder: str, name: str) -> bool | str:
-    return name in _EMBEDDED or missing_model(folder, name) or True
+def _valid(folder: str, name: str | None) -> bool | str:
+    """For VALIDATE_INPUTS. A name that comes from another node (None) is not known yet."""
+    return name is None or name in _EMBEDDED or missing_model(folder, name) or True
 
 
 def _title(name: str) -> str:
@@ -114,7 +115,7 @@ class LoadDomain:
     @classmethod
     def IS_CHANGED(cls, domain):
         card = cls._card(domain)
-        return file_state(*card.files.values())
+        return file_state(card.path, *card.files.values())
 
     @staticmethod
     def _card(domain: str):

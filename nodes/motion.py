@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..lga_core import (
     EASES,
     LAYERS,
-    Identity,
     Motion,
     MotionModel,
     Movement,
@@ -116,8 +115,7 @@ class EncodeText:
                     "IMAGE",
                     {
                         "tooltip": "The faces' pictures: the motion then begins from face and text together, as in the "
-                        "paper, and is each face's own. Without it the text alone decides: a little stronger, the same "
-                        "for every face."
+                        "paper, and is each face's own. Without it one motion serves for every face."
                     },
                 )
             },
@@ -138,7 +136,7 @@ class EncodeText:
         network = clip.model.ready()
         pictures = None if image is None else to_nchw(image).to(clip.model.device)
         with warnings_said(node) as said:
-            result = embed(network, wording, text, negative, pictures)
+            result = embed(network, wording, text, negative, pictures, motion_model.card.mean_picture)
         if not said:
             say("\n".join(_spelt(result)), node)
         return (result.to(result_device()),)
@@ -278,9 +276,7 @@ class ChainExpressions:
             path = text.motion(network, transition + 1, strength, seed).to(result_device())
             motion = chain(before, path, hold=hold, ease=ease, accumulate=mode == ACCUMULATE)
         movement = Movement(motion, motion_model.card.generator)
-        if previous is not None:
-            movement.check_joins(previous)
-        return (movement,)
+        return (movement if previous is None else movement.joined(previous),)
 
 
 class ShapeMotion:
@@ -347,7 +343,7 @@ class ShapeMotion:
 
     @classmethod
     def VALIDATE_INPUTS(cls, keyframes):
-        return checked(lambda: _curve(keyframes, 1_000_000, "linear"))
+        return keyframes is None or checked(lambda: _curve(keyframes, 1_000_000, "linear"))
 
     def shape(self, motion: Movement, strength, ease, keyframes, layers, custom_layers, repeat, speed):
         offsets = strength * motion.offsets
@@ -397,10 +393,9 @@ class BlendMotions:
         }
 
     def blend(self, motion_a: Movement, motion_b: Movement, amount, mode):
-        motion_a.check_joins(motion_b)
         combine = blend if mode == MIX else add
-        generator: Identity | None = motion_a.generator or motion_b.generator
-        return (Movement(combine(motion_a.offsets, motion_b.offsets, amount), generator),)
+        offsets = combine(motion_a.offsets, motion_b.offsets, amount)
+        return (motion_a.joined(motion_b).with_offsets(offsets),)
 
 
 class SaveMotion:
@@ -446,7 +441,7 @@ class LoadMotion:
 
     @classmethod
     def VALIDATE_INPUTS(cls, file):
-        return checked(lambda: saved_path(file))
+        return file is None or checked(lambda: saved_path(file))
 
     @classmethod
     def IS_CHANGED(cls, file):

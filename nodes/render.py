@@ -11,6 +11,7 @@ from ..lga_core import (
     contact_sheet,
     evenly,
     film,
+    frame_bytes,
     grid_shape,
     plot_motion,
     stacked,
@@ -75,8 +76,9 @@ class SynthesizeFrames:
 
     def synthesize(self, generator: LoadedGenerator, faces: Faces, motion: Movement, fps, layout, precision):
         _check(generator, faces, motion)
-        network, device = generator.model.ready(), generator.model.device
+        device = generator.model.device
         dtype = half_type(device) if precision == HALF else torch.float32
+        network = generator.model.ready(frame_bytes(generator.model.module.config, dtype))
         chunk = chunk_size(network.config, free_memory(device), dtype)
         ws, offsets = faces.ws.to(device), motion.offsets.to(device)
         side_by_side = layout == GRID
@@ -130,7 +132,7 @@ class PreviewMotion:
         progress, drawn = Progress(len(shown)), []
         for images in film(network, faces.ws.to(device), motion.offsets[:, shown].to(device), chunk=len(faces.ws)):
             drawn.append(images)
-            progress.step(len(images), picture(images))
+            progress.step(len(images))  # without a picture, which would stay where the sheet should be
         caption = f"Frames {', '.join(map(str, shown))} of {motion.num_frames}"
         plot = plot_motion(motion.offsets, "How much the motion moves, and where", fps)
         sheet = stacked([contact_sheet(torch.cat(drawn), caption), plot])

@@ -181,11 +181,18 @@ def _write_aside(path: Path, write: Callable[[Path], None]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(part)
+        part.chmod(0o666 & ~_umask())  # safetensors gives its files to their owner alone
         part.replace(path)
     except (OSError, SafetensorError) as err:
         raise OutputError(f"{path} cannot be written ({err}). Choose another place.") from err
     finally:
         part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # there is no way to ask but to set
+    os.umask(mask)
+    return mask
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -4,7 +4,18 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import Generator, GeneratorConfig, MismatchError, frames
+from lga_core import (
+    DrawingError,
+    Generator,
+    GeneratorConfig,
+    MismatchError,
+    chunk_size,
+    draw,
+    film,
+    frame_bytes,
+    frames,
+    grid_shape,
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +77,154 @@ def test_parts_of_two_domains_are_refused_at_the_call(generator, face, motion, w
     }[wrong]
     with pytest.raises(MismatchError, match="6 style vectors of width 8"):
         frames(generator, ws, motion)
+
+
+# Several faces
+
+
+@pytest.fixture
+def several(generator):
+    """Three faces, and a motion for each."""
+    rng = torch.Generator().manual_seed(3)
+    ws = torch.randn(3, generator.num_ws, 8, dtype=torch.float64, generator=rng)
+    return ws, torch.randn(3, 5, generator.num_ws, 8, dtype=torch.float64, generator=rng)
+
+
+def alone(generator, ws, motion, index):
+    """The clip of one face of several, [t c h w]."""
+    own = motion[index : index + 1] if len(motion) > 1 else motion
+    return torch.cat(list(frames(generator, ws[index : index + 1], own)))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 4, 7, 50])
+@pytest.mark.parametrize("shared", [False, True])
+def test_faces_side_by_side_play_at_the_same_time_on_white(generator, several, chunk, shared):
+    ws, motion = several[0], several[1][:1] if shared else several[1]
+    clip = torch.cat(list(film(generator, ws, motion, chunk)))
+    assert clip.shape == (5, 3, 32, 32)
+    for index, (top, left) in enumerate([(0, 0), (0, 16), (16, 0)]):
+        assert_close(clip[:, :, top : top + 16, left : left + 16], alone(generator, ws, motion, index))
+    assert (clip[:, :, 16:, 16:] == 1).all()
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 50])
+@pytest.mark.parametrize("shared", [False, True])
+def test_faces_in_turn_play_one_clip_after_the_other(generator, several, chunk, shared):
+    ws, motion = several[0], several[1][:1] if shared else several[1]
+    clip = torch.cat(list(film(generator, ws, motion, chunk, side_by_side=False)))
+    assert_close(clip, torch.cat([alone(generator, ws, motion, index) for index in range(3)]))
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+@pytest.mark.parametrize("chunk", [1, 2, 4, 7])
+def test_no_more_faces_are_drawn_at_once_than_the_chunk_allows(generator, several, chunk, side_by_side, monkeypatch):
+    drawn, synthesis = [], generator.synthesis.forward
+    monkeypatch.setattr(generator.synthesis, "forward", lambda ws: drawn.append(len(ws)) or synthesis(ws))
+    clip = film(generator, *several, chunk, side_by_side=side_by_side)
+    next(clip)
+    assert sum(drawn) <= max(chunk, 3 if side_by_side else 1)  # lazy: one chunk, or one moment of all faces
+    list(clip)
+    assert max(drawn) <= chunk
+    assert sum(drawn) == 15
+
+
+@pytest.mark.parametrize("n, shape", [(1, (1, 1)), (2, (1, 2)), (3, (2, 2)), (4, (2, 2)), (5, (2, 3)), (7, (3, 3))])
+def test_pictures_are_laid_out_as_square_as_may_be(n, shape):
+    assert grid_shape(n) == shape
+
+
+@pytest.mark.parametrize("n", range(1, 65))
+def test_a_grid_holds_all_and_has_no_empty_row(n):
+    rows, columns = grid_shape(n)
+    assert (rows - 1) * columns < n <= rows * columns
+    assert 0 <= columns - rows <= 1
+
+
+# Precision
+
+
+class Spoilt:
+    """A generator of float32 whose pictures are `value` where `breaks` says so, given whether autocast is on."""
+
+    def __init__(self, breaks, value=float("inf")):
+        self.breaks, self.value, self.w_avg, self.seen = breaks, value, torch.zeros(8), []
+
+    def synthesis(self, ws):
+        self.seen.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
+        picture = ws[:, 0, 0, None, None, None].expand(-1, 3, 4, 4)
+        return torch.full_like(picture, self.value) if self.breaks(self.seen[-1]) else picture
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_is_used_where_it_suffices(half):
+    generator = Spoilt(lambda dtype: False)
+    draw(generator, torch.zeros(2, 6, 8), half)
+    assert generator.seen == [half]
+    draw(generator, torch.zeros(2, 6, 8))
+    draw(generator, torch.zeros(2, 6, 8), torch.float32)
+    assert generator.seen == [half, None, None]
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_what_half_precision_cannot_draw_is_drawn_again_in_full_and_only_that(value):
+    generator = Spoilt(lambda dtype: dtype is not None, value)
+    ws = torch.rand(2, 6, 8)
+    assert torch.equal(draw(generator, ws, torch.bfloat16), ws[:, 0, 0, None, None, None].expand(-1, 3, 4, 4))
+    assert generator.seen == [torch.bfloat16, None]
+
+
+def test_full_precision_is_full_whatever_is_on_around_it():
+    generator = Spoilt(lambda dtype: False)
+    with torch.autocast("cpu", torch.bfloat16):
+        draw(generator, torch.zeros(1, 6, 8))
+    assert generator.seen == [None]
+
+
+def test_frames_that_cannot_be_drawn_are_counted_and_their_origin_is_named():
+    broken = Spoilt(lambda dtype: True, float("nan"))
+    with pytest.raises(DrawingError, match="2 of 2 frames .* in full precision too: they stem from the generator's"):
+        draw(broken, torch.zeros(2, 6, 8), torch.float16)
+    ws = torch.zeros(3, 6, 8)
+    ws[1, 0, 0] = float("nan")
+    with pytest.raises(DrawingError, match="1 of 3 frames .* they stem from the face or its motion"):
+        draw(Spoilt(lambda dtype: False), ws)
+
+
+def test_half_precision_makes_nearly_the_same_clip_in_float32(generator, face, motion):
+    single = Generator(generator.config).eval()
+    single.load_state_dict({name: tensor.float() for name, tensor in generator.state_dict().items()})
+    full, half = (
+        torch.cat(list(frames(single, face.float(), motion.float(), dtype=dtype))) for dtype in (None, torch.bfloat16)
+    )
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, full)
+    assert_close(half, full, atol=0.1, rtol=0.05)
+
+
+# Memory
+
+
+LARGE = GeneratorConfig(1024)
+
+
+def test_more_memory_draws_more_frames_at_once_within_bounds():
+    sizes = [chunk_size(LARGE, gigabytes * 1e9) for gigabytes in (0, 0.5, 1, 4, 8, 24, 80, 1e6)]
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (1, 32)
+    assert len(set(sizes)) > 3
+
+
+def test_a_chunk_takes_no_more_than_half_of_what_is_free():
+    for free in (4e9, 8e9, 16e9):
+        size = chunk_size(LARGE, free)
+        assert 1 < size < 32
+        assert size * frame_bytes(LARGE) <= free / 2 < (size + 1) * frame_bytes(LARGE)
+
+
+def test_half_precision_takes_half_the_memory():
+    assert frame_bytes(LARGE, torch.float16) * 2 == frame_bytes(LARGE)
+    assert chunk_size(LARGE, 8e9, torch.float16) == pytest.approx(2 * chunk_size(LARGE, 8e9), abs=1)
+
+
+def test_a_frame_takes_eight_of_its_largest_map():
+    assert frame_bytes(GeneratorConfig(16, channel_base=128, channel_max=8)) == 8 * 4 * 8 * 16 * 16

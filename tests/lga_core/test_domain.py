@@ -15,13 +15,17 @@ from lga_core import (
     EncoderConfig,
     Generator,
     GeneratorConfig,
+    Identity,
     InputError,
     MismatchError,
     MotionConfig,
     MotionModel,
+    Wording,
     fingerprint,
     frames,
     load_domain,
+    read_domain,
+    read_motion_card,
     save_clip,
     save_encoder,
     save_generator,
@@ -278,3 +282,96 @@ def test_a_motion_for_another_clip_is_noticed(folder):
     small_clip(folder / FILES["clip"], embed_dim=32)
     with pytest.raises(MismatchError, match="embeddings of size 24, but .* of size 32"):
         load_domain(folder)
+
+
+# What is said without reading a model
+
+
+def test_a_domains_card_says_all_of_it_and_reads_no_weights(folder, domain):
+    for part in ("generator", "encoder", "clip"):
+        (folder / FILES[part]).write_text("not tensors at all")
+    for path in (folder, folder / "domain.json", str(folder)):
+        card = read_domain(path)
+        assert card.path == folder / "domain.json"
+        assert card.name == "tiny"
+        assert card.wording == domain.wording
+        assert card.files == {part: folder / name for part, name in FILES.items()}
+        assert card.generator == Identity(fingerprint(domain.generator), "tiny")
+
+
+def test_the_embedded_domain_has_a_card_and_its_motion_model_says_the_same():
+    card = read_domain("doodle")
+    said = read_motion_card(card.files["motion"])
+    assert card.name == "doodle"
+    assert said.generator is not None and said.generator.fingerprint == card.generator.fingerprint
+    assert card.motion.wording == card.wording
+    assert card.motion.clip is not None
+
+
+def described(path, **metadata):
+    save_motion(path, small_motion(), **metadata)
+    return read_motion_card(path)
+
+
+WORDING = Wording("The cartoon face is {}.", SENTENCES)
+
+
+def test_a_motion_model_says_what_it_was_made_with(tmp_path):
+    marks = {"generator_fingerprint": "0" * 16, "generator": "doodle", "clip_fingerprint": "1" * 16, "clip": "RN50"}
+    mean = [0.5] * 24
+    card = described(tmp_path / "a.safetensors", **marks, **WORDING.described(), mean_picture=mean)
+    assert card.wording == WORDING
+    assert card.generator == Identity("0" * 16, "doodle")
+    assert card.clip == Identity("1" * 16, "RN50")
+    assert card.mean_picture is not None
+    assert_close(card.mean_picture, torch.tensor([mean]))
+
+
+def test_a_motion_model_that_says_nothing_gets_the_papers_sentence(tmp_path):
+    card = described(tmp_path / "a.safetensors")
+    assert card.wording.sentence("smiling") == "The person is smiling."
+    assert not card.wording.sentences
+    assert card.generator is card.clip is card.mean_picture is None
+    assert described(tmp_path / "b.safetensors", clip_fingerprint="1" * 16).clip == Identity("1" * 16, "unnamed")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"template": "The person.", "prompts": []}, "exactly once"),
+        ({"template": 3, "prompts": []}, "text 'template'"),
+        ({"template": "The person is {}."}, "list 'prompts'"),
+        ({"template": "The person is {}.", "prompts": ["smiling"]}, "'prompt' and a 'sentence'"),
+        ({"mean_picture": [0.5] * 23}, "list of 24 numbers"),
+        ({"mean_picture": ["0.5"] * 24}, "list of 24 numbers"),
+        ({"mean_picture": 0.5}, "list of 24 numbers"),
+    ],
+)
+def test_a_motion_model_that_says_it_wrongly_is_named(tmp_path, metadata, said):
+    with pytest.raises(CheckpointError, match=f"a.safetensors: .*{said}"):
+        described(tmp_path / "a.safetensors", **metadata)
+
+
+def test_only_a_motion_model_has_a_motion_card(made):
+    with pytest.raises(CheckpointError, match="encoder.safetensors"):
+        read_motion_card(made / FILES["encoder"])
+
+
+def test_words_and_generator_of_a_domain_are_its_own_and_the_clip_its_motion_models(folder):
+    marks = {"clip_fingerprint": "1" * 16, "clip": "RN50", "template": "Other words: {}.", "prompts": []}
+    save_motion(folder / FILES["motion"], small_motion(), **marks)
+    card = read_domain(folder)
+    assert card.motion.wording == card.wording
+    assert card.motion.generator == card.generator
+    assert card.motion.clip == Identity("1" * 16, "RN50")
+
+
+def test_a_clip_that_the_motion_model_was_not_trained_with_is_noticed(folder, domain):
+    own = {"clip_fingerprint": domain.clip.fingerprint, "clip": "small"}
+    save_motion(folder / FILES["motion"], small_motion(), **own)
+    load_domain(folder)
+    save_motion(folder / FILES["motion"], small_motion(), **{**own, "clip_fingerprint": "1" * 16})
+    with pytest.raises(MismatchError) as caught:
+        load_domain(folder)
+    for words in ("motion.safetensors", "clip.safetensors", "'small' (1111111111111111)", domain.clip.fingerprint):
+        assert words in str(caught.value)

@@ -243,3 +243,25 @@ def test_runs_under_autocast(rng):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         images = generator.synthesis(ws)
     assert_close(images.float(), generator.synthesis(ws), rtol=0.1, atol=0.1)
+
+
+def test_a_seed_stands_for_one_face_in_any_batch_and_in_any_state_of_the_world():
+    generator = make()
+    torch.manual_seed(1)
+    together = generator.sample([7, 3, 7], psi=0.7)
+    torch.manual_seed(2)
+    before = torch.random.get_rng_state()
+    assert_close(together, torch.cat([generator.sample([seed], psi=0.7) for seed in (7, 3, 7)]))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(together[0], together[2])
+    assert (together[0] - together[1]).abs().max() > 0.01
+
+
+def test_a_sampled_face_is_the_truncated_mapping_of_its_seeds_noise():
+    generator = make()
+    z = torch.randn(1, 6, generator=torch.Generator().manual_seed(5)).double()
+    expected = generator.truncate(generator.broadcast(generator.mapping(z)), 0.4)
+    found = generator.sample(range(5, 6), psi=0.4)
+    assert_close(found, expected)
+    assert found.shape == (1, generator.num_ws, 8)
+    assert_close(generator.sample([5], psi=0)[0, 0], generator.w_avg)

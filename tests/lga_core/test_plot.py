@@ -6,11 +6,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.testing import assert_close
 
 from lga_core import plot
 from lga_core.compose import amounts, steps
-from lga_core.plot import plot_motion
+from lga_core.plot import plot_motion, stacked
 
 
 def axes_of(motion, title="smiling", fps=12.0):
@@ -127,3 +128,14 @@ def test_matplotlib_is_imported_only_to_draw_and_pyplot_never():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_stacked_pictures_stand_one_below_the_other_in_the_middle_of_white():
+    red, blue = Image.new("RGB", (10, 3), "red"), Image.new("RGB", (4, 5), "blue")
+    sheet = stacked([red, blue])
+    assert (sheet.mode, sheet.size) == ("RGB", (10, 8))
+    expected = np.full((8, 10, 3), 255, dtype=np.uint8)
+    expected[:3] = (255, 0, 0)
+    expected[3:, 3:7] = (0, 0, 255)
+    assert (np.asarray(sheet) == expected).all()
+    assert stacked([red]).tobytes() == red.tobytes()

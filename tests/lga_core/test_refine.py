@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import Generator, GeneratorConfig, InputError, refine
+from lga_core import Generator, GeneratorConfig, InputError, closeness, refine
 
 
 @pytest.fixture
@@ -55,3 +55,51 @@ def test_it_works_where_gradients_are_switched_off(rng, generator):
     with torch.no_grad():
         refined = refine(generator, ws, generator.synthesis(ws + 0.1), steps=3)
     assert not torch.equal(refined, ws)
+
+
+def test_each_step_hands_over_the_faces_as_they_were_drawn(rng, generator):
+    ws = faces(rng, generator, 2)
+    pictures = generator.synthesis(ws + 0.3 * rng.randn(*ws.shape))
+    seen = []
+    refined = refine(generator, ws, pictures, steps=4, on_step=lambda done, drawn: seen.append((done, drawn)))
+    assert [done for done, _ in seen] == [1, 2, 3, 4]
+    assert_close(seen[0][1], generator.synthesis(ws))
+    assert not any(drawn.requires_grad for _, drawn in seen)
+    assert_close(refined, refine(generator, ws, pictures, steps=4))
+    shorter = refine(generator, ws, pictures, steps=3)
+    assert_close(seen[3][1], generator.synthesis(shorter))
+
+
+def test_what_a_step_raises_stops_the_refinement(rng, generator):
+    def stop(done, drawn):
+        if done == 2:
+            raise KeyboardInterrupt
+        assert done < 2
+
+    ws = faces(rng, generator, 1)
+    with pytest.raises(KeyboardInterrupt):
+        refine(generator, ws, generator.synthesis(ws + 0.1), steps=50, on_step=stop)
+
+
+def test_closeness_is_the_signal_to_noise_ratio_and_the_share_explained(rng):
+    images, drawn, average = (0.5 * rng.randn(n, 3, 4, 4).clamp(-1, 1) for n in (2, 2, 1))
+    found = closeness(images, drawn, average)
+    for index in range(2):
+        left = ((images[index] - drawn[index]) / 2).square().mean()
+        whole = ((images[index] - average[0]) / 2).square().mean()
+        assert_close(found.decibels[index], -10 * left.log10())
+        assert_close(found.explained[index], 1 - left / whole)
+
+
+def test_closeness_is_finite_from_the_same_picture_to_the_average_face(rng):
+    images, average = 0.3 * rng.rand(2, 3, 4, 4), -0.3 * rng.rand(1, 3, 4, 4)
+    same, mean = closeness(images, images, average), closeness(images, average.expand(2, -1, -1, -1), average)
+    assert_close(same.decibels, torch.full((2,), 100.0, dtype=torch.float64))
+    assert_close(same.explained, torch.ones(2, dtype=torch.float64), atol=1e-6, rtol=0)
+    assert_close(mean.explained, torch.zeros(2, dtype=torch.float64))
+    assert closeness(average, average, average).explained.isfinite().all()
+
+
+def test_closeness_compares_what_a_screen_shows(rng):
+    images, average = rng.randn(1, 3, 4, 4).sign(), torch.zeros(1, 3, 4, 4, dtype=torch.float64)
+    assert_close(closeness(images, 3 * images, average).decibels, closeness(images, images, average).decibels)

@@ -187,7 +187,6 @@ def export(out: Path, effort: float = 1.0) -> None:
         "prompts": [{"prompt": prompt, "sentence": SENTENCES[prompt]} for prompt in PROMPTS],
         "files": parts,
         "fingerprint": fingerprint(load_generator(out / "generator.safetensors")),
-        "clip_fingerprint": load_clip(out / "clip.safetensors").fingerprint,
         "made": {
             "minutes": json.loads((out / "minutes.json").read_text()),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from lga_core import ClipModel, Generator, MotionConfig, MotionModel, Wording, fingerprint, load_motion, save_motion
 
@@ -75,6 +76,7 @@ def train_motion(
         clip=clip.name,
         clip_fingerprint=clip.fingerprint,
         steps=training.steps,
+        mean_picture=[round(value, 5) for value in F.normalize(sources.features.mean(dim=0), dim=0).tolist()],
         **Wording(TEMPLATE, {prompt: SENTENCES[prompt] for prompt in PROMPTS}).described(),
     )
     return model
