@@ -334,13 +334,13 @@ def _side_by_side(a: Motion, b: Motion) -> tuple[Motion, Motion]:
 def _same_faces(a: Motion, b: Motion) -> tuple[Motion, Motion]:
     if a.shape[2:] != b.shape[2:]:
         raise MismatchError(
-            f"One motion moves {a.shape[2]} style vectors of width {a.shape[3]}, the other {b.shape[2]} of width "
-            f"{b.shape[3]}: they were made for different generators. Take both from one domain."
+            f"One has {a.shape[2]} style vectors of width {a.shape[3]}, the other {b.shape[2]} of width {b.shape[3]}: "
+            "they were made for different generators. Take both from one domain."
         )
     n = max(len(a), len(b))
     if {len(a), len(b)} - {1, n}:
         raise MismatchError(
-            f"One motion is for {len(a)} faces, the other for {len(b)}. Both need the same number, or one of them 1."
+            f"One is of {len(a)} faces, the other of {len(b)}. Both need the same number, or one of them 1."
         )
     return a.expand(n, -1, -1, -1), b.to(a).expand(n, -1, -1, -1)
 

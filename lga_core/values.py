@@ -40,6 +40,10 @@ class Faces:
     def with_ws(self, ws: WPlus) -> Faces:
         return replace(self, ws=ws)
 
+    def check_same_generator(self, other: Faces) -> None:
+        """Raise MismatchError, naming both sides, unless both are faces of one generator."""
+        self.generator.check(other.generator, "Faces a are of the generator", "faces b are of")
+
     def check_drawable(self, generator: Identity, num_ws: int) -> None:
         """Raise MismatchError, naming both sides, unless this generator draws these faces."""
         self.generator.check(generator, "The faces were made for the generator", "the generator here is")

@@ -188,7 +188,8 @@ class InvertE4E:
             if first.explained.item() < POOR:
                 poor = True
                 lines.append(
-                    "That is poor: the picture does not look like this generator's faces. Use one upright face, framed "
+                    f"Of that, the encoder found {max(first.explained.item(), 0):.0%} by itself, which is poor: the "
+                    f"picture does not look like this generator's faces. Use one upright face, framed "
                     "as they are, or a generator of its kind."
                 )
         return torch.cat(codes), "\n".join(lines), poor
@@ -229,7 +230,7 @@ class BlendFaces:
         }
 
     def blend(self, faces_a: Faces, faces_b: Faces, amount, layers):
-        faces_b.check_drawable(faces_a.generator, faces_a.ws.shape[1])
+        faces_a.check_same_generator(faces_b)
         return (faces_a.with_ws(blend_faces(faces_a.ws, faces_b.ws, amount, layers)),)
 
 

@@ -25,15 +25,16 @@ from ..lga_core import InputError, LgaError, read_metadata
 LOG = logging.getLogger("language-guided-animation")
 MODELS = "lga"
 """Our folder in ComfyUI's models/."""
-WEIGHTS = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".bin"})
+OURS = frozenset({".safetensors"})
 FOLDERS = {
-    "generators": WEIGHTS,
-    "encoders": WEIGHTS,
-    "motion": WEIGHTS,
-    "clip": WEIGHTS,
+    "generators": OURS,
+    "encoders": OURS,
+    "motion": OURS,
+    "clip": OURS | {".pt", ".bin"},
     "domains": frozenset({".json"}),
 }
-"""Model folders under models/lga/, and what they list. In extra_model_paths.yaml: lga_generators, lga_encoders, ..."""
+"""Model folders under models/lga/, and what they list: only what can be opened. In extra_model_paths.yaml they are
+lga_generators, lga_encoders, ..."""
 ALSO = {"generators": "stylegan"}
 """A folder of models/ that other packs use for the same files."""
 PREVIEW_SIZE = 512

@@ -42,7 +42,8 @@ STRENGTH = {
     "min": -3.0,
     "max": 3.0,
     "step": 0.05,
-    "tooltip": "How far the face moves: 1 as trained, 0.5 a hint, 1.3 emphatic; below 0 the other way.",
+    "tooltip": "How far the face moves: 1 as trained, 0.5 a hint, 1.3 emphatic; beyond 1.5 faces begin to fall apart. "
+    "Below 0 the other way.",
 }
 SEED = {
     "default": 0,
@@ -85,10 +86,10 @@ class EncodeText:
                         "default": "smiling",
                         "multiline": True,
                         "dynamicPrompts": False,
-                        "tooltip": "What should happen, one prompt a line. A weight may follow a colon: 'smiling: "
-                        "0.7'. The doodle domain was trained on smiling, happy, sad, angry, annoyed, serious, "
-                        "surprised, shocked, stunned, disgusted, crying, pouting, winking, closing eyes, opening "
-                        "mouth, has blonde hair, is getting old, stormy.",
+                        "tooltip": "What should happen, one prompt a line (a comma does not separate). A weight may "
+                        "follow a colon: 'smiling: 0.7'. The doodle domain was trained on smiling, happy, sad, angry, "
+                        "annoyed, serious, surprised, shocked, stunned, disgusted, crying, pouting, winking, closing "
+                        "eyes, opening mouth, has blonde hair, is getting old, stormy.",
                     },
                 ),
                 "negative": (
@@ -178,8 +179,8 @@ class MotionRollout:
                 "strength": ("FLOAT", STRENGTH),
                 "schedule": choices(
                     SCHEDULES,
-                    "How the steps are spread over the clip: const moves evenly, linear and sqrt fast at first, exp "
-                    "faster still. 'as trained' is the model's own.",
+                    "How the steps are spread over the clip: const moves evenly; sqrt, exp and linear start faster, in "
+                    "this order, and settle gently. 'as trained' is the model's own.",
                 ),
                 "seed": ("INT", SEED),
                 "steps_between": (
@@ -303,15 +304,16 @@ class ShapeMotion:
                         "default": "",
                         "dynamicPrompts": False,
                         "placeholder": "0:0, 12:1, 24:0",
-                        "tooltip": "Strength over time as frame:strength, such as '0:0, 12:1, 24:0'. A frame may be a "
-                        "number from 0, a percentage ('50%:1') or 'end'; a key may name its own ease ('12:1 bounce'). "
-                        "Empty: the same strength throughout.",
+                        "tooltip": "Strength over time as frame:strength, such as '0:0, 12:1, 24:0', multiplied with "
+                        "what the motion does by itself. A frame may be a number from 0, a percentage ('50%:1') or "
+                        "'end'; a key may name its own ease ('12:1 bounce'). Empty: the same strength throughout. For "
+                        "the curve alone, shape Chain Expressions with transition 1.",
                     },
                 ),
                 "layers": choices(
                     LAYERS,
-                    "Which layers move. expression only keeps pose, scene and colours still; colour only moves the "
-                    "finest layers; custom reads the next field.",
+                    "Which layers move. expression only: those that draw features, so that scene and shape move less. "
+                    "colour only: the finest, which hold colour in large generators. custom reads the next field.",
                 ),
                 "custom_layers": (
                     "STRING",
@@ -363,8 +365,8 @@ def _same(motion: Motion) -> Motion:
 
 class BlendMotions:
     DESCRIPTION = (
-        "Mix two motions, or add one to the other. Where one is shorter, its last frame holds. To wink while smiling, "
-        "add; to be between glad and sad, mix."
+        "Mix two motions, or add one to the other. Where one is shorter, its last frame holds. To close the eyes while "
+        "happy, add; to be between glad and sad, mix."
     )
     SEARCH_ALIASES = ["combine motions", "add motions", "mix expressions", "layer motions"]
     CATEGORY = CATEGORY

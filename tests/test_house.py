@@ -19,6 +19,8 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTION_OF = {"PIL": "pillow", "open_clip": "open_clip_torch"}
 BROUGHT_BY_COMFYUI = {"av", "einops", "numpy", "pillow", "safetensors", "torch", "torchvision", "tqdm"}
+COMFYUI = {"comfy", "folder_paths", "server"}
+"""ComfyUI's own modules that the nodes use."""
 
 
 def imports(file: Path) -> set[str]:
@@ -62,6 +64,41 @@ def test_the_core_imports_only_what_is_declared_and_what_comfyui_then_has(file):
 def test_the_trainer_imports_only_what_is_declared(file):
     in_demo = (ROOT / "trainer" / "demo") in file.parents
     assert imports(file) <= declared(*(("train", "eval") if in_demo else ()))
+
+
+@pytest.mark.parametrize("file", [ROOT / "__init__.py", *python_files("nodes")], ids=ids)
+def test_the_nodes_import_the_core_beside_them_and_only_what_comfyui_then_has(file):
+    """`lga_core` by its plain name would be another copy, or none: ComfyUI does not install the pack."""
+    assert imports(file) <= (declared() & (BROUGHT_BY_COMFYUI | required_in_comfyui())) | COMFYUI
+    assert not re.search(
+        r"^\s*(?:import|from) (?:lga_core|lga_trainer|trainer|nodes)\b", file.read_text(), re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("file", python_files("nodes"), ids=ids)
+def test_comfyui_itself_is_imported_where_it_is_used_and_in_one_module(file):
+    top = {node.lineno for node in ast.parse(file.read_text()).body}
+    lines = enumerate(file.read_text().splitlines(), start=1)
+    found = [number for number, line in lines if re.match(rf"\s*(?:import|from) (?:{'|'.join(COMFYUI)})\b", line)]
+    assert not found or file.name == "host.py"
+    assert not top & set(found)
+
+
+def test_the_root_is_an_empty_module_for_everyone_but_comfyui():
+    """A test runner imports it too, under whatever name, with no `folder_paths` to be found."""
+    guarded = ast.parse((ROOT / "__init__.py").read_text()).body
+    assert [type(node) for node in guarded] == [ast.Expr, ast.Try, ast.If]
+    script = (
+        "import importlib.util as u; s = u.spec_from_file_location('x.y', '__init__.py', submodule_search_locations="
+    )
+    script += "['.']); m = u.module_from_spec(s); s.loader.exec_module(m); assert not hasattr(m, 'NODE_CLASS_MAPPINGS')"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+def test_comfyui_serves_the_workflows():
+    """It looks in the first of these folders that there is, and in no other."""
+    order = ("example_workflows", "example", "examples", "workflow", "workflows")
+    assert next((name for name in order if (ROOT / name).is_dir()), None) == "workflows"
 
 
 def test_every_package_is_listed():

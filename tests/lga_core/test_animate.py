@@ -215,7 +215,7 @@ def test_more_memory_draws_more_frames_at_once_within_bounds():
 
 
 def test_a_chunk_takes_no_more_than_half_of_what_is_free():
-    for free in (4e9, 8e9, 16e9):
+    for free in (8e9, 16e9, 40e9):
         size = chunk_size(LARGE, free)
         assert 1 < size < 32
         assert size * frame_bytes(LARGE) <= free / 2 < (size + 1) * frame_bytes(LARGE)

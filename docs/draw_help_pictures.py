@@ -1,7 +1,7 @@
 """Draws the pictures of the help pages in web/docs, by running the nodes on the embedded domain.
 
-    python web/draw_pictures.py                        all of them
-    python web/draw_pictures.py LGA_ShapeMotion ...    some
+    python docs/draw_help_pictures.py                        all of them
+    python docs/draw_help_pictures.py LGA_ShapeMotion ...    some
 
 The panel that shows a page is 220 to 400 pixels wide, so that a picture appears at half its size: hence the large type.
 """
@@ -192,10 +192,6 @@ def arrow(length: int = 40, height: int = 30, down: bool = False) -> Image.Image
     draw.line((2, middle, length - 10, middle), GREY, 4)
     draw.polygon([(length - 16, middle - 10), (length - 1, middle), (length - 16, middle + 10)], GREY)
     return picture.rotate(-90, expand=True) if down else picture
-
-
-def rule() -> Image.Image:
-    return Image.new("RGB", (INNER, 2), "#dddddd")
 
 
 def folder(lines: Sequence[str], width: int = INNER) -> Image.Image:
@@ -420,16 +416,7 @@ def encode_text() -> Image.Image:
     faces = sampled(FACE)[0]
     ends = [frames(faces, roll_out(words, FACE, negative, frames=8), [-1])[0] for words, negative in asked]
     captions = [f"{words}\nnot {negative}" if negative else words for words, negative in asked]
-    alone = [frames(faces, roll_out(word, frames=8), [-1])[0] for word in ("happy", "opening mouth")]
-    seen = [frames(faces, roll_out(word, FACE, frames=8), [-1])[0] for word in ("happy", "opening mouth")]
-    both = [alone[0], seen[0], alone[1], seen[1]]
-    return page(
-        heading("One prompt a line; “not”: the negative field"),
-        strip(ends, captions, 3),
-        rule(),
-        heading("“happy” and “opening mouth”, without and with the image input"),
-        strip(both, ["text alone", "with image"] * 2),
-    )
+    return page(heading("One prompt a line; “not”: the negative field"), strip(ends, captions, 3))
 
 
 def motion_rollout() -> Image.Image:

@@ -1,0 +1,82 @@
+"""Tiny domains of random networks, and what Load Domain gives out of a domain."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pack import core, run
+
+EXPRESSIONS = ("smiling", "happy", "sad", "angry", "annoyed", "serious", "surprised", "shocked", "stunned", "crying")
+VOCABULARY = f"the cartoon face is has it {' '.join(EXPRESSIONS)} stormy blonde hair ."
+WORDING = core.Wording("The cartoon face is {}.", {word: f"The cartoon face is {word}." for word in EXPRESSIONS})
+CLIP_CONFIG = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64},
+    "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+ENCODER = {"input_size": 32, "widths": (4, 4, 4, 4), "units": (1, 1, 1, 1), "heads": "dense", "dense_pool": 2}
+PARTS = {"generator": "generators", "encoder": "encoders", "clip": "clip", "motion": "motion"}
+"""Folder of models/lga/ of each part of a domain."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What Load Domain gives out."""
+
+    generator: Any
+    encoder: Any
+    clip: Any
+    motion_model: Any
+
+    def faces(self, n: int = 1, seed: int = 0) -> Any:
+        return run("LGA_SampleFace", generator=self.generator, seed=seed, batch_size=n)[0]
+
+    def text(self, text: str = "smiling", **more: Any) -> Any:
+        return run("LGA_EncodeText", clip=self.clip, motion_model=self.motion_model, text=text, **more)[0]
+
+    def motion(self, text: str = "smiling", frames: int = 6, image: torch.Tensor | None = None, **more: Any) -> Any:
+        encoded = self.text(text) if image is None else self.text(text, image=image)
+        return run("LGA_MotionRollout", motion_model=self.motion_model, text=encoded, frames=frames, **more)[0]
+
+
+def make_domain(models: Path, name: str, seed: int) -> None:
+    """A domain, 16 px and 6 x 16 numbers a face, below `models`/lga: its folder, and each of its parts by itself."""
+    import open_clip
+
+    generator = core.Generator(core.GeneratorConfig(16, z_dim=16, w_dim=16, channel_base=128, channel_max=8), seed)
+    rows = {"num_ws": generator.num_ws, "w_dim": 16}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        clip = open_clip.CLIP(**CLIP_CONFIG)
+    ids = open_clip.SimpleTokenizer().encode(VOCABULARY)
+    folders = {part: models / "lga" / kind for part, kind in PARTS.items()}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    file = {part: folder / f"{name}.safetensors" for part, folder in folders.items()}
+    core.save_clip(file["clip"], clip, CLIP_CONFIG, ids, (0.5,) * 3, (0.25,) * 3)
+    made_for = {"generator_fingerprint": core.fingerprint(generator), "generator": name}
+    knows = {"clip_fingerprint": core.load_clip(file["clip"]).fingerprint, "clip": name, **WORDING.described()}
+    core.save_generator(file["generator"], generator)
+    core.save_encoder(file["encoder"], core.Encoder(core.EncoderConfig(**rows, **ENCODER), seed), **made_for)
+    motion = core.MotionModel(core.MotionConfig(code_dim=24, **rows, hidden_dim=16, mapper_dim=16), seed)
+    core.save_motion(file["motion"], motion, **made_for, **knows)
+    card = {
+        "name": name,
+        **WORDING.described(),
+        "files": {part: f"../../{folders[part].name}/{file[part].name}" for part in PARTS},
+        "fingerprint": made_for["generator_fingerprint"],
+    }
+    home = models / "lga" / "domains" / name
+    home.mkdir(parents=True)
+    (home / "domain.json").write_text(json.dumps(card))
+
+
+def loaded(folder: Path, domain: str) -> Loaded:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return Loaded(*run("LGA_LoadDomain", domain=domain))
