@@ -42,7 +42,7 @@ from .inversion import Closeness, Encoder, EncoderConfig, closeness, refine
 from .motion import MotionConfig, MotionModel, rates
 from .plot import plot_motion, stacked
 from .prompting import Text, Wording, embed, parse_prompts
-from .shapes import Images, Motion
+from .shapes import Images, Motion, WPlus
 from .stylegan2 import Generator, GeneratorConfig, truncate
 from .values import Faces, Identity, Movement, load_faces, load_movement, save_faces, save_movement
 from .video import check_writable, contact_sheet, evenly, write_clip, write_contact_sheet
@@ -75,6 +75,7 @@ __all__ = [
     "OutputError",
     "ROWS",
     "Text",
+    "WPlus",
     "Wording",
     "add",
     "amounts",

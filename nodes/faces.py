@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from PIL import Image
+from torch import Tensor
 
 from ..lga_core import (
     ROWS,
+    Encoder,
     Faces,
     Generator,
     Images,
     InputError,
+    WPlus,
     blend_faces,
     closeness,
     draw,
@@ -51,6 +55,15 @@ doodles have .97 and up, anything else .33 and below (a flat grey .63)."""
 def picture(images: Images) -> Image.Image:
     """The last of some drawn frames, for a preview."""
     return Image.fromarray(to_uint8(images[-1:])[0].cpu().numpy())
+
+
+def _portraits(network: Generator, ws: WPlus, progress: Progress) -> Float[Tensor, "n h w c"]:
+    """The faces' pictures, as ComfyUI's IMAGE, each a step of `progress`."""
+    images = []
+    for face in ws.split(1):
+        images.append(to_nhwc(draw(network, face)).to(result_device()))
+        progress.step()
+    return torch.cat(images)
 
 
 class SampleFace:
@@ -95,8 +108,7 @@ class SampleFace:
     def sample(self, generator: LoadedGenerator, seed, psi, batch_size):
         network = generator.model.ready(frame_bytes(generator.model.module.config))
         ws = network.sample(range(seed, seed + batch_size), psi)
-        images = torch.cat([to_nhwc(draw(network, face[None])).to(result_device()) for face in ws])
-        return Faces(ws.to(result_device()), generator.identity), images
+        return Faces(ws.to(result_device()), generator.identity), _portraits(network, ws, Progress(batch_size))
 
 
 class DemoFace:
@@ -162,13 +174,12 @@ class InvertE4E:
             make_ready(generator.model, encoder.model, memory=frame_bytes(generator.model.module.config))
             network = generator.model.module
             square = fit_square(to_nchw(image.clone()), network.config.resolution).to(generator.model.device)
-            found, report, poor = self._found(network, encoder.model.module, square, refine_steps)
+            progress = Progress(len(square) * (refine_steps + 2))  # a guess, the steps, a portrait
+            found, report, poor = self._found(network, encoder.model.module, square, refine_steps, progress)
         say(report, node, warning=poor)
-        images = torch.cat([to_nhwc(draw(network, face[None])).to(result_device()) for face in found])
-        return Faces(found.to(result_device()), generator.identity), images, report
+        return Faces(found.to(result_device()), generator.identity), _portraits(network, found, progress), report
 
-    def _found(self, generator: Generator, encoder: torch.nn.Module, square: Images, steps: int):
-        progress = Progress(len(square) * (steps + 1))
+    def _found(self, generator: Generator, encoder: Encoder, square: Images, steps: int, progress: Progress):
         codes, lines, poor = [], [], False
         average = draw(generator, generator.broadcast(generator.w_avg[None]))
         for number, one in enumerate(square.split(1), start=1):

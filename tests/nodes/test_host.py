@@ -166,7 +166,9 @@ def test_where_memory_is_short_fewer_frames_are_drawn_at_once(comfyui, tiny):
     for comfyui.free in (1e9, 3e5, 0):
         comfyui.bars.clear()
         run("LGA_SynthesizeFrames", **inputs)
-        steps.append(len(comfyui.bars[-1].updates))
+        (bar,) = comfyui.bars
+        assert bar.updates[-1] == bar.total == 40
+        steps.append(len(bar.updates))
     assert steps[0] < steps[1] <= steps[2] == 40
 
 
@@ -175,31 +177,42 @@ def test_where_memory_is_short_fewer_frames_are_drawn_at_once(comfyui, tiny):
 
 @pytest.mark.parametrize("layout", ["grid", "one after another"])
 def test_the_progress_of_a_clip_counts_to_its_frames_with_a_picture_at_each_step(layout, comfyui, tiny):
+    inputs = {"generator": tiny.generator, "faces": tiny.faces(3), "motion": movement(tiny), "layout": layout}
     comfyui.free = 0
-    run("LGA_SynthesizeFrames", generator=tiny.generator, faces=tiny.faces(3), motion=movement(tiny), layout=layout)
-    (bar,) = comfyui.bars
-    frames = 7 if layout == "grid" else 21
-    assert (bar.total, bar.updates) == (frames, list(range(1, frames + 1)))
+    bar = progress(comfyui, "LGA_SynthesizeFrames", **inputs)
+    assert bar.updates == list(range(1, 8 if layout == "grid" else 22))
     for kind, picture, size in bar.previews:
         assert kind == "JPEG"
         assert picture.size == ((32, 32) if layout == "grid" else (16, 16))
         assert size > 100
 
 
-def test_the_progress_of_a_preview_counts_to_its_pictures(comfyui, tiny):
-    run("LGA_PreviewMotion", generator=tiny.generator, faces=tiny.faces(2), motion=movement(tiny, 30))
-    (bar,) = comfyui.bars
-    assert (bar.total, bar.updates[-1]) == (8, 8)
-    assert bar.updates == sorted(set(bar.updates))
+def test_the_progress_of_a_preview_counts_its_pictures(comfyui, tiny):
+    inputs = {"generator": tiny.generator, "faces": tiny.faces(2), "motion": movement(tiny, 30)}
+    assert progress(comfyui, "LGA_PreviewMotion", **inputs).total == 8
+
+
+def test_the_progress_of_samples_counts_the_faces(comfyui, tiny):
+    assert progress(comfyui, "LGA_SampleFace", generator=tiny.generator, batch_size=3).updates == [1, 2, 3]
 
 
 @pytest.mark.parametrize("steps", [0, 3])
 def test_the_progress_of_an_inversion_counts_its_steps_and_shows_the_face(steps, comfyui, tiny, pictures):
-    run("LGA_InvertE4E", generator=tiny.generator, encoder=tiny.encoder, image=pictures, refine_steps=steps)
-    (bar,) = comfyui.bars
-    assert bar.total == bar.updates[-1] == 2 * (steps + 1)
-    assert bar.updates == sorted(set(bar.updates))
+    inputs = {"generator": tiny.generator, "encoder": tiny.encoder, "image": pictures, "refine_steps": steps}
+    bar = progress(comfyui, "LGA_InvertE4E", **inputs)
+    assert bar.total >= 2 * (steps + 1)
+    assert len(bar.updates) == bar.total
     assert sum(preview is not None for preview in bar.previews) >= 2 * steps
+
+
+def progress(comfyui: FakeComfyUI, id_: str, **inputs):
+    """The one progress bar of a node, which went up to its end."""
+    comfyui.bars.clear()
+    run(id_, **inputs)
+    (bar,) = comfyui.bars
+    assert bar.updates == sorted(set(bar.updates))
+    assert bar.updates[-1] == bar.total
+    return bar
 
 
 @pytest.fixture
@@ -211,30 +224,31 @@ def draws(tiny, monkeypatch) -> list[int]:
     return counts
 
 
+def cancelled(comfyui: FakeComfyUI, draws: list[int], after: int, id_: str, **inputs) -> int:
+    """How often a node drew, cancelled after so many steps."""
+    comfyui.bars.clear()
+    draws.clear()
+    comfyui.cancel_after = after
+    with pytest.raises(Interrupted):
+        run(id_, **inputs)
+    comfyui.cancel_after = None
+    return len(draws)
+
+
 def test_cancel_ends_a_clip_before_another_chunk_is_drawn(comfyui, tiny, draws):
     inputs = {"generator": tiny.generator, "faces": tiny.faces(), "motion": movement(tiny, 40)}
-    comfyui.free, comfyui.cancel_after = 0, 3
-    draws.clear()
-    with pytest.raises(Interrupted):
-        run("LGA_SynthesizeFrames", **inputs)
+    comfyui.free = 0
+    assert cancelled(comfyui, draws, 3, "LGA_SynthesizeFrames", **inputs) == 4
     assert draws == [1] * 4
-    comfyui.cancel_after = None
     assert len(run("LGA_SynthesizeFrames", **inputs)[0]) == 40
 
 
-def test_cancel_ends_an_inversion_and_a_preview_too(comfyui, tiny, draws, pictures):
-    faces = tiny.faces()
-    comfyui.cancel_after = 2
-    draws.clear()
-    with pytest.raises(Interrupted):
-        run("LGA_InvertE4E", generator=tiny.generator, encoder=tiny.encoder, image=pictures, refine_steps=100)
-    assert len(draws) < 10
-    comfyui.bars.clear()
-    comfyui.cancel_after = 0
-    draws.clear()
-    with pytest.raises(Interrupted):
-        run("LGA_PreviewMotion", generator=tiny.generator, faces=faces, motion=movement(tiny))
-    assert len(draws) == 1
+def test_cancel_ends_whatever_else_draws(comfyui, tiny, draws, pictures):
+    inputs = {"generator": tiny.generator, "faces": tiny.faces(), "motion": movement(tiny)}
+    assert cancelled(comfyui, draws, 2, "LGA_PreviewMotion", **inputs) == 3
+    assert cancelled(comfyui, draws, 2, "LGA_SampleFace", generator=tiny.generator, batch_size=9) == 3
+    inputs = {"generator": tiny.generator, "encoder": tiny.encoder, "image": pictures, "refine_steps": 100}
+    assert cancelled(comfyui, draws, 5, "LGA_InvertE4E", **inputs) < 10
 
 
 def test_messages_appear_on_the_node_that_gives_them(comfyui, tiny, pictures):

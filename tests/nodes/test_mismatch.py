@@ -130,12 +130,12 @@ def test_a_motion_that_says_no_generator_goes_with_faces_of_its_size(tiny):
     assert frames.shape == (3, 16, 32, 3)
 
 
-@pytest.mark.parametrize("part", ["encoder", "clip", "generator"])
-def test_a_domain_of_parts_that_do_not_belong_together_is_refused(part, models, here):
+@pytest.mark.parametrize("parts", [["encoder"], ["clip"], ["generator"], ["generator", "encoder"]])
+def test_a_domain_of_parts_that_do_not_belong_together_is_refused(parts, models, here):
     shutil.copytree(models, here / "models")
     file = here / "models/lga/domains/tiny/domain.json"
     card = json.loads(file.read_text())
-    card["files"][part] = card["files"][part].replace("tiny", "other")
+    card["files"] |= {part: card["files"][part].replace("tiny", "other") for part in parts}
     file.write_text(json.dumps(card))
     with pytest.raises(core.MismatchError) as caught:
         run("LGA_LoadDomain", domain="tiny/domain.json")

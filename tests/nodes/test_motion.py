@@ -78,6 +78,12 @@ def test_an_unknown_word_is_warned_of_once(tiny, caplog):
     assert "was never trained on 'wumpus'" in message
 
 
+def test_a_prompt_that_is_written_twice_is_warned_of_once(tiny, caplog):
+    tiny.text("smiling wumpus\nsmiling wumpus: 0.5")
+    (message,) = warned(caplog)
+    assert len(message.splitlines()) == len(set(message.splitlines())) == 2
+
+
 def test_no_one_is_warned_of_trained_prompts(doodle, caplog):
     for prompt in doodle.motion_model.card.wording.sentences:
         doodle.text(prompt)
