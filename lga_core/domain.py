@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class MotionCard:
     wording: Wording
     generator: Identity | None
     clip: Identity | None
-    mean_picture: Embedding | None
+    mean_picture: Embedding | None = field(default=None, compare=False)
     """Mean CLIP embedding [1 c], of unit length, of the pictures it was trained with. It stands in where no picture is
     given: such a model overshoots without any (on the doodle domain "surprised" sheds tears)."""
 

@@ -117,7 +117,7 @@ class Wording:
         return cls(template, {entry["prompt"]: entry["sentence"] for entry in prompts})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Text:
     """What should happen, as CLIP sees it.
 

@@ -30,7 +30,7 @@ class Identity:
             raise MismatchError(f"{what} {self}, but {other_what} {other}. Use parts of one domain.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Faces:
     """Faces `ws` [n num_ws w_dim] of one `generator`."""
 
@@ -51,7 +51,7 @@ class Faces:
             raise MismatchError(_wrong_rows("The faces have", self.ws.shape[1], num_ws))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Movement:
     """Offsets [n t num_ws w_dim] to faces of one `generator`: one movement for all faces (n = 1), or each its own.
 

@@ -157,3 +157,10 @@ def test_joined_movements_are_of_the_generator_that_either_names(movement):
     message = said(movement.joined, Movement(movement.offsets, OTHER))
     assert "'doodle' (0123456789abcdef)" in message
     assert "'horses' (fedcba9876543210)" in message
+
+
+def test_faces_of_two_generators_do_not_mix(faces):
+    faces.check_same_generator(faces)
+    message = said(faces.check_same_generator, Faces(faces.ws, OTHER))
+    assert "Faces a are of the generator 'doodle' (0123456789abcdef)" in message
+    assert "faces b are of 'horses' (fedcba9876543210)" in message
