@@ -11,7 +11,7 @@ from .errors import DrawingError, MismatchError
 from .shapes import Images, Motion, WPlus
 from .stylegan2 import Generator, GeneratorConfig
 
-MAX_CHUNK = 32
+MAX_CHUNK = 8
 SHARE_OF_FREE_MEMORY = 0.5
 PEAK_MAPS = 8
 """Feature maps of the widest layer that are alive at once while it works: measured 4 to 7, rounded up."""
@@ -110,5 +110,5 @@ def frame_bytes(config: GeneratorConfig, dtype: torch.dtype = torch.float32) -> 
 
 
 def chunk_size(config: GeneratorConfig, free_bytes: float, dtype: torch.dtype = torch.float32) -> int:
-    """How many frames to draw at once, 1 to 32, so that they take no more than half of the free memory."""
+    """How many frames to draw at once, 1 to 8 (a person watches, and may cancel), so that they take no more than half of the free memory."""
     return max(1, min(MAX_CHUNK, int(free_bytes * SHARE_OF_FREE_MEMORY / frame_bytes(config, dtype))))

@@ -49,7 +49,7 @@ SEED = {
     "default": 0,
     "min": 0,
     "max": 2**63 - 1,
-    "control_after_generate": True,
+    "control_after_generate": False,  # it would make everything after it run again, and nothing look different
     "tooltip": "Of the small random state that the motion begins with. It changes next to nothing to look at; the same "
     "seed gives the same motion.",
 }
