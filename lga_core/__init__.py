@@ -5,8 +5,11 @@ All that may be imported from outside is named here.
 
 from .animate import chunk_size, draw, film, frame_bytes, frames, grid_shape
 from .checkpoints import (
+    as_native,
     check_fingerprint,
+    convert,
     fingerprint,
+    inspect,
     load_encoder,
     load_generator,
     load_motion,
@@ -79,6 +82,7 @@ __all__ = [
     "Wording",
     "add",
     "amounts",
+    "as_native",
     "blend",
     "blend_faces",
     "chain",
@@ -87,6 +91,7 @@ __all__ = [
     "chunk_size",
     "closeness",
     "contact_sheet",
+    "convert",
     "draw",
     "embed",
     "evenly",
@@ -97,6 +102,7 @@ __all__ = [
     "frames",
     "grid_shape",
     "inbetween",
+    "inspect",
     "keyframes",
     "layer_weights",
     "load_clip",

@@ -73,6 +73,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     _add_animate(commands)
+    _add_inspect(commands)
+    _add_convert(commands)
     _add_demo(commands)
 
     args, rest = parser.parse_known_args(argv)
@@ -157,6 +159,47 @@ def _animate(args: argparse.Namespace) -> None:
     )
     print(f"clip:          {clip.resolve()}")
     print(f"contact sheet: {sheet.resolve()}")
+
+
+def _add_inspect(commands: argparse._SubParsersAction) -> None:
+    inspect = commands.add_parser(
+        "inspect",
+        help="say what a model file is",
+        description="Say what a model file is, whoever wrote it. Nothing in it is run.",
+    )
+    inspect.add_argument("file", type=Path, metavar="FILE")
+    inspect.add_argument("--json", action="store_true", help="as JSON, for programs")
+    inspect.set_defaults(run=_inspect, check=_nothing_to_check, parser=inspect)
+
+
+def _inspect(args: argparse.Namespace) -> None:
+    from .inspect import shown
+
+    print(shown(args.file, args.json))
+
+
+def _add_convert(commands: argparse._SubParsersAction) -> None:
+    convert = commands.add_parser(
+        "convert",
+        help="turn another project's model file into this project's",
+        description="Turn a model file of another project into safetensors files of this one, one for each model in "
+        "it. Nothing in it is run.",
+    )
+    convert.add_argument("file", type=Path, metavar="IN")
+    convert.add_argument(
+        "out", type=Path, nargs="?", metavar="OUT", help="a folder, or a .safetensors file (beside the source)"
+    )
+    convert.add_argument(
+        "--only", metavar="KIND", help="only the model of this kind: generator, encoder, animator, ..."
+    )
+    convert.set_defaults(run=_convert, check=_nothing_to_check, parser=convert)
+
+
+def _convert(args: argparse.Namespace) -> None:
+    from lga_core import convert
+
+    for path in convert(args.file, args.out, args.only):
+        print(path)
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:

@@ -1,5 +1,6 @@
 """Model files: our own format, and the tables that translate foreign ones. None of it runs foreign code."""
 
+from .foreign import as_native, convert, inspect, is_native, open_foreign
 from .models import (
     check_fingerprint,
     fingerprint,
@@ -14,12 +15,17 @@ from .native import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
 
 __all__ = [
     "Checkpoint",
+    "as_native",
     "check_fingerprint",
+    "convert",
     "fingerprint",
+    "inspect",
+    "is_native",
     "load_checkpoint",
     "load_encoder",
     "load_generator",
     "load_motion",
+    "open_foreign",
     "read_metadata",
     "save_checkpoint",
     "save_encoder",

@@ -1,7 +1,7 @@
 """Generators, encoders and motion models as files of our format, and which generator a face or a motion belongs to."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,13 @@ class _Kind:
             raise CheckpointError(f"{path}: its architecture cannot be ({err}). {AGAIN}") from err
 
     def save(self, path: PathLike, model: nn.Module, half: bool, metadata: dict[str, Any]) -> None:
-        tensors = {self.prefix + name: tensor for name, tensor in _state(model).items()}
-        save_checkpoint(path, self.name, tensors, self.architecture(model.config), half=half, **metadata)
+        self.save_state(path, model.config, _state(model), metadata, half)
+
+    def save_state(
+        self, path: PathLike, config: Any, state: Mapping[str, Tensor], metadata: Mapping[str, Any], half: bool = False
+    ) -> None:
+        tensors = {self.prefix + name: tensor for name, tensor in state.items()}
+        save_checkpoint(path, self.name, tensors, self.architecture(config), half=half, **metadata)
 
     def load(self, path: PathLike) -> nn.Module:
         path = Path(path)
@@ -106,6 +111,12 @@ _GENERATOR = _Kind(
 )
 _ENCODER = _Kind("encoder", "encoder.", Encoder, EncoderConfig, fixed={"family": "e4e"})
 _ANIMATOR = _Kind("animator", "", MotionModel, MotionConfig, fixed={"family": "recurrent"})
+
+
+def state_writer(kind: str) -> Callable[[PathLike, Any, Mapping[str, Tensor], Mapping[str, Any]], None] | None:
+    """What writes a model of this kind from its configuration and state; None for kinds without a class here."""
+    found = {each.name: each for each in (_GENERATOR, _ENCODER, _ANIMATOR)}.get(kind)
+    return None if found is None else found.save_state
 
 
 def save_generator(path: PathLike, generator: Generator, *, half: bool = False, **metadata: Any) -> None:

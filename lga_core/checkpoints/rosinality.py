@@ -5,14 +5,16 @@ keep the average face beside `g_ema`, at the top of the file; it goes by `latent
 FIR kernels (`*.kernel`) are constants and have no counterpart.
 """
 
+import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
 from ..stylegan2 import Generator, GeneratorConfig
+from .products import UNKNOWN_LICENCE, Product, channel_numbers, generator_product
 
 
 class ForeignTensor(NamedTuple):
@@ -107,3 +109,90 @@ def to_canonical(tensors: Mapping[str, Tensor], config: GeneratorConfig, where: 
             )
         state[ours] = tensors[name].reshape(own_shape)
     return state
+
+
+LAYOUT = "rosinality PyTorch"
+_MARKS = ("style.1.weight", "input.input", "conv1.conv.weight", "to_rgb1.conv.weight")
+
+
+def without_prefix(tensors: Mapping[str, Any], prefix: str = "module.") -> dict[str, Any]:
+    """Names without the prefix that data-parallel training puts before them, where all have it."""
+    if tensors and all(isinstance(name, str) and name.startswith(prefix) for name in tensors):
+        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return dict(tensors)
+
+
+def matches(value: Any) -> bool:
+    """Whether a file's content is a generator of this layout: under `g_ema`, or by itself."""
+    return isinstance(value, Mapping) and any(_is_generator(part) for part in (value.get("g_ema"), value))
+
+
+def _is_generator(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(name in without_prefix(value) for name in _MARKS)
+
+
+def read(value: Mapping[str, Any], where: str) -> list[Product]:
+    """The averaged generator. Raises CheckpointError."""
+    inner = value["g_ema"] if _is_generator(value.get("g_ema")) else value
+    return [read_generator(without_prefix(inner), value.get("latent_avg"), where)]
+
+
+def read_generator(tensors: Mapping[str, Any], latent_avg: Any, where: str) -> Product:
+    """A generator from its tensors under the community's names, and its average face where the file has one.
+
+    `latent_avg` is [w_dim], or [num_ws w_dim] with the same row repeated.
+    """
+    found = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    if isinstance(latent_avg, Tensor):
+        found["latent_avg"] = (
+            latent_avg.float().reshape(-1, latent_avg.shape[-1])[0] if latent_avg.numel() else latent_avg
+        )
+    config = _config_of(found, where)
+    table = layout(config)
+    ours: dict[str, Tensor] = {}
+    for name, (theirs, shape, own_shape) in table.items():
+        if theirs in found:
+            if tuple(found[theirs].shape) != shape:
+                raise CheckpointError(
+                    f"{where}: {theirs} has shape {list(found[theirs].shape)}, but {list(shape)} is needed."
+                )
+            ours[name] = found[theirs].reshape(own_shape)
+    known = {theirs for theirs, _, _ in table.values()}
+    _check_kernels(found, where)
+    if extra := sorted(name for name in found.keys() - known if not name.endswith(".kernel")):
+        raise CheckpointError(
+            f"{where} holds {len(extra)} tensors that this layout does not have, such as {extra[0]}. It comes from a "
+            "variant that is not supported."
+        )
+    return generator_product(config, ours, LAYOUT, UNKNOWN_LICENCE, where)
+
+
+def _config_of(tensors: Mapping[str, Tensor], where: str) -> GeneratorConfig:
+    convs = {int(match[1]) for name in tensors if (match := re.fullmatch(r"convs\.(\d{1,2})\.conv\.weight", name))}
+    layers = {int(match[1]) for name in tensors if (match := re.fullmatch(r"style\.(\d{1,2})\.weight", name))}
+    try:
+        channels = {4: tensors["conv1.conv.weight"].shape[1]}
+        channels |= {8 * 2**j: tensors[f"convs.{2 * j + 1}.conv.weight"].shape[1] for j in range(len(convs) // 2)}
+        base, most = channel_numbers(channels, where)
+        return GeneratorConfig(
+            resolution=max(channels),
+            z_dim=int(tensors["style.1.weight"].shape[1]),
+            w_dim=int(tensors["conv1.conv.modulation.weight"].shape[1]),
+            img_channels=int(tensors["to_rgb1.conv.weight"].shape[1]),
+            channel_base=base,
+            channel_max=most,
+            mapping_layers=len(layers),
+        )
+    except (KeyError, IndexError, ValueError) as err:
+        raise CheckpointError(f"{where}: its generator lacks {err}. Fetch the file again.") from err
+
+
+def _check_kernels(tensors: Mapping[str, Tensor], where: str) -> None:
+    """FIR kernels are [1, 3, 3, 1], with the gain of upsampling."""
+    filter_1d = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    need = torch.outer(filter_1d, filter_1d) / 16
+    for name, kernel in tensors.items():
+        if name.endswith(".kernel") and not (
+            kernel.shape == need.shape and torch.allclose(kernel.float(), need, atol=1e-5)
+        ):
+            raise CheckpointError(f"{where}: {name} is not the filter [1, 3, 3, 1]; other filters are not supported.")
