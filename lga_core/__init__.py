@@ -5,6 +5,7 @@ All that may be imported from outside is named here.
 
 from .animate import chunk_size, draw, film, frame_bytes, frames, grid_shape
 from .checkpoints import (
+    FOREIGN_SUFFIXES,
     as_native,
     check_fingerprint,
     convert,
@@ -51,6 +52,7 @@ from .values import Faces, Identity, Movement, load_faces, load_movement, save_f
 from .video import check_writable, contact_sheet, evenly, write_clip, write_contact_sheet
 
 __all__ = [
+    "FOREIGN_SUFFIXES",
     "CheckpointError",
     "ClipModel",
     "Closeness",

@@ -110,5 +110,5 @@ def frame_bytes(config: GeneratorConfig, dtype: torch.dtype = torch.float32) -> 
 
 
 def chunk_size(config: GeneratorConfig, free_bytes: float, dtype: torch.dtype = torch.float32) -> int:
-    """How many frames to draw at once, 1 to 8 (a person watches, and may cancel), so that they take no more than half of the free memory."""
+    """How many frames to draw at once: 1 to 8 (a person watches, and may cancel), in half of the free memory."""
     return max(1, min(MAX_CHUNK, int(free_bytes * SHARE_OF_FREE_MEMORY / frame_bytes(config, dtype))))

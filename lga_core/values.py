@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .checkpoints import load_checkpoint, save_checkpoint
+from .checkpoints import is_native, load_checkpoint, open_foreign, save_checkpoint
 from .checkpoints.native import PathLike
 from .errors import CheckpointError, MismatchError
 from .shapes import Motion, WPlus
@@ -32,21 +32,23 @@ class Identity:
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """Faces `ws` [n num_ws w_dim] of one `generator`."""
+    """Faces `ws` [n num_ws w_dim] of one `generator`; None where their file does not say which."""
 
     ws: WPlus
-    generator: Identity
+    generator: Identity | None
 
     def with_ws(self, ws: WPlus) -> Faces:
         return replace(self, ws=ws)
 
     def check_same_generator(self, other: Faces) -> None:
         """Raise MismatchError, naming both sides, unless both are faces of one generator."""
-        self.generator.check(other.generator, "Faces a are of the generator", "faces b are of")
+        if self.generator is not None and other.generator is not None:
+            self.generator.check(other.generator, "Faces a are of the generator", "faces b are of")
 
     def check_drawable(self, generator: Identity, num_ws: int) -> None:
         """Raise MismatchError, naming both sides, unless this generator draws these faces."""
-        self.generator.check(generator, "The faces were made for the generator", "the generator here is")
+        if self.generator is not None:
+            self.generator.check(generator, "The faces were made for the generator", "the generator here is")
         if self.ws.shape[1] != num_ws:
             raise MismatchError(_wrong_rows("The faces have", self.ws.shape[1], num_ws))
 
@@ -70,7 +72,7 @@ class Movement:
 
     def check_fits(self, faces: Faces) -> None:
         """Raise MismatchError, naming both sides, unless these faces can make this movement."""
-        if self.generator is not None:
+        if self.generator is not None and faces.generator is not None:
             self.generator.check(faces.generator, "The motion was made for the generator", "the faces belong to")
         n, _, rows, width = self.offsets.shape
         if (rows, width) != tuple(faces.ws.shape[1:]):
@@ -113,8 +115,17 @@ def save_faces(path: PathLike, faces: Faces, **metadata: Any) -> None:
 
 
 def load_faces(path: PathLike) -> Faces:
-    """Read faces. Raises CheckpointError."""
-    return _load(path, "faces", 3, lambda ws, owner: Faces(ws, _known(path, owner)))
+    """Read faces: a file of ours, or W+ codes as other projects write them (see `open_foreign`). CheckpointError."""
+    if not is_native(path):
+        return _foreign_faces(path)
+    return _load(path, "faces", 3, Faces)
+
+
+def _foreign_faces(path: PathLike) -> Faces:
+    products = [product for product in open_foreign(path) if product.kind == "faces"]
+    if not products:
+        raise CheckpointError(f"{path} holds no faces (W+ codes). `lga inspect` shows what it holds.")
+    return Faces(products[0].tensors["faces"], None)
 
 
 def save_movement(path: PathLike, movement: Movement, **metadata: Any) -> None:
@@ -147,9 +158,3 @@ def _load(path: PathLike, kind: str, ndim: int, make: Callable[[Tensor, Identity
     fingerprint, name = (checkpoint.metadata.get(key) for key in ("generator_fingerprint", "generator"))
     owner = Identity(str(fingerprint), str(name)) if fingerprint is not None else None
     return make(tensor.float(), owner)
-
-
-def _known(path: PathLike, owner: Identity | None) -> Identity:
-    if owner is None:
-        raise CheckpointError(f"{path} does not say which generator its faces belong to. Save the faces again.")
-    return owner

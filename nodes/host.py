@@ -20,21 +20,20 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ..lga_core import InputError, LgaError, read_metadata
+from ..lga_core import FOREIGN_SUFFIXES, InputError, LgaError, as_native, read_metadata
 
 LOG = logging.getLogger("language-guided-animation")
 MODELS = "lga"
 """Our folder in ComfyUI's models/."""
-OURS = frozenset({".safetensors"})
+WEIGHTS = FOREIGN_SUFFIXES - {".npy", ".npz"} | {".safetensors"}
 FOLDERS = {
-    "generators": OURS,
-    "encoders": OURS,
-    "motion": OURS,
-    "clip": OURS | {".pt", ".bin"},
+    "generators": WEIGHTS,
+    "encoders": WEIGHTS,
+    "motion": WEIGHTS,
+    "clip": WEIGHTS,
     "domains": frozenset({".json"}),
 }
-"""Model folders under models/lga/, and what they list: only what can be opened. In extra_model_paths.yaml they are
-lga_generators, lga_encoders, ..."""
+"""Model folders under models/lga/, and what they list. In extra_model_paths.yaml: lga_generators, lga_encoders, ..."""
 ALSO = {"generators": "stylegan"}
 """A folder of models/ that other packs use for the same files."""
 PREVIEW_SIZE = 512
@@ -90,6 +89,20 @@ def model_path(name: str, file: str) -> Path:
     return Path("models", MODELS, name, file)
 
 
+def native_path(path: Path, kind: str, node: str | None) -> Path:
+    """The file itself, or its conversion, if it is another project's: made once, in models/lga/converted.
+
+    Raises CheckpointError for a file of no use, whatever it is.
+    """
+    if in_comfyui():
+        import folder_paths
+
+        models = Path(folder_paths.models_dir)
+    else:
+        models = Path("models")
+    return as_native(path, kind, models / MODELS / "converted", lambda: say(f"Converting {path.name}, once …", node))
+
+
 def missing_model(name: str, file: str) -> str | None:
     """What to tell a person whose workflow names a file that is not there; None if it is."""
     there = model_files(name)
@@ -138,10 +151,16 @@ def saved_files(kind: str) -> list[str]:
     found = []
     for which in ("output", "input"):
         folder = _directory(which)
-        for file in {*(folder / MODELS).rglob("*.safetensors"), *folder.glob("*.safetensors")}:
-            if _kind(file, file_state(file)) == kind:
+        for file in {*(folder / MODELS).rglob("*.safetensors"), *folder.glob("*.safetensors"), *_codes(folder, kind)}:
+            if file.suffix != ".safetensors" or _kind(file, file_state(file)) == kind:
                 found.append((file.stat().st_mtime, f"{file.relative_to(folder).as_posix()} [{which}]"))
     return [name for _, name in sorted(found, reverse=True)]
+
+
+def _codes(folder: Path, kind: str) -> list[Path]:
+    """Files in which other projects keep faces; what is in them is found out when they are loaded."""
+    suffixes = (".npy", ".npz", ".pt") if kind == "faces" else ()
+    return [file for suffix in suffixes for file in folder.glob(f"*{suffix}")]
 
 
 @lru_cache(maxsize=4096)

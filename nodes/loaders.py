@@ -19,7 +19,7 @@ from ..lga_core import (
     read_metadata,
     read_motion_card,
 )
-from .host import Model, choices, file_state, missing_model, model_files, model_path
+from .host import Model, choices, file_state, missing_model, model_files, model_path, native_path
 from .sockets import CLIP, ENCODER, GENERATOR, MOTION_MODEL, ROOT, LoadedClip, LoadedEncoder, LoadedGenerator
 from .sockets import LoadedMotionModel as Loaded
 
@@ -61,6 +61,12 @@ def _find(folder: str, part: str, name: str) -> Path:
     if name in _EMBEDDED:
         return read_domain(_EMBEDDED[name]).files[part]
     return model_path(folder, name)
+
+
+def _native(folder: str, part: str, name: str, node: str | None) -> Path:
+    """The same, converted if another project wrote it."""
+    kind = "animator" if part == "motion" else part
+    return native_path(_find(folder, part, name), kind, node)
 
 
 def _valid(folder: str, name: str | None) -> bool | str:
@@ -148,19 +154,19 @@ class LoadStyleGAN:
     @classmethod
     def INPUT_TYPES(cls):
         tooltip = "The generator's file, in models/lga/generators or models/stylegan. 'doodle' comes with this pack."
-        return {"required": {"generator": choices(_menu("generators"), tooltip)}}
+        return {"required": {"generator": choices(_menu("generators"), tooltip)}, "hidden": {"node": "UNIQUE_ID"}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, generator):
         return _valid("generators", generator)
 
     @classmethod
-    def IS_CHANGED(cls, generator):
+    def IS_CHANGED(cls, generator, node=None):
         return file_state(_find("generators", "generator", generator))
 
     @torch.inference_mode(False)
-    def load(self, generator):
-        return (_generator(_find("generators", "generator", generator), _title(generator)),)
+    def load(self, generator, node=None):
+        return (_generator(_native("generators", "generator", generator, node), _title(generator)),)
 
 
 class LoadEncoder:
@@ -177,19 +183,19 @@ class LoadEncoder:
     @classmethod
     def INPUT_TYPES(cls):
         tooltip = "The encoder's file, in models/lga/encoders. 'doodle' comes with this pack."
-        return {"required": {"encoder": choices(_menu("encoders"), tooltip)}}
+        return {"required": {"encoder": choices(_menu("encoders"), tooltip)}, "hidden": {"node": "UNIQUE_ID"}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, encoder):
         return _valid("encoders", encoder)
 
     @classmethod
-    def IS_CHANGED(cls, encoder):
+    def IS_CHANGED(cls, encoder, node=None):
         return file_state(_find("encoders", "encoder", encoder))
 
     @torch.inference_mode(False)
-    def load(self, encoder):
-        return (_encoder(_find("encoders", "encoder", encoder), _title(encoder)),)
+    def load(self, encoder, node=None):
+        return (_encoder(_native("encoders", "encoder", encoder, node), _title(encoder)),)
 
 
 class LoadCLIP:
@@ -215,7 +221,8 @@ class LoadCLIP:
                     "Which model the file holds. 'from the file' for files of this project, which say so themselves; "
                     "else its open_clip name. OpenAI's weights need a name that ends in -quickgelu.",
                 ),
-            }
+            },
+            "hidden": {"node": "UNIQUE_ID"},
         }
 
     @classmethod
@@ -223,14 +230,17 @@ class LoadCLIP:
         return _valid("clip", clip)
 
     @classmethod
-    def IS_CHANGED(cls, clip, architecture):
+    def IS_CHANGED(cls, clip, architecture, node=None):
         return file_state(_find("clip", "clip", clip))
 
     @torch.inference_mode(False)
-    def load(self, clip, architecture):
+    def load(self, clip, architecture, node=None):
         if clip in _EMBEDDED and architecture != FROM_FILE:
             raise InputError(f"'{clip}' is a CLIP model of its own, not {architecture}. Choose '{FROM_FILE}' for it.")
-        return (_clip(_find("clip", "clip", clip), architecture),)
+        path = _find("clip", "clip", clip)
+        if architecture == FROM_FILE:
+            path = native_path(path, "clip", node)
+        return (_clip(path, architecture),)
 
 
 class LoadMotionModel:
@@ -247,19 +257,19 @@ class LoadMotionModel:
     @classmethod
     def INPUT_TYPES(cls):
         tooltip = "The motion model's file, in models/lga/motion. 'doodle' comes with this pack."
-        return {"required": {"motion_model": choices(_menu("motion"), tooltip)}}
+        return {"required": {"motion_model": choices(_menu("motion"), tooltip)}, "hidden": {"node": "UNIQUE_ID"}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, motion_model):
         return _valid("motion", motion_model)
 
     @classmethod
-    def IS_CHANGED(cls, motion_model):
+    def IS_CHANGED(cls, motion_model, node=None):
         return file_state(_find("motion", "motion", motion_model))
 
     @torch.inference_mode(False)
-    def load(self, motion_model):
-        path = _find("motion", "motion", motion_model)
+    def load(self, motion_model, node=None):
+        path = _native("motion", "motion", motion_model, node)
         embedded = _EMBEDDED.get(motion_model)
         card = read_motion_card(path) if embedded is None else read_domain(embedded).motion
         return (Loaded(Model(load_motion(path)), _title(motion_model), card),)

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"(uv run )?lga ", line)])
+@pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"(uv run )?lga animate ", line)])
 def test_the_command_makes_the_clip(command, tmp_path, monkeypatch):
     words = shlex.split(command.removeprefix("uv run ").removeprefix("lga "))
     shutil.copytree(ROOT / "faces", tmp_path / "faces")
@@ -27,6 +27,13 @@ def test_the_command_makes_the_clip(command, tmp_path, monkeypatch):
     assert clip.with_name(f"{clip.stem}_sheet.png").is_file()
 
 
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("lga inspect ")])
+def test_the_command_says_what_a_file_is(command, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert cli.main(shlex.split(command)[1:]) == 0
+    assert "motion model" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("target", [line.removeprefix("make ") for line in COMMANDS if line.startswith("make ")])
 def test_make_knows_the_target(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -34,7 +41,7 @@ def test_make_knows_the_target(target):
 
 def test_no_command_is_left_untested():
     """Those that install or run everything are: the rest of CI is their test."""
-    rest = [line for line in COMMANDS if not re.match(r"(uv run )?lga |make ", line)]
+    rest = [line for line in COMMANDS if not re.match(r"(uv run )?lga animate |lga inspect |make ", line)]
     assert rest == ["uv run --extra dev .ci/check"]
 
 

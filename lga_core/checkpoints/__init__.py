@@ -1,6 +1,7 @@
 """Model files: our own format, and the tables that translate foreign ones. None of it runs foreign code."""
 
-from .foreign import as_native, convert, inspect, is_native, open_foreign
+from .containers import read_foreign
+from .foreign import FOREIGN_SUFFIXES, as_native, convert, inspect, is_native, open_foreign
 from .models import (
     check_fingerprint,
     fingerprint,
@@ -14,6 +15,7 @@ from .models import (
 from .native import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
 
 __all__ = [
+    "FOREIGN_SUFFIXES",
     "Checkpoint",
     "as_native",
     "check_fingerprint",
@@ -26,6 +28,7 @@ __all__ = [
     "load_generator",
     "load_motion",
     "open_foreign",
+    "read_foreign",
     "read_metadata",
     "save_checkpoint",
     "save_encoder",

@@ -184,17 +184,18 @@ def _targets(path: Path, out: Path | None, products: list[Product]) -> list[Path
     return [folder / f"{path.stem}{'_' + product.kind if several else ''}.safetensors" for product in products]
 
 
-def as_native(path: PathLike, kind: str, cache: PathLike) -> Path:
+def as_native(path: PathLike, kind: str, cache: PathLike, on_convert: Callable[[], None] = lambda: None) -> Path:
     """The file itself if it is ours, else its product of this `kind`, converted once into the folder `cache`.
 
-    Files there are named by the checksum of their source, so that a changed file is converted anew. Raises
-    CheckpointError.
+    Files there are named by the checksum of their source, so that a changed file is converted anew. `on_convert` is
+    called before the work, of some seconds, begins. Raises CheckpointError.
     """
     path, cache = Path(path), Path(cache)
     if is_native(path):
         return path
     target = cache / f"{source_of(path).sha256[:32]}_{kind}.safetensors"
     if not target.is_file():
+        on_convert()
         cache.mkdir(parents=True, exist_ok=True)
         convert(path, target, kind)
     return target

@@ -104,9 +104,10 @@ class Client:
         self.post("/interrupt", {})
 
     def free(self, models: bool = True, cache: bool = True) -> None:
-        """Unloads the models, forgets what nodes gave out; waits until the server has done so."""
-        self.post("/free", {"unload_models": models, "free_memory": cache})
-        time.sleep(2)  # it looks once a second, when idle, and says nothing about it
+        """Unloads the models and forgets what nodes gave out, and waits for it."""
+        for _ in range(2):  # a server that is just tidying up after a run misses the first for ten seconds
+            self.post("/free", {"unload_models": models, "free_memory": cache})
+            time.sleep(1.2)
 
     def view(self, file: dict) -> bytes:
         query = urllib.parse.urlencode({key: file[key] for key in ("filename", "subfolder", "type")})

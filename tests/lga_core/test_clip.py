@@ -252,10 +252,10 @@ def test_weights_of_another_kind_are_refused(model, file, tmp_path):
     (tmp_path / "page.pt").write_bytes(b"<!DOCTYPE html><html>")
     save_file({"some": torch.zeros(2)}, tmp_path / "some.safetensors")
     for name in ("cut.safetensors", "page.pt", "some.safetensors"):
-        with pytest.raises(CheckpointError, match=f"{name} cannot be read as open_clip weights of 'tiny'"):
+        with pytest.raises(CheckpointError, match=name):
             load_clip("tiny", tmp_path / name, CONFIG)
     torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "RN50.pt")
-    with pytest.raises(CheckpointError, match="bring the same model as open_clip safetensors"):
+    with pytest.raises(CheckpointError, match="TorchScript archive.*safetensors"):
         load_clip("tiny", tmp_path / "RN50.pt", CONFIG)
 
 

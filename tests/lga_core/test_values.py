@@ -104,10 +104,22 @@ def test_a_movement_of_no_frames_is_refused(tmp_path):
         load_movement(tmp_path / "a.safetensors")
 
 
-def test_faces_that_do_not_say_whose_they_are_are_refused(tmp_path):
+def test_faces_that_do_not_say_whose_they_are_are_checked_by_their_size(tmp_path):
     save_checkpoint(tmp_path / "a.safetensors", "faces", {"faces": torch.zeros(1, 6, 8)}, {"num_ws": 6, "w_dim": 8})
-    with pytest.raises(CheckpointError, match="a.safetensors does not say which generator"):
-        load_faces(tmp_path / "a.safetensors")
+    faces = load_faces(tmp_path / "a.safetensors")
+    assert faces.generator is None
+    faces.check_drawable(Identity("0" * 16, "any"), 6)
+    with pytest.raises(MismatchError, match="6 style vectors"):
+        faces.check_drawable(Identity("0" * 16, "any"), 8)
+
+
+def test_codes_of_other_projects_are_faces_too(tmp_path):
+    ws = torch.randn(2, 6, 8)
+    torch.save({"a.jpg": ws[0], "b.jpg": ws[1]}, tmp_path / "codes.pt")
+    assert torch.equal(load_faces(tmp_path / "codes.pt").ws, ws)
+    torch.save({"a": torch.zeros(3)}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError):
+        load_faces(tmp_path / "other.pt")
 
 
 def said(check, *inputs) -> str:

@@ -31,7 +31,7 @@ CHANGES = {
     "an input has another type": lambda new: new[CHAIN]["required"][1].__setitem__(1, "FLOAT"),
     "two inputs change places": lambda new: new[CHAIN]["required"].insert(1, new[CHAIN]["required"].pop(2)),
     "a widget comes between others": lambda new: new[CHAIN]["widgets"].insert(1, "speed"),
-    "a seed loses its second value": lambda new: new[CHAIN]["widgets"].remove(AFTER),
+    "a seed loses its second value": lambda new: new["LGA_SampleFace"]["widgets"].remove(AFTER),
     "a choice is gone": lambda new: new[CHAIN]["menus"]["ease"].remove("bounce"),
     "a choice has another name": lambda new: new[RENDER]["menus"]["layout"].__setitem__(0, "side by side"),
     "a menu is gone": lambda new: new[RENDER]["menus"].pop("precision"),

@@ -75,7 +75,7 @@ def test_generators_of_other_packs_are_shown_too(comfyui):
     file = put(comfyui.base, "models/stylegan/ffhq.safetensors")
     put(comfyui.base, "models/stylegan/with code.pkl")
     put(comfyui.base, "models/lga/generators/own.safetensors")
-    assert menu("LGA_LoadStyleGAN")[1:] == ["ffhq.safetensors", "own.safetensors"]
+    assert menu("LGA_LoadStyleGAN")[1:] == ["ffhq.safetensors", "own.safetensors", "with code.pkl"]
     assert menu("LGA_LoadEncoder")[1:] == []
     assert host.model_path("generators", "ffhq.safetensors") == file
     assert CLASSES["LGA_LoadStyleGAN"].VALIDATE_INPUTS("ffhq.safetensors") is True

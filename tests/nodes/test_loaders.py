@@ -51,7 +51,7 @@ def test_a_menu_shows_files_that_can_be_models_only_and_those_in_folders_too(id_
     place.mkdir(parents=True)
     for name in ("a.safetensors", "b.pt", "c.pth", "d.pkl", "e.bin", "f.txt", "g.json", "readme.md", "put_here"):
         (place / name).touch()
-    shown = {"clip": ["a.safetensors", "b.pt", "e.bin"], "domains": ["g.json"]}.get(folder, ["a.safetensors"])
+    shown = ["g.json"] if folder == "domains" else ["a.safetensors", "b.pt", "c.pth", "d.pkl", "e.bin"]
     assert [name.rpartition("/")[2] for name in menu(id_)[1:]] == shown
     assert all(name.startswith("mine/") for name in menu(id_)[1:])
 
@@ -84,7 +84,7 @@ def test_a_model_that_is_not_there_is_named_with_its_folder_before_the_run(id_, 
 @every_menu
 def test_an_empty_folder_says_what_it_could_hold(id_):
     name, folder, _ = MENUS[id_]
-    kinds = {"clip": ".bin, .pt, .safetensors", "domains": ".json"}.get(folder, ".safetensors")
+    kinds = ".json" if folder == "domains" else ".bin, .pkl, .pt, .pth, .safetensors"
     said = CLASSES[id_].VALIDATE_INPUTS(**{name: "ffhq.pt"})
     assert f"holds no {kinds} file" in said
     with pytest.raises(core.InputError, match="There is no 'ffhq.pt'"):
