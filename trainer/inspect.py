@@ -43,7 +43,7 @@ def shown(path: Path, as_json: bool = False) -> str:
         lines.append(f"  domain, by its name: {found['domain_guess']}")
     for model in found["models"]:
         lines += ["", f"  {KINDS.get(model['kind'], model['kind'])}"]
-        lines += [f"    {word}: {_value(key, model[key])}" for key, word in WORDS.items() if model.get(key) is not None]
+        lines += [f"    {word}: {_value(key, model[key])}" for key, word in WORDS.items() if model.get(key)]
         licence = model.get("licence")
         if isinstance(licence, dict):
             lines.append(f"    licence: {licence['id']}{' (non-commercial)' if licence.get('non_commercial') else ''}")

@@ -66,6 +66,10 @@ def open_foreign(path: PathLike) -> list[Product]:
     Raises CheckpointError that says what the file is, where that can be told, for anything that is of no use.
     """
     path = Path(path)
+    if is_native(path):
+        raise CheckpointError(
+            f"{path} is a file of this project already. It opens as it is."
+        )
     value = read_foreign(path).value
     where = str(path)
     for matches, read in _LAYOUTS:

@@ -36,8 +36,8 @@ class Limits:
     name_bytes: int = 256
     short_bytes: int = 4096
     """Bytes longer than this stay in the file as a Stretch, as text longer than `short_text` does."""
-    short_text: int = 1 << 20
-    copied_bytes: int = 64 << 20
+    short_text: int = 128 << 10
+    copied_bytes: int = 32 << 20
     """Of all the shorter bytes and texts together."""
 
 

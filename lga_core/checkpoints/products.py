@@ -16,7 +16,7 @@ from ..stylegan2 import Generator, GeneratorConfig
 NUM_AVERAGED = 10_000
 """Samples of Z that a missing average face is computed from."""
 NVIDIA_LICENCE = {
-    "id": "NVIDIA Source Code License",
+    "id": "NVIDIA Source Code License, where NVIDIA published it",
     "url": "https://github.com/NVlabs/stylegan2-ada-pytorch/blob/main/LICENSE.txt",
     "non_commercial": True,
 }

@@ -7,7 +7,10 @@ import shutil
 
 import pytest
 import torch
+from checkpoints import writers
 from pack import CLASSES, core, inputs_of, run, same, saved, tensors
+
+from lga_core import GeneratorConfig
 
 EMBEDDED = "doodle (embedded)"
 LOADERS = {  # id -> its input, the folder of models/lga/, which part of a domain it gives
@@ -234,3 +237,28 @@ def test_a_saved_file_that_changes_is_loaded_anew(id_, tiny, here):
     assert CLASSES[id_].IS_CHANGED(name) == state
     later(here / "output" / name.removesuffix(" [output]"))
     assert CLASSES[id_].IS_CHANGED(name) != state
+
+
+def test_a_generator_of_another_project_is_converted_once_and_draws_the_same(here, caplog):
+    config = GeneratorConfig(16, z_dim=16, w_dim=16, channel_base=128, channel_max=8, mapping_layers=2)
+    source, place = writers.random_generator(config, 3), here / "models/lga/generators"
+    place.mkdir(parents=True)
+    writers.write_rosinality(place / "mine.pt", source)
+    caplog.set_level("INFO")
+    for _ in range(2):
+        (loaded,) = run("LGA_LoadStyleGAN", generator="mine.pt")
+    said = [record.message for record in caplog.records if "Converting mine.pt" in record.message]
+    assert len(said) == 1
+    assert [file.suffix for file in (here / "models/lga/converted").iterdir()] == [".safetensors"]
+    ws = torch.randn(1, 6, 16)
+    with torch.no_grad():
+        assert torch.equal(loaded.model.module.synthesis(ws), source.synthesis(ws))
+
+
+def test_codes_of_another_project_are_faces(here):
+    (here / "input").mkdir()
+    ws = torch.randn(2, 8, 16)
+    torch.save(ws, here / "input/codes.pt")
+    assert "codes.pt [input]" in menu("LGA_LoadFaces")
+    (faces,) = run("LGA_LoadFaces", file="codes.pt [input]")
+    assert same(faces.ws, ws) and faces.generator is None
