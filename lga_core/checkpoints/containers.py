@@ -93,12 +93,12 @@ def _read(source: Source, where: str) -> tuple[Container, Any]:
         return "zip", read_zip(source, members, where, allowed(source, where))
     if is_legacy(source):
         return "legacy", read_legacy(source, 0, source.size, where, allowed(source, where))
+    if is_safetensors(source):  # before pickles: the length of its header may begin with the byte that they begin with
+        return "safetensors", read_safetensors(source, where)
     if source.data[0] == 0x80:
         return "pickle", _read_plain(source, where)
     if is_npy(source):
         return "npy", read_npy(source, 0, source.size, where)
-    if is_safetensors(source):
-        return "safetensors", read_safetensors(source, where)
     what, remedy = _something_else(source.data[:512])
     raise CheckpointError(f"{where} is {what}. {remedy}")
 

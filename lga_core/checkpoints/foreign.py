@@ -67,9 +67,7 @@ def open_foreign(path: PathLike) -> list[Product]:
     """
     path = Path(path)
     if is_native(path):
-        raise CheckpointError(
-            f"{path} is a file of this project already. It opens as it is."
-        )
+        raise CheckpointError(f"{path} is a file of this project already. It opens as it is.")
     value = read_foreign(path).value
     where = str(path)
     for matches, read in _LAYOUTS:

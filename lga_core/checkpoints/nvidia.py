@@ -7,6 +7,7 @@ modules carry as plain attributes; numbers that a fork may have changed are comp
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -112,7 +113,7 @@ def _config(modules: Mapping[str, Mapping[str, Any]], tensors: Mapping[str, Tens
 
 
 def _is_block(name: str) -> bool:
-    return name.startswith("synthesis.b") and name[len("synthesis.b") :].isdigit() and len(name) < 20
+    return re.fullmatch(r"synthesis\.b[0-9]{1,4}", name) is not None
 
 
 def _check_filters(tensors: Mapping[str, Tensor], where: str) -> None:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Literal
 
@@ -58,7 +58,7 @@ class Source:
         """Fill `content` [n] uint8 with the bytes from `start` on."""
         view = content.numpy().data
         if self._file is None:
-            view[:] = self.data[start : start + len(view)]
+            view[:] = memoryview(self.data)[start : start + len(view)]
             return
         self._file.seek(start)
         while view:
@@ -85,12 +85,12 @@ class Source:
             raise ValueError("something else stands where data is needed")
         if content.form == "bytes":
             return self, content.start, content.stop
-        decoded: list[bytes] = []
+        decoded = BytesIO()
         decoder = codecs.getincrementaldecoder("utf-8")()
         for chunk in self.chunks(content.start, content.stop):
-            decoded.append(decoder.decode(chunk).encode("latin-1"))
+            decoded.write(decoder.decode(chunk).encode("latin-1"))
         decoder.decode(b"", final=True)
-        source = Source(b"".join(decoded))
+        source = Source(decoded.getvalue())  # which does not copy
         return source, 0, source.size
 
 

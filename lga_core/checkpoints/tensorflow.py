@@ -6,6 +6,7 @@ up-convolutions are flipped, linear layers are [in out], and modulation biases a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -138,10 +139,10 @@ def _translated(
             found["mapping.w_avg"] = parent["dlatent_avg"].reshape(-1)
         for name, tensor in mapping.items():
             layer, _, leaf = name.partition("/")
-            ours = "embed" if layer == "LabelEmbed" else f"fc{int(layer.removeprefix('Dense'))}"
+            ours = "embed" if layer == "LabelEmbed" else f"fc{_number('Dense', layer)}"
             own, transform = _LINEAR[leaf]
             found[f"mapping.{ours}.{own}"] = transform(tensor)
-        resolution = max(int(name.split("x")[0]) for name in synthesis if name[0].isdigit())
+        resolution = max(_number("", name.split("x")[0]) for name in synthesis if re.match("[0-9]", name))
         for name, tensor in synthesis.items():
             ours, transform = _synthesis_name(name, resolution)
             if ours:
@@ -151,19 +152,27 @@ def _translated(
     return {name: tensor.float().contiguous() for name, tensor in found.items()}
 
 
+def _number(prefix: str, text: str) -> int:
+    """What follows `prefix`, a number of at most four digits. ValueError if it is none."""
+    match = re.fullmatch(f"{prefix}([0-9]{{1,4}})", text)
+    if match is None:
+        raise ValueError(f"{text[:40]!r} ends in no number")
+    return int(match[1])
+
+
 def _synthesis_name(name: str, resolution: int) -> tuple[str, _Transform]:
     """Our name below `synthesis.` and what to do with the tensor; an empty name for what has no use."""
     if name == "lod":
         return "", lambda x: x
     if name.startswith("noise"):
-        index = int(name.removeprefix("noise"))  # noise0 is the 4x4 block's, then two to a block
-        block = 4 if index == 0 else 2 ** ((index + 1) // 2 + 2)
+        index = _number("noise", name)  # noise0 is the 4x4 block's, then two to a block
+        block = 4 if index == 0 else 2 ** (min(index + 1, 64) // 2 + 2)
         return f"b{block}.{'conv0' if index % 2 else 'conv1'}.noise_const", lambda x: x[0, 0]
     scope, _, rest = name.partition("/")
     if scope.startswith("ToRGB_lod"):
-        block, layer, leaf = resolution // 2 ** int(scope.removeprefix("ToRGB_lod")), "ToRGB", rest
+        block, layer, leaf = resolution // 2 ** min(_number("ToRGB_lod", scope), 16), "ToRGB", rest
     else:
-        block = int(scope.split("x")[0])
+        block = _number("", scope.split("x")[0])
         layer, _, leaf = rest.partition("/")
     if layer == "Const":
         return f"b{block}.const", lambda x: x[0]

@@ -1,5 +1,6 @@
 """Files of torch.save: zip archives (since PyTorch 1.6), and the stream of five pickles before that."""
 
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,8 +13,9 @@ from .pickles import LIMITS, OTHER, Allowed, Limits, read_pickle
 from .sources import AGAIN, Source
 from .tensors import Storage, StorageId, as_dtype
 
-LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
-"""A pickle of the number that a legacy stream begins with."""
+_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY = re.compile(rb"\x80[\x02-\x05](?:\x95.{8})?\x8a\x0a" + re.escape(_MAGIC.to_bytes(10, "little")), re.DOTALL)
+"""How a legacy stream begins: a pickle of that number."""
 
 _PARTS = ("version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
 
@@ -25,12 +27,12 @@ def read_zip(source: Source, members: Mapping[str, Member], where: str, allowed:
     """The value that torch.save wrote in an archive. Raises CheckpointError."""
     prefix = _check_members(members, where)
     _check_byte_order(source, members.get(prefix + "byteorder"), where)
-    pickle = members[prefix + "data.pkl"]
-    check_crc(source, pickle, where)
+    program = members[prefix + "data.pkl"]
+    check_crc(source, program, where)
     storages = _ZipStorages(source, members, prefix, where)
-    value, end = read_pickle(source.data, pickle.start, pickle.stop, where, allowed, storages.find)
-    if end != pickle.stop:
-        raise CheckpointError(f"{where}: {pickle.stop - end:,} bytes follow its pickle, which ends there. {OTHER}")
+    value, end = read_pickle(source.data, program.start, program.stop, where, allowed, storages.find)
+    if end != program.stop:
+        raise CheckpointError(f"{where}: {program.stop - end:,} bytes follow its pickle, which ends there. {OTHER}")
     return value
 
 
@@ -96,23 +98,23 @@ class _ZipStorages:
 
 def is_legacy(source: Source) -> bool:
     """Whether a file begins as those of PyTorch before 1.6 do."""
-    return source.data[: len(LEGACY_MAGIC)] == LEGACY_MAGIC
+    return _LEGACY.match(source.data[:32]) is not None
 
 
 def read_legacy(source: Source, start: int, stop: int, where: str, allowed: Allowed, limits: Limits = LIMITS) -> Any:
     """The value of a stream that fills the bytes from `start` to `stop`. Raises CheckpointError."""
     storages = _LegacyStorages(stop - start)
 
-    def pickle(at: int, allowed: Allowed, persistent: Callable[[Any], Any] | None = None) -> tuple[Any, int]:
+    def value_at(at: int, allowed: Allowed, persistent: Callable[[Any], Any] | None = None) -> tuple[Any, int]:
         return read_pickle(source.data, at, stop, where, allowed, persistent, limits)
 
-    magic, at = pickle(start, {})
-    version, at = pickle(at, {})
-    system, at = pickle(at, {})
-    if magic != 0x1950A86A20F9469CFC6C or version != 1001 or not _is_little_endian(system):
+    magic, at = value_at(start, {})
+    version, at = value_at(at, {})
+    system, at = value_at(at, {})
+    if magic != _MAGIC or version != 1001 or not _is_little_endian(system):
         raise CheckpointError(f"{where}: no stream that torch.save writes, or one of another byte order. {OTHER}")
-    value, at = pickle(at, allowed, storages.find)
-    keys, at = pickle(at, {})
+    value, at = value_at(at, allowed, storages.find)
+    keys, at = value_at(at, {})
     if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages.found):
         raise CheckpointError(f"{where}: the list of its storages is not that of the storages in use. {OTHER}")
     storages.fill(source, at, stop, keys, where)

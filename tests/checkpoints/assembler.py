@@ -188,7 +188,9 @@ def safetensors(header: Any, content: bytes = bytes(16)) -> bytes:
     return struct.pack("<Q", len(raw)) + raw + content
 
 
-def deflated_zeros(count: int) -> bytes:
-    """So many zeros, packed."""
+def deflated(beginning: bytes, zeros: int) -> bytes:
+    """These bytes and so many zeros, in steps of 16 MB, packed without ever being there."""
     machine = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return machine.compress(bytes(count)) + machine.flush()
+    content = machine.compress(beginning) + machine.flush(zlib.Z_FULL_FLUSH)
+    piece = machine.compress(bytes(1 << 24)) + machine.flush(zlib.Z_FULL_FLUSH)
+    return content + piece * (zeros >> 24) + machine.flush()

@@ -19,7 +19,7 @@ class Case:
 
     make: its bytes, given the path of the mark that it makes when it runs.
     expect: "refuse ...", "refuse or load ...", "load ...".
-    fires_with: which usual loader runs it: pickle.load, torch.load(weights_only=False) or numpy.load(allow_pickle=True).
+    fires_with: which usual loader runs it: pickle.load, torch.load(weights_only=False), numpy.load(allow_pickle=True).
     """
 
     name: str

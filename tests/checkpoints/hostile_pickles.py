@@ -1,10 +1,12 @@
-"""Hostile pickles: calls, ways around a list of names, poisoned objects, bombs, tensors that reach beyond their data."""
+"""Hostile pickles: calls, ways around a list of names, poisoned objects, bombs, tensors beyond their data."""
 
 from __future__ import annotations
 
+import json
 import marshal
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from checkpoints.assembler import (
@@ -66,8 +68,8 @@ CALLS: dict[tuple[str, str], Callable[[str], tuple[Any, ...]]] = {
     ("_io", "open"): lambda mark: (mark, "w"),
     ("io", "FileIO"): lambda mark: (mark, "w"),
     ("codecs", "open"): lambda mark: (mark, "w"),
-    ("shutil", "copyfile"): lambda mark: ("/etc/hostname", mark),
-    ("shutil", "copytree"): lambda mark: ("/etc/cron.d", mark),
+    ("shutil", "copyfile"): lambda mark: (json.__file__, mark),
+    ("shutil", "copytree"): lambda mark: (str(Path(json.__file__).parent), mark),
     ("pathlib", "PosixPath.touch"): lambda mark: (call(name("pathlib", "PosixPath"), mark),),
     ("tempfile", "mkdtemp"): lambda mark: ("", "mark", mark.rpartition("/")[0]),
     ("timeit", "timeit"): lambda mark: ("pass", WRITE.format(mark)),
@@ -83,7 +85,7 @@ CALLS: dict[tuple[str, str], Callable[[str], tuple[Any, ...]]] = {
     ("gzip", "open"): lambda mark: (mark, "w"),
     ("tarfile", "open"): lambda mark: (mark, "w"),
     ("mailbox", "Maildir"): lambda mark: (mark,),
-    ("urllib.request", "urlretrieve"): lambda mark: ("file:///etc/hostname", mark),
+    ("urllib.request", "urlretrieve"): lambda mark: (f"file://{json.__file__}", mark),
     ("functools", "reduce"): lambda mark: (name("os", "mkdir"), [mark, 0o700]),
     ("torch", "save"): lambda mark: (1, mark),
     ("torch.utils.collect_env", "run"): lambda mark: (f"touch {mark}",),
@@ -102,7 +104,8 @@ CALLS: dict[tuple[str, str], Callable[[str], tuple[Any, ...]]] = {
 SILENT = (  # would need a second file, a display or a network to leave a mark
     *(("__builtin__", "execfile"), ("torch.hub", "_remove_if_exists"), ("torch.serialization", "load")),
     *(("torch.jit", "load"), ("torch.package", "PackageImporter"), ("numpy", "load"), ("webbrowser", "open")),
-    *(("ctypes", "CDLL"), ("importlib", "import_module"), ("socket", "create_connection"), ("types", "FunctionType")),
+    *(("pdb", "run"), ("ctypes", "CDLL"), ("importlib", "import_module"), ("socket", "create_connection")),
+    ("types", "FunctionType"),
 )
 
 
@@ -267,7 +270,7 @@ def poisons() -> Iterator[Case]:
         yield poison(
             f"ext{size}",
             f"registers os.system as an extension, then EXT{size}",
-            lambda m, op=op: pickled(Code(register + b"0" + call(Code(op), touch(m)) + remove)),
+            lambda m, op=op: pickled(Code(register + b"0" + call(Code(op), touch(m)))),
             True,
         )
         yield poison(f"ext{size}_alone", f"EXT{size}", lambda m, op=op: pickled(call(Code(op), m)))
@@ -411,7 +414,9 @@ def bombs() -> Iterator[Case]:
     yield bomb("sets", "a million empty sets", lambda: b"\x80\x04" + b"\x8f" * 1_100_000 + b".")
     yield bomb("marks", "a million marks", lambda: b"\x80\x02" + b"(" * 1_000_000 + b".")
     yield bomb("dup", "doubles a tuple 60 times", lambda: pickled(Code(b"N" + b"2\x86" * 60)))
-    yield bomb("dup_lists", "ten lists of ten, 20 deep", lambda: pickled(Code(b"N" + b"(" * 0 + _laughs(20))))
+    yield bomb(
+        "dup_lists", "a tuple of three times the one before, 20 times", lambda: pickled(Code(b"N" + b"22\x87" * 20))
+    )
     yield bomb("deep_lists", "500,000 lists in each other", lambda: pickled(Code(b"]" * 500_000 + b"a" * 499_999)))
     yield bomb("deep_tuples", "500,000 tuples in each other", lambda: pickled(Code(b"N" + b"\x85" * 500_000)))
     yield bomb(
@@ -436,15 +441,11 @@ def bombs() -> Iterator[Case]:
     yield bomb("key_bool", "a key that is a boolean", lambda: pickled({True: 1}))
     yield bomb("key_bytes", "a key that is bytes", lambda: pickled({b"a": 1}))
     yield bomb("key_tensor", "a key that is a tensor", lambda: pickled(Code(b"}" + nvidia_tensor() + b"Ns")))
+    same_hash = [i * ((1 << 61) - 1) for i in range(1, 20_001)]
+    entries = b"".join(code(key) + b"N" for key in same_hash)
+    yield bomb("key_collisions", "20,000 keys with one hash", lambda: pickled(Code(b"}(" + entries + b"u")))
     yield bomb(
-        "key_collisions",
-        "20,000 keys with one hash",
-        lambda: pickled({i * ((1 << 61) - 1): None for i in range(1, 20_001)}),
-    )
-    yield bomb(
-        "set_collisions",
-        "20,000 entries with one hash",
-        lambda: pickled(call(name("builtins", "set"), [i * ((1 << 61) - 1) for i in range(1, 20_001)])),
+        "set_collisions", "a set of 20,000 with one hash", lambda: pickled(call(name("builtins", "set"), same_hash))
     )
     yield bomb("set_of_lists", "a set of lists", lambda: pickled(call(name("builtins", "set"), [[]])))
     yield bomb("set_of_number", "a set of a number", lambda: pickled(call(name("builtins", "set"), 1 << 40)))
@@ -454,8 +455,8 @@ def bombs() -> Iterator[Case]:
     yield bomb("surrogate", "half of a character", lambda: pickled({"a": "\ud800"}))
     yield bomb(
         "wide_text",
-        "32 MB of text in three characters' width",
-        lambda: pickled(Code(b"]" + b"".join(code("a" * 1_000_000 + "\U0001f600") + b"a" for _ in range(70)))),
+        "34 MB of text, four bytes to a character in memory",
+        lambda: pickled(Code(b"]" + b"".join(code("a" * 100_000 + "\U0001f600") + b"a" for _ in range(340)))),
     )
     yield bomb(
         "tensors_again",
@@ -466,13 +467,6 @@ def bombs() -> Iterator[Case]:
         ),
     )
     yield bomb("streams_again", "the same data made a storage 500,000 times", _streams_again)
-
-
-remove = b""
-
-
-def _laughs(depth: int) -> bytes:
-    return b"".join(b"2222222222" + b"\x87" for _ in range(depth))
 
 
 def _deep_records(depth: int) -> Code:

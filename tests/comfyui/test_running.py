@@ -157,14 +157,15 @@ def test_unloaded_models_come_back_when_they_are_needed(client, prompts, server)
 
 def test_memory_does_not_grow_from_run_to_run(client, prompts, server):
     def after(seed: int) -> int:
-        prompt = prompts.clip(frames=40)
+        prompt = prompts.clip(frames=100)
         prompt["face"]["inputs"]["seed"] = seed
         assert client.run(prompt).ok
-        return freed(client, server)
+        client.free()
+        return server.memory()
 
-    after(0), after(1)
-    early, late = after(2), [after(seed) for seed in range(3, 7)][-1]
-    assert late - early < 2 * 40 * FRAME  # half of what the frames of the four clips between take
+    held = [after(seed) for seed in range(8)][1:]  # the first one sets up what stays
+    # Least of three: where the allocator finds room is a matter of luck. Four clips are made between the two.
+    assert min(held[-3:]) - min(held[:3]) < 2 * 100 * FRAME
 
 
 @pytest.mark.parametrize("precision", ["full", "half"])
