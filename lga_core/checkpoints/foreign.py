@@ -20,6 +20,7 @@ from . import e4e, nvidia, official, others, rosinality, tensorflow
 from .containers import read_foreign
 from .models import state_writer
 from .native import PathLike, read_metadata, save_checkpoint, tensors_sha256
+from .pickles import shown
 from .products import Product
 
 FOREIGN_SUFFIXES = frozenset({".pkl", ".pt", ".pth", ".bin", ".npy", ".npz"})
@@ -68,8 +69,21 @@ def open_foreign(path: PathLike) -> list[Product]:
     path = Path(path)
     if is_native(path):
         raise CheckpointError(f"{path} is a file of this project already. It opens as it is.")
-    value = read_foreign(path).value
-    where = str(path)
+    value, where = read_foreign(path).value, str(path)
+    try:
+        return _recognised(value, where)
+    except _STUMBLES as err:
+        raise CheckpointError(
+            f"{where} is laid out otherwise than files of its kind are ({shown(f'{type(err).__name__}: {err}', 200)}). "
+            "It is damaged, or comes from a variant that is not supported: fetch it again, or use another."
+        ) from err
+
+
+_STUMBLES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What reading a layout may end in where a value is of another kind than it has in every file of that layout."""
+
+
+def _recognised(value: Any, where: str) -> list[Product]:
     for matches, read in _LAYOUTS:
         if matches(value):
             return [_checked(product, where) for product in read(value, where)]

@@ -146,7 +146,8 @@ def _both_numbers(*values: Any) -> bool:
 
 
 def _expected(name: str, state: Mapping[str, Any], config: GeneratorConfig) -> dict[str, Any]:
-    weight = (state.get("_parameters") or {}).get("weight")
+    parameters = state.get("_parameters")
+    weight = parameters.get("weight") if isinstance(parameters, Mapping) else None
     if not isinstance(weight, Tensor) or weight.ndim not in (2, 4):
         return {}
     fan_in = weight[0].numel()

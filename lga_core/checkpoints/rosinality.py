@@ -116,10 +116,11 @@ _MARKS = ("style.1.weight", "input.input", "conv1.conv.weight", "to_rgb1.conv.we
 
 
 def without_prefix(tensors: Mapping[str, Any], prefix: str = "module.") -> dict[str, Any]:
-    """Names without the prefix that data-parallel training puts before them, where all have it."""
-    if tensors and all(isinstance(name, str) and name.startswith(prefix) for name in tensors):
-        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    return dict(tensors)
+    """What has a name, without the prefix that data-parallel training puts before the names, where all have it."""
+    named = {name: tensor for name, tensor in tensors.items() if isinstance(name, str)}
+    if named and all(name.startswith(prefix) for name in named):
+        return {name.removeprefix(prefix): tensor for name, tensor in named.items()}
+    return named
 
 
 def matches(value: Any) -> bool:
@@ -143,7 +144,7 @@ def read_generator(tensors: Mapping[str, Any], latent_avg: Any, where: str) -> P
     `latent_avg` is [w_dim], or [num_ws w_dim] with the same row repeated.
     """
     found = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
-    if isinstance(latent_avg, Tensor):
+    if isinstance(latent_avg, Tensor) and latent_avg.ndim:
         found["latent_avg"] = (
             latent_avg.float().reshape(-1, latent_avg.shape[-1])[0] if latent_avg.numel() else latent_avg
         )

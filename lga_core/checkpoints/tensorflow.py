@@ -67,7 +67,8 @@ def read(value: Any, where: str) -> list[Product]:
         **_kwargs(_state(parts["synthesis"], where)),
         **_kwargs(network),
     }
-    _check_kwargs(kwargs, where)
+    for part in (network, *(_state(parts[name], where) for name in ("mapping", "synthesis"))):
+        _check_kwargs(_kwargs(part), where)
     tensors = _translated(mapping, synthesis, _variables(network, where), where)
     config = _config(tensors, kwargs, where)
     return [generator_product(config, tensors, LAYOUT, NVIDIA_LICENCE, where)]
@@ -99,8 +100,7 @@ def _variables(state: Mapping[str, Any], where: str) -> dict[str, Tensor]:
 def _check_kwargs(kwargs: Mapping[str, Any], where: str) -> None:
     for name, value in kwargs.items():
         if name in NEEDED:
-            same = list(value) == NEEDED[name] if isinstance(value, (list, tuple)) else value == NEEDED[name]
-            if not same:
+            if not _same(value, NEEDED[name]):
                 raise CheckpointError(
                     f"{where} was trained with {name} = {value!r}; only {NEEDED[name]!r} is supported."
                 )
@@ -109,6 +109,12 @@ def _check_kwargs(kwargs: Mapping[str, Any], where: str) -> None:
                 f"{where} was trained with the argument {name} = {value!r}, which is unknown here: it comes from a "
                 "fork and might draw other pictures."
             )
+
+
+def _same(value: Any, need: Any) -> bool:
+    if isinstance(need, list):
+        return isinstance(value, (list, tuple)) and list(value) == need
+    return type(value) is type(need) and value == need
 
 
 _Transform = Callable[[Tensor], Tensor]

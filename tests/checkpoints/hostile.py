@@ -38,9 +38,16 @@ def cases() -> list[Case]:
     """Every file of the suite."""
     from checkpoints import hostile_containers, hostile_layouts, hostile_pickles
 
-    found = [case for module in (hostile_pickles, hostile_containers, hostile_layouts) for case in module.cases()]
+    modules = hostile_pickles, hostile_containers, hostile_layouts
+    found = [*(case for module in modules for case in module.cases()), *found_by_fuzzing()]
     assert len({case.name for case in found}) == len(found), "two files of one name"
     return found
+
+
+def found_by_fuzzing() -> Iterator[Case]:
+    """Files that `fuzzing.py` has kept."""
+    for path in sorted((Path(__file__).parent / "found").glob("*.bin")):
+        yield Case(f"found_{path.name}", "went wrong once", lambda mark, path=path: path.read_bytes(), "refuse or load")
 
 
 def write_suite(folder: Path, canary: Path) -> Iterator[Path]:

@@ -45,6 +45,7 @@ def cases() -> Iterator[Case]:
     yield from numpy_in_pickles()
     yield from tensorflow()
     yield from state_dicts()
+    yield from edits()
     yield from truncations()
     yield from bit_flips()
 
@@ -334,11 +335,27 @@ def tensorflow() -> Iterator[Case]:
     )
     yield case("argument", "an argument of a fork", generator([("4x4/Const/const", small)], static_kwargs={"evil": 1}))
     yield case(
+        "argument_screen",
+        "an argument whose name and value would fill and clear the screen",
+        generator([("4x4/Const/const", small)], static_kwargs={SCREEN: SCREEN}),
+    )
+    yield case(
+        "argument_value_screen",
+        "a known argument whose value would fill and clear the screen",
+        generator([("4x4/Const/const", small)], static_kwargs={"nonlinearity": SCREEN}),
+    )
+    yield case(
+        "variable_screen", "a variable whose name would", generator([("4x4/Const/const", small), (SCREEN, small)])
+    )
+    yield case(
         "argument_number", "an argument that is a number", generator([("4x4/Const/const", small)], static_kwargs={1: 1})
     )
 
 
 # State dicts.
+
+SCREEN = "\x1b[2J\x1b[1;31m\n" + "all is well " * 1000
+"""A name that could do something to the screen that an error is shown on."""
 
 
 def state_dicts() -> Iterator[Case]:
@@ -366,6 +383,12 @@ def state_dicts() -> Iterator[Case]:
         "convs_huge", "layer number 10^4000", {"g_ema": {"input.input": w, "convs.1" + "0" * 4000 + ".conv.weight": w}}
     )
     yield case("noise_huge", "noise number 10^10", {"g_ema": {"input.input": w, "noises.noise_10000000000": w}})
+    yield case("screen", "a name that would fill and clear the screen", {SCREEN: w, SCREEN + "x": {}})
+    yield case("screen_g_ema", "such a name in g_ema", {"g_ema": {"input.input": w, SCREEN: w}})
+    yield case("screen_lga", "such a name in a motion model", {"state_dict": {"module.rnn.fc1.weight": w, SCREEN: w}})
+    yield case(
+        "screen_encoder", "such a name in an encoder", {"state_dict": {"encoder.input_layer.0.weight": w, SCREEN: w}}
+    )
     yield case("nan", "values that are not finite", {"g_ema": {"w": w}}, data=nan)
     yield case("scalar", "a tensor of no dimension for a face", tensor(storage(), (), ()))
     yield case("face_nan", "a face of values that are not finite", tensor(storage(), (2, 2), (2, 1)), data=nan)
@@ -428,6 +451,57 @@ def _with_source(mark: str) -> bytes:
     content = good("nvidia").replace(placeholder, source)
     assert source in content
     return content
+
+
+IGNORED = (  # a reader may do without these, or without noticing
+    *("buffers_text", "architecture_list", "kwargs_number", "weight_empty"),
+    *("name_number", "name_empty", "average_number", "average_square"),
+)
+
+
+def edits() -> Iterator[Case]:
+    """Good files with one value that is something else; the first of each were found by fuzzing."""
+    block = "G_ema", "_modules", "synthesis", "_modules", "b4"
+    layer = *block, "_modules", "conv1"
+    two = torch.ones(2)
+    for file, kind, path, value in (
+        ("parameters_number", "nvidia", (*block, "_parameters"), 7),
+        ("buffers_text", "nvidia", (*layer, "_buffers"), "x"),
+        ("attribute_screen", "nvidia", (*layer, "activation"), SCREEN),
+        ("architecture_screen", "nvidia", ("G_ema", "_modules", "synthesis", "_modules", "b8", "architecture"), SCREEN),
+        ("extra_screen", "nvidia", (*layer, "_parameters", SCREEN), two),
+        ("module_screen", "nvidia", (*block, "_modules", SCREEN), 7),
+        ("version_screen", "tensorflow", (2, "version"), SCREEN),
+        ("extra_screen", "zip", ("g_ema", SCREEN), two),
+        ("gain_tensor", "nvidia", (*layer, "act_gain"), two),
+        ("clamp_tensor", "nvidia", (*layer, "conv_clamp"), two),
+        ("clamp_text", "nvidia", (*layer, "conv_clamp"), "256"),
+        ("clamp_nan", "nvidia", (*layer, "conv_clamp"), float("nan")),
+        ("architecture_list", "nvidia", (*block, "architecture"), []),
+        ("modules_number", "pti", ("_modules", "synthesis", "_modules"), 7),
+        ("weight_whole", "nvidia", (*layer, "_parameters", "weight"), torch.ones(8, 8, 3, 3).long()),
+        ("weight_scalar", "nvidia", (*layer, "_parameters", "weight"), torch.tensor(1.0)),
+        ("weight_empty", "nvidia", (*layer, "_parameters", "weight"), torch.ones(0, 8, 3, 3)),
+        ("weight_nan", "nvidia", (*layer, "_parameters", "weight"), torch.full((8, 8, 3, 3), float("nan"))),
+        ("kernel_tensor", "tensorflow", (2, "components", "synthesis", "static_kwargs", "resample_kernel"), two),
+        ("kwargs_number", "tensorflow", (2, "static_kwargs"), 7),
+        ("variables_none", "tensorflow", (2, "components", "mapping", "variables"), None),
+        ("version_list", "tensorflow", (2, "version"), []),
+        ("name_number", "zip", ("g_ema", 7), two),
+        ("name_empty", "zip", ("g_ema", ""), two),
+        ("average_number", "zip", ("latent_avg",), 7),
+        ("average_square", "zip", ("latent_avg",), torch.ones(8, 8)),
+        ("constant_flat", "legacy", ("g_ema", "input.input"), torch.ones(8)),
+    ):
+        what = f"a good file ({kind}) whose {'.'.join(map(str, path))[:60]!r} is {str(value)[:20]!r}"
+        make = lambda mark, kind=kind, path=path, value=value: _edited(kind, path, value)  # noqa: E731
+        yield Case(f"edit_{kind}_{file}.pkl", what, make, "refuse or load" if file in IGNORED else "refuse")
+
+
+def _edited(kind: str, path: tuple[Any, ...], value: Any) -> bytes:
+    from checkpoints.trees import with_value, written
+
+    return pickled(written(with_value(kind, path, value)), 4)
 
 
 def truncations() -> Iterator[Case]:
