@@ -119,7 +119,7 @@ def allowed(source: Source, where: str) -> Allowed:
         ("collections", "OrderedDict"): Call(Table, 0, 0),
         ("dnnlib.util", "EasyDict"): New(Table),
         ("argparse", "Namespace"): New(partial(Record, "argparse", "Namespace")),
-        ("dnnlib.tflib.network", "Network"): New(partial(Record, "dnnlib.tflib.network", "Network")),
+        ("dnnlib.tflib.network", "Network"): New(_Network),
         (PERSISTENCE, "_reconstruct_persistent_obj"): Call(_persistent_object, 1, 1),
         ("torch.storage", "_load_from_bytes"): Call(_InnerStreams(source, where).load, 1, 1),
         ("torch", "device"): Call(_device, 1, 2),
@@ -132,6 +132,20 @@ def allowed(source: Source, where: str) -> Allowed:
         names[module, "set"] = Call(_set, 0, 1)
         names[module, "bytes"] = Call(bytes, 0, 0)
     return names
+
+
+class _Network(Record):
+    """NVIDIA's TensorFlow networks carry their source along too, among their attributes."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("dnnlib.tflib.network", "Network")
+
+    def build(self, state: Any) -> Record:
+        super().build(state)
+        self.state.pop("build_module_src", None)
+        return self
 
 
 def _persistent_object(meta: Any) -> Record:

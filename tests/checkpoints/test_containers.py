@@ -126,8 +126,10 @@ def test_nvidias_modules_become_records_with_all_their_tensors(protocol, core, t
 
 def test_tensorflows_networks_become_records_with_arrays(tmp_path):
     generator = writers.random_generator(GeneratorConfig(8, z_dim=8, w_dim=8, channel_base=64, channel_max=8))
-    networks = read_foreign(writers.write_tensorflow(tmp_path / "a.pkl", generator)).value
+    path = writers.write_tensorflow(tmp_path / "a.pkl", generator)
+    networks = read_foreign(path).value
     assert [network.name for network in networks] == ["Network"] * 3
+    assert b"build_module_src" in path.read_bytes() and "build_module_src" not in networks[2].state
     parts = networks[2].state["components"]
     const = dict(parts["synthesis"].state["variables"])["4x4/Const/const"]
     assert_close(const[0], generator.state_dict()["synthesis.b4.const"])
