@@ -72,6 +72,8 @@ def open_foreign(path: PathLike) -> list[Product]:
     value, where = read_foreign(path).value, str(path)
     try:
         return _recognised(value, where)
+    except CheckpointError as err:
+        raise CheckpointError(_fit_for_a_screen(str(err), where)) from err
     except _STUMBLES as err:
         raise CheckpointError(
             f"{where} is laid out otherwise than files of its kind are ({shown(f'{type(err).__name__}: {err}', 200)}). "
@@ -81,6 +83,18 @@ def open_foreign(path: PathLike) -> list[Product]:
 
 _STUMBLES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What reading a layout may end in where a value is of another kind than it has in every file of that layout."""
+
+
+MAX_REASON = 500
+
+
+def _fit_for_a_screen(reason: str, where: str) -> str:
+    """A reason whose quotations from the file are short, and cannot do anything to a screen."""
+    rest = reason.removeprefix(where)
+    safe = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in rest)
+    return where + (
+        safe if len(safe) <= MAX_REASON else f"{safe[: MAX_REASON - 60]} ... Fetch the file again, or use another."
+    )
 
 
 def _recognised(value: Any, where: str) -> list[Product]:
