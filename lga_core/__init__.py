@@ -11,10 +11,13 @@ from .checkpoints import (
     convert,
     fingerprint,
     inspect,
+    load_checkpoint,
     load_encoder,
     load_generator,
     load_motion,
+    read_foreign,
     read_metadata,
+    save_checkpoint,
     save_encoder,
     save_generator,
     save_motion,
@@ -41,13 +44,14 @@ from .compose import (
 )
 from .domain import EMBEDDED, Domain, DomainCard, MotionCard, load_domain, read_domain, read_motion_card
 from .errors import CheckpointError, DrawingError, InputError, LgaError, MismatchError, OutputError
+from .identity import IdentityNetwork, load_identity
 from .images import fit_square, load_image, to_nchw, to_nhwc, to_uint8
 from .inversion import Closeness, Encoder, EncoderConfig, closeness, refine
 from .motion import MotionConfig, MotionModel, rates
 from .plot import plot_motion, stacked
 from .prompting import Text, Wording, embed, parse_prompts
 from .shapes import Images, Motion, WPlus
-from .stylegan2 import Generator, GeneratorConfig, truncate
+from .stylegan2 import FrozenSynthesis, Generator, GeneratorConfig, truncate
 from .values import Faces, Identity, Movement, load_faces, load_movement, save_faces, save_movement
 from .video import check_writable, contact_sheet, evenly, write_clip, write_contact_sheet
 
@@ -64,9 +68,11 @@ __all__ = [
     "Encoder",
     "EncoderConfig",
     "Faces",
+    "FrozenSynthesis",
     "Generator",
     "GeneratorConfig",
     "Identity",
+    "IdentityNetwork",
     "Images",
     "InputError",
     "LAYERS",
@@ -107,11 +113,13 @@ __all__ = [
     "inspect",
     "keyframes",
     "layer_weights",
+    "load_checkpoint",
     "load_clip",
     "load_domain",
     "load_encoder",
     "load_faces",
     "load_generator",
+    "load_identity",
     "load_image",
     "load_motion",
     "load_movement",
@@ -123,9 +131,11 @@ __all__ = [
     "plot_motion",
     "rates",
     "read_domain",
+    "read_foreign",
     "read_metadata",
     "read_motion_card",
     "refine",
+    "save_checkpoint",
     "save_clip",
     "save_encoder",
     "save_faces",

@@ -208,7 +208,9 @@ class MotionModel(nn.Module):
     def __init__(self, config: MotionConfig, seed: int = 0):
         super().__init__()
         self.config = config
-        self.recurrent = Recurrent(config)
+        with torch.random.fork_rng(devices=[]):  # torch.nn.Linear draws from the global state, which stays as it was
+            torch.manual_seed(seed)
+            self.recurrent = Recurrent(config)
         self.mapper = Mappers(config)
         initialize(self, seed)
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lga_trainer import cli
+from lga_trainer import cli, train_cli
+from lga_trainer.config import MotionRun
+from lga_trainer.encoder_run import EncoderRun
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -57,3 +59,17 @@ def test_the_prompts_are_the_domains():
     (quote,) = re.findall(r"trained on these words:\n\n((?:> .*\n)+)", README)
     told = re.split(r",\s+", quote.replace("> ", "").replace("\n", " ").strip())
     assert set(told) == prompts
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("lga train ")])
+def test_the_settings_of_the_training_are_understood(command, monkeypatch):
+    asked = []
+    monkeypatch.setattr(train_cli, "_until_stopped", asked.append)  # what would train
+    assert cli.main(shlex.split(command)[1:]) == 0
+    assert len(asked) == 1
+
+
+def test_every_setting_that_is_named_exists():
+    settings = {*train_cli.setting_flags(MotionRun), *train_cli.setting_flags(EncoderRun), "--config"}
+    named = set(re.findall(r"(--[a-z-]+\.[a-z-]+|--(?:images|preset|prompts|blendshapes|score-clips|config))\b", README))
+    assert named and named <= settings

@@ -1,8 +1,7 @@
 """The `lga` command: words in, one line out when something is wrong.
 
 Nothing here imports torch before the work begins: `lga --help` takes 0.06 s, against 1.2 s with it. The parser is
-argparse's own: tyro, which reads training configurations, starts in 0.14 s but answers a mistake with a box of several
-lines, and here a mistake is one line that says what to do.
+argparse's own; `lga train`, whose flags are the fields of its settings, is read by tyro (train_cli.py).
 
 Exit codes: 0 done; 2 something the person can put right; 130 interrupted. Anything else is a bug, with its traceback.
 """
@@ -75,7 +74,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     _add_animate(commands)
     _add_inspect(commands)
     _add_convert(commands)
+    _add_train(commands)
     _add_demo(commands)
+    if list(argv[:1]) == ["train"]:
+        return argparse.Namespace(run=_train, words=list(argv[1:]))
 
     args, rest = parser.parse_known_args(argv)
     unknown = [word for word in rest if word.startswith("-")]
@@ -200,6 +202,16 @@ def _convert(args: argparse.Namespace) -> None:
 
     for path in convert(args.file, args.out, args.only):
         print(path)
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    commands.add_parser("train", help="train a motion model, or an encoder, for a generator of your own")
+
+
+def _train(args: argparse.Namespace) -> None:
+    from .train_cli import train
+
+    train(args.words)
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:

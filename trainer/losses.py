@@ -1,6 +1,11 @@
-"""The losses of a motion's training, each a small function of tensors with its equation (Hang et al. 2023)."""
+"""The losses of a motion's training, each a small function of tensors with its equation (Hang et al. 2023).
+
+Where paper and code differ, both are here: the paper's by default, the code's under a name of its own. `reduction`
+"mean" is a mean over elements; "sum" is as printed, thousands of times more.
+"""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -9,40 +14,71 @@ from torch import Tensor
 
 Pictures = Float[Tensor, "n c h w"]
 Offsets = Float[Tensor, "n t l d"]
+Scalar = Float[Tensor, ""]
+Reduction = Literal["mean", "sum"]
+
+
+# What CLIP says: features [n c] of last frames, of unit length, against sentences [k c]
 
 
 def contrastive(
     features: Float[Tensor, "n c"], sentences: Float[Tensor, "k c"], true: Int[Tensor, "n"], temperature: float = 0.07
-) -> Float[Tensor, ""]:
-    """InfoNCE of Eq. 11 with every trained sentence as a negative: unit features [n c] against all sentences [k c].
+) -> Scalar:
+    """InfoNCE of Eq. 11: the true sentence of each picture against all sentences.
 
-    The paper takes the other sentences of the batch; all of them cost nothing more and make no batch too small.
+    With every prompt of the vocabulary among them, negatives cost nothing and no batch is too small; the paper takes
+    those of the batch.
     """
     return F.cross_entropy(features @ sentences.T / temperature, true)
 
 
-def offset_size(motion: Offsets) -> Float[Tensor, ""]:
-    """Eq. 9: squared distance of each frame's W+ to the source, a mean over elements and a sum over frames."""
-    return motion.square().mean(dim=(0, 2, 3)).sum()
+def contrastive_official(
+    features: Float[Tensor, "n c"], sentences: Float[Tensor, "k c"], true: Int[Tensor, "n"], temperature: float = 0.07
+) -> Scalar:
+    """As in the authors' code: mean of log(1 + sum over all j, the true one included, of e^((s_ij - s_ii) / tau)).
+
+    Its floor is log 2, and its gradient 0.5 to 0.8 of InfoNCE's.
+    """
+    cosines = features @ sentences.T
+    own = cosines.gather(1, true[:, None])
+    return ((cosines - own) / temperature).exp().sum(dim=1).log1p().mean()
 
 
-def path(motion: Offsets) -> Float[Tensor, ""]:
-    """Eq. 10: mean square of the second difference over frames, which is zero for a straight path at even speed."""
-    return motion.diff(n=2, dim=1).square().mean()
+def cosine(features: Float[Tensor, "n c"], sentences: Float[Tensor, "k c"], true: Int[Tensor, "n"]) -> Scalar:
+    """Ablation of Fig. 5a: 1 - cosine with the true sentence, no negatives."""
+    return (1 - (features * sentences[true]).sum(dim=1)).mean()
 
 
-def perceptual(stages: Sequence[Pictures], source_stages: Sequence[Pictures]) -> Float[Tensor, ""]:
-    """LPIPS with unit weights on a network's feature maps: mean squared distance of channel-normalised features."""
-    distances = [
-        (F.normalize(ours.float(), dim=1) - F.normalize(theirs.float(), dim=1)).square().sum(dim=1).mean()
-        for ours, theirs in zip(stages, source_stages, strict=True)
-    ]
-    return sum(distances[1:], distances[0]) / len(distances)
+# How the offsets behave: motion [n t l d], Delta w of each frame
 
 
-def pixels(pictures: Pictures, sources: Pictures, weight: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
-    """Weighted L1 to the source picture; `weight` says how much each pixel of each sample should stay."""
-    return ((pictures - sources).abs() * weight).mean()
+def w_reg(motion: Offsets, reduction: Reduction = "mean") -> Scalar:
+    """Eq. 9: squared distance of each frame's W+ to the source, summed over frames."""
+    return motion.square().mean(dim=(0, 2, 3)).sum() if reduction == "mean" else motion.square().sum()
+
+
+def w_reg_first_last(motion: Offsets, reduction: Reduction = "mean") -> Scalar:
+    """The authors' form of Eq. 9: squared difference of first and last offset."""
+    return _reduced((motion[:, -1] - motion[:, 0]).square(), reduction)
+
+
+def latent_reg(moved: Offsets) -> Scalar:
+    """In the authors' code alone: as Eq. 9, of the whole shift `moved`, the picture's constant offset included."""
+    return w_reg(moved)
+
+
+def path(motion: Offsets, reduction: Reduction = "mean") -> Scalar:
+    """Eq. 10: squared second difference over frames, zero for a straight path at even speed."""
+    return _reduced(motion.diff(n=2, dim=1).square(), reduction)
+
+
+def first_difference(motion: Offsets, reduction: Reduction = "mean") -> Scalar:
+    """Ablation of Fig. 5f: squared first difference over frames. (The authors' code logs it and never adds it.)"""
+    return _reduced(motion.diff(dim=1).square(), reduction)
+
+
+def _reduced(squares: Tensor, reduction: Reduction) -> Tensor:
+    return squares.mean() if reduction == "mean" else squares.sum()
 
 
 def spread(w: Float[Tensor, "n d"], floor: float = 0.01, power: float = 0.5) -> Float[Tensor, "d d"]:
@@ -56,10 +92,32 @@ def spread(w: Float[Tensor, "n d"], floor: float = 0.01, power: float = 0.5) -> 
     return directions * (variances.clamp(min=0) / used + floor) ** power @ directions.T
 
 
-def unlikeliness(motion: Offsets, white: Float[Tensor, "d d"]) -> Float[Tensor, ""]:
+def unlikeliness(motion: Offsets, white: Float[Tensor, "d d"]) -> Scalar:
     """Squared Mahalanobis length of the last frame's offset, a mean over W's dimensions.
 
     Faces vary in few directions of W. An offset along the others draws what no face has, such as irises of two colours
     at once, and pleases CLIP without meaning anything to a person; here it costs a hundred times more.
     """
     return (motion[:, -1] @ white).square().mean()
+
+
+# How the pictures behave
+
+
+def perceptual(stages: Sequence[Pictures], source_stages: Sequence[Pictures]) -> Scalar:
+    """LPIPS with unit weights on a network's feature maps: mean squared distance of channel-normalised features."""
+    distances = [
+        (F.normalize(ours.float(), dim=1) - F.normalize(theirs.float(), dim=1)).square().sum(dim=1).mean()
+        for ours, theirs in zip(stages, source_stages, strict=True)
+    ]
+    return sum(distances[1:], distances[0]) / len(distances)
+
+
+def pixels(pictures: Pictures, sources: Pictures, weight: Float[Tensor, "n 1 h w"]) -> Scalar:
+    """Weighted L1 to the source picture; `weight` says how much each pixel of each sample should stay."""
+    return ((pictures - sources).abs() * weight).mean()
+
+
+def identity(features: Float[Tensor, "n c"], sources: Float[Tensor, "n c"]) -> Scalar:
+    """1 - cosine of an identity network's unit features, picture against source (METHOD 1.2, row 22)."""
+    return (1 - (features * sources).sum(dim=1)).mean()

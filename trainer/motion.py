@@ -1,9 +1,11 @@
-"""Training of a motion model: a pure step that returns its losses by name, and a short loop that weighs and sums them.
+"""One step of a motion's training: a pure function from a batch to its losses by name.
 
-Only the last frame is drawn, because only it is read (the first is the source in the `anchored` variant).
+Only frames that a loss reads are drawn. In the `anchored` variant the first frame is the source itself, which is drawn
+once, before training: one picture forward and backward for each sample.
 """
 
-import math
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,252 +13,193 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
-from tqdm import tqdm
+from torch import Tensor
 
-from lga_core import ClipModel, MotionModel
+from lga_core import ClipModel, Motion, MotionModel, WPlus
 
 from . import losses
+from .config import Losses
+from .discriminator import WDiscriminator, convincing
+from .prompts import Prompt
+from .views import looked_at, official_view
 
-Draw = Callable[[Float[Tensor, "n l d"]], Float[Tensor, "n c h w"]]
+Draw = Callable[[WPlus], Float[Tensor, "n c h w"]]
+Distance = Callable[[Tensor, Tensor], Float[Tensor, ""]]
+Pictures = Float[Tensor, "n c h w"]
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """A sentence to train, sentences that mean the same, and how much of the picture should stay.
+class Batch(NamedTuple):
+    """One share of a step's faces, each with its prompt and all that is random about it.
 
-    `keep` weighs the pixel term; `keep_outside` weighs it where no face is.
+    ws [b l d], their pictures as drawn [b c h w], and their CLIP embeddings [b c] (None: sentences start the motions
+    alone). inputs: the photographs they were inverted from, where the perceptual term is against them, else `pictures`.
+    chosen [b]: each face's prompt. together [B]: the prompts of the whole global batch, and position [b] of these in
+    it. others [b]: random faces of the domain's variety. spoken: how each is said. h0 [b h]: first hidden states.
+    looks [views*b 10], or None. num_frames: T.
     """
 
-    sentence: str
-    paraphrases: tuple[str, ...] = ()
-    keep: float = 2.5
-    keep_outside: float = 2.5
+    ws: WPlus
+    pictures: Pictures
+    inputs: Pictures
+    features: Float[Tensor, "b c"] | None
+    chosen: Int[Tensor, "b"]
+    together: Int[Tensor, "B"]
+    position: Int[Tensor, "b"]
+    others: Int[Tensor, "b"]
+    spoken: Sequence[str]
+    h0: Float[Tensor, "b h"]
+    looks: Float[Tensor, "v 10"] | None
+    num_frames: int
+
+
+class Scorer(NamedTuple):
+    """A frozen CLIP that judges where motions end, with its embeddings of all trained sentences [k c]."""
+
+    clip: ClipModel
+    sentences: Float[Tensor, "k c"]
 
 
 @dataclass(frozen=True)
-class MotionTraining:
-    """How a motion is trained. Weights of the losses are named as the losses are."""
+class Cast:
+    """Everything that plays a part in a step and is not trained by it.
 
-    steps: int = 1600
-    batch: int = 4
-    num_frames: int = 4
-    lr: float = 1e-3
-    lr_end: float = 5e-5
-    views: int = 2  # random views of each picture that CLIP sees
-    paraphrase_share: float = 0.4
-    average: float = 0.995  # decay of the running average that is kept
-    contrastive: float = 0.5
-    offset_size: float = 0.15
-    path: float = 1.0
-    perceptual: float = 0.5
-    pixels: float = 1.0
-    unlikeliness: float = 0.15
+    draw: the frozen generator. embed: sentences -> unit embeddings [b c] of the CLIP that starts motions. distance: the
+    perceptual one. keep [k 1 h w]: how much each pixel stays under each prompt. white [d d]: whitens W. identity:
+    pictures -> unit features. discriminator: of W.
+    """
 
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or self.views < 1:
-            raise ValueError("steps, batch and views must be at least 1")
-        if self.num_frames < 3 and self.path > 0:
-            raise ValueError(f"num_frames is {self.num_frames}; the path loss needs at least 3 (or set path to 0)")
+    draw: Draw
+    embed: Callable[[Sequence[str]], Float[Tensor, "b c"]]
+    scorers: Sequence[Scorer]
+    keep: Float[Tensor, "k 1 h w"]
+    white: Float[Tensor, "d d"]
+    distance: Distance | None = None
+    identity: Callable[[Pictures], Float[Tensor, "n c"]] | None = None
+    discriminator: WDiscriminator | None = None
 
 
-class Sources(NamedTuple):
-    """Faces to move, with all that does not change in training computed once."""
+class Moved(NamedTuple):
+    """motion [b t l d]: Delta w of each frame. shift [b t l d]: the same with the picture's constant offset, if any."""
 
-    ws: Float[Tensor, "n l d"]
-    pictures: Float[Tensor, "n c h w"]
-    features: Float[Tensor, "n c"]
-    stages: list[Tensor]
-
-    def at(self, indices: Int[Tensor, "b"]) -> "Sources":
-        return Sources(
-            self.ws[indices], self.pictures[indices], self.features[indices], [s[indices] for s in self.stages]
-        )
+    motion: Motion
+    shift: Motion
 
 
-@torch.no_grad()
-def prepare_sources(ws: Float[Tensor, "n l d"], draw: Draw, clip: ClipModel) -> Sources:
-    pictures = torch.cat([draw(chunk) for chunk in ws.split(32)])
-    features = torch.cat([clip.encode_images(chunk) for chunk in pictures.split(64)])
-    stages = [clip.stages(chunk)[:4] for chunk in pictures.split(64)]
-    return Sources(ws, pictures, features, [torch.cat(maps) for maps in zip(*stages, strict=True)])
-
-
-class Sentences(NamedTuple):
-    """Text embeddings, computed once: `main` [k c], and for each prompt its paraphrases [p c]."""
-
-    main: Float[Tensor, "k c"]
-    paraphrases: list[Float[Tensor, "p c"]]
-
-    @classmethod
-    def of(cls, prompts: Sequence[Prompt], clip: ClipModel) -> "Sentences":
-        with torch.no_grad():
-            main = clip.encode_text([prompt.sentence for prompt in prompts])
-            return cls(main, [clip.encode_text([p.sentence, *p.paraphrases]) for p in prompts])
-
-    def spoken(self, chosen: Int[Tensor, "b"], share: float, rng: torch.Generator) -> Float[Tensor, "b c"]:
-        """The chosen prompts' embeddings, a `share` of them in other words."""
-        said = []
-        for index in chosen.tolist():
-            other, which = torch.rand(2, generator=rng).tolist()
-            options = self.paraphrases[index]
-            said.append(options[int(which * len(options))] if other < share else self.main[index])
-        return torch.stack(said)
+def move(model: MotionModel, cast: Cast, batch: Batch) -> Moved:
+    """The motions of a batch, with the constant schedule that training uses (paper and code alike)."""
+    code = cast.embed(batch.spoken)
+    if batch.features is not None:
+        code = code + batch.features.detach()
+    motion = model.offsets(model.rollout(code, batch.num_frames, batch.h0.to(code), "const"))
+    if batch.features is None or model.mapper.visual is None:
+        return Moved(motion, motion)
+    return Moved(motion, motion + model.visual(batch.features)[:, None])
 
 
 def train_step(
-    model: MotionModel,
-    clip: ClipModel,
-    scorers: Sequence[ClipModel],
-    draw: Draw,
-    sources: Sources,
-    sentences: Sequence[Sentences],
-    chosen: Int[Tensor, "b"],
-    keep: Float[Tensor, "b 1 h w"],
-    white: Float[Tensor, "d d"],
-    config: MotionTraining,
-    rng: torch.Generator,
+    model: MotionModel, cast: Cast, batch: Batch, settings: Losses, weights: Sequence[str]
 ) -> dict[str, Tensor]:
-    """The losses of one batch, unweighted: sources [b], one prompt each (`chosen`, indices into `sentences`).
-
-    `clip` starts the motion; every one of `scorers` has to be convinced by its end. `sentences`: clip's, then theirs.
-    """
-    text = sentences[0].spoken(chosen, config.paraphrase_share, rng)
-    motion = model(text, sources.features, config.num_frames, seed=rng, schedule="const")
-    pictures = draw(sources.ws + motion[:, -1])
-    views = torch.cat([random_view(pictures, rng) for _ in range(config.views)])
-    told = [
-        losses.contrastive(scorer.encode_images(views), theirs.main, chosen.repeat(config.views))
-        for scorer, theirs in zip(scorers, sentences[1:], strict=True)
-    ]
-    return {
-        "contrastive": torch.stack(told).mean(),
-        "offset_size": losses.offset_size(motion),
-        "path": losses.path(motion),
-        "perceptual": losses.perceptual(clip.stages(pictures)[:4], sources.stages),
-        "pixels": losses.pixels(pictures, sources.pictures, keep),
-        "unlikeliness": losses.unlikeliness(motion, white),
+    """The unweighted losses named in `weights`, and no others."""
+    moved = move(model, cast, batch)
+    shown = frames_shown(model, batch.num_frames, settings if "perceptual" in weights else None)
+    drawn = cast.draw((batch.ws[:, None] + moved.shift[:, shown]).flatten(0, 1))
+    drawn = at_score_size(drawn, settings.score_size)
+    frames = drawn.unflatten(0, (len(batch.ws), len(shown)))  # [b f c h w]
+    last = frames[:, -1]
+    terms: dict[str, Callable[[], Tensor]] = {
+        "contrastive": lambda: contrast(last, cast.scorers, batch, settings),
+        "w_reg": lambda: w_reg(moved.motion, settings),
+        "latent_reg": lambda: losses.latent_reg(moved.shift),
+        "path": lambda: losses.path(moved.motion, settings.reduction),
+        "first_difference": lambda: losses.first_difference(moved.motion, settings.reduction),
+        "perceptual": lambda: perceptual(frames, batch, cast, settings),
+        "pixels": lambda: losses.pixels(last, batch.pictures, cast.keep[batch.chosen]),
+        "unlikeliness": lambda: losses.unlikeliness(moved.motion, cast.white),
+        "identity": lambda: identity(last, batch, cast),
+        "w_discriminator": lambda: discriminated(moved, batch, cast),
     }
+    return {name: terms[name]() for name in weights}
 
 
-def train(
-    model: MotionModel,
-    clip: ClipModel,
-    draw: Draw,
-    sources: Sources,
-    prompts: Sequence[Prompt],
-    face: Float[Tensor, "h w"],
-    faces: Float[Tensor, "n d"],
-    config: MotionTraining,
-    scorers: Sequence[ClipModel] = (),
-    seed: int = 0,
-) -> MotionModel:
-    """Train `model` in place on faces and prompts and return its running average.
+def frames_shown(model: MotionModel, num_frames: int, settings: Losses | None) -> list[int]:
+    """Frames that some loss reads and that depend on the weights, in order; the last is always among them.
 
-    `clip` starts the motions; `scorers` (`clip` itself if none) judge where they end. What fools one seldom fools two.
-
-    `face` [h w] is 1 where faces are and 0 outside: there a prompt's `keep_outside` holds instead of its `keep`.
-    `faces` [n w_dim] are many faces of the domain with all their expressions: offsets are sought in the directions in
-    which they vary.
+    `settings`: None where the perceptual loss is off. An anchored motion's first frame is the source, whatever the
+    weights are: it costs nothing and teaches nothing.
     """
-    white = losses.spread(faces, power=-0.5)
-    rng = torch.Generator().manual_seed(seed)
-    scorers = scorers or (clip,)
-    sentences = [Sentences.of(prompts, judge) for judge in (clip, *scorers)]
-    keep = torch.stack([prompt.keep * face + prompt.keep_outside * (1 - face) for prompt in prompts])[:, None]
-    colour = losses.spread(faces, floor=0.001)
-    plain = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    colour_output(model, colour)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, betas=(0.0, 0.999), fused=True)
-    average = MotionModel(model.config)
-    average.load_state_dict(plain)
-    colour_output(average, colour)
-    progress = tqdm(range(config.steps), desc="motion", mininterval=5)
-    for step in progress:
-        fraction = 0.5 + 0.5 * math.cos(math.pi * step / config.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = min(1, (step + 1) / 30) * (config.lr_end + (config.lr - config.lr_end) * fraction)
-        batch = sources.at(torch.randint(len(sources.ws), (config.batch,), generator=rng))
-        chosen = torch.randperm(len(prompts), generator=rng)[: config.batch]
-        terms = train_step(model, clip, scorers, draw, batch, sentences, chosen, keep[chosen], white, config, rng)
-        loss = sum(getattr(config, name) * term for name, term in terms.items())
-        assert isinstance(loss, Tensor)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        follow(average, model, min(config.average, (step + 1) / (step + 10)))
-        if step % 50 == 49:
-            progress.set_postfix({name: f"{term.item():.3f}" for name, term in terms.items()})
-    for trained in (model, average):
-        plain_output(trained)
-    return average.eval().requires_grad_(False)
+    read = {"last": [], "first-last": [0], "all": list(range(num_frames - 1))}
+    before = read["last" if settings is None else settings.perceptual_frames]
+    still = model.config.anchor == "output" and model.mapper.visual is None
+    return [*(frame for frame in before if frame > 0 or not still), num_frames - 1]
 
 
-class Coloured(nn.Module):
-    """A layer's weight [o i] or bias [o] as a fixed matrix times what is learned."""
-
-    def __init__(self, colour: Float[Tensor, "o o"]) -> None:
-        super().__init__()
-        self.colour = colour
-
-    def forward(self, learned: Tensor) -> Tensor:
-        return self.colour @ learned
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        return torch.linalg.solve(self.colour, weight)
-
-
-def colour_output(model: MotionModel, colour: Float[Tensor, "d d"]) -> None:
-    """Let the mapper's last layer learn in units of how faces vary: the same function, far better conditioned.
-
-    Without it most of an offset's length lies where no face varies, and CLIP is pleased by it. For a linear last layer
-    (`last_activation` false) with a shared head; other models train as they are.
-    """
-    if model.config.last_activation or model.config.head != "shared":
-        return
-    layer = model.mapper.motion[-1]
-    for name in ("weight", "bias"):
-        parametrize.register_parametrization(layer, name, Coloured(colour))
+def contrast(last: Pictures, scorers: Sequence[Scorer], batch: Batch, settings: Losses) -> Tensor:
+    """Each scorer's verdict on the last frames, a mean over scorers."""
+    true, form = batch.chosen, settings.contrastive_form
+    told = []
+    for scorer in scorers:
+        sentences = scorer.sentences
+        if form in ("batch", "official"):
+            sentences, true = sentences[batch.together], batch.position
+        features = looks_embedded(last, scorer.clip, batch, settings)
+        targets = true.repeat(len(features) // len(last))
+        if form == "cosine":
+            told.append(losses.cosine(features, sentences, targets))
+            continue
+        loss = losses.contrastive_official if form == "official" else losses.contrastive
+        told.append(loss(features, sentences, targets, settings.temperature))
+    total = torch.stack(told).mean()
+    return total * len(batch.together) if settings.reduction == "sum" else total
 
 
-@torch.no_grad()
-def begin_coloured(model: MotionModel, faces: Float[Tensor, "n d"]) -> None:
-    """Give a new model's random offsets the directions in which `faces` vary."""
-    if not model.config.last_activation and model.config.head == "shared":
-        weight = model.mapper.motion[-1].get_parameter("weight")
-        weight.copy_(losses.spread(faces, floor=0.001) @ weight)
+def looks_embedded(last: Pictures, clip: ClipModel, batch: Batch, settings: Losses) -> Float[Tensor, "v c"]:
+    """Unit embeddings of random looks at the pictures, or of the plain pictures, resized as CLIP or the authors do."""
+    if batch.looks is not None:
+        views = looked_at(last.repeat(len(batch.looks) // len(last), 1, 1, 1), batch.looks.to(last.device))
+        return clip.encode_images(views)
+    if settings.contrastive_view == "official":
+        return F.normalize(clip.model.encode_image(official_view(last, clip.image_size, clip.mean, clip.std)), dim=-1)
+    return clip.encode_images(last)
 
 
-def plain_output(model: MotionModel) -> None:
-    """Undo `colour_output`: the layer keeps the weights it worked with."""
-    layer = model.mapper.motion[-1]
-    if parametrize.is_parametrized(layer):
-        for name in ("weight", "bias"):
-            parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
+def w_reg(motion: Motion, settings: Losses) -> Tensor:
+    form = losses.w_reg if settings.w_reg_form == "frames" else losses.w_reg_first_last
+    return form(motion, settings.reduction)
 
 
-@torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move every tensor of `average` toward `model`'s."""
-    torch._foreach_lerp_(list(average.state_dict().values()), list(model.state_dict().values()), 1 - decay)
+def perceptual(frames: Float[Tensor, "b f c h w"], batch: Batch, cast: Cast, settings: Losses) -> Tensor:
+    """Summed over the frames that are read, as the authors' code does."""
+    assert cast.distance is not None
+    targets = batch.inputs if settings.perceptual_against == "input" else batch.pictures
+    read = frames[:, -1:] if settings.perceptual_frames == "last" else frames
+    repeated = targets[:, None].expand_as(read)
+    return cast.distance(read.flatten(0, 1), repeated.flatten(0, 1)) * read.shape[1]
 
 
-def random_view(pictures: Float[Tensor, "n c h w"], rng: torch.Generator) -> Float[Tensor, "n c h w"]:
-    """A mirrored, turned (9 degrees), zoomed (.75-1.1), shifted, tinted and grainy look at each picture.
+def identity(last: Pictures, batch: Batch, cast: Cast) -> Tensor:
+    assert cast.identity is not None
+    with torch.no_grad():
+        sources = cast.identity(batch.pictures)
+    return losses.identity(cast.identity(last), sources)
 
-    What pleases CLIP from one exact pose of the pixels alone does not survive it.
-    """
-    n = len(pictures)
-    zoom = 0.75 + 0.35 * torch.rand(n, generator=rng)
-    mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
-    turn = 0.15 * torch.randn(n, generator=rng)
-    grid = torch.zeros(n, 2, 3)
-    grid[:, 0, 0], grid[:, 0, 1] = zoom * mirror * turn.cos(), -zoom * turn.sin()
-    grid[:, 1, 0], grid[:, 1, 1] = zoom * mirror * turn.sin(), zoom * turn.cos()
-    grid[:, :, 2] = 0.1 * torch.randn(n, 2, generator=rng)
-    field = F.affine_grid(grid.to(pictures), list(pictures.shape), align_corners=False)
-    view = F.grid_sample(pictures, field, padding_mode="reflection", align_corners=False)
-    light = 1 + 0.1 * torch.randn(n, 1, 1, 1, generator=rng)
-    tint = 0.05 * torch.randn(n, 3, 1, 1, generator=rng)
-    return (view * light.to(view) + tint.to(view)).clamp(-1, 1)
+
+def discriminated(moved: Moved, batch: Batch, cast: Cast) -> Tensor:
+    """How far the discriminator doubts the moved codes; each row of W+ is judged as a code of W."""
+    assert cast.discriminator is not None
+    return convincing(cast.discriminator((batch.ws + moved.shift[:, -1]).flatten(0, 1)))
+
+
+def at_score_size(pictures: Pictures, size: int) -> Pictures:
+    """Pictures no larger than `size`, by a mean over pixels: as they are compared and shown to CLIP."""
+    return pictures if pictures.shape[-1] <= size else F.adaptive_avg_pool2d(pictures, size)
+
+
+def keep_maps(
+    prompts: Sequence[Prompt], ellipse: tuple[float, float, float, float], size: int
+) -> Float[Tensor, "k 1 h w"]:
+    """Weights of the pixel term under each prompt: its `keep` inside the face's ellipse, `keep_outside` around it."""
+    x0, y0, half_width, half_height = ellipse
+    axis = (torch.arange(size) + 0.5) / size * 2 - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    inside = ((((x - x0) / half_width) ** 2 + ((y - y0) / half_height) ** 2) <= 1).float()
+    return torch.stack([prompt.keep * inside + prompt.keep_outside * (1 - inside) for prompt in prompts])[:, None]

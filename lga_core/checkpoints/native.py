@@ -182,9 +182,11 @@ def _write_aside(path: Path, write: Callable[[Path], None]) -> None:
     try:
         write(part)
         part.chmod(0o666 & ~_umask())  # safetensors gives its files to their owner alone
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())  # before the rename: a power failure leaves the file before, or this one
         part.replace(path)
     except (OSError, SafetensorError) as err:
-        raise OutputError(f"{path} cannot be written ({err}). Choose another place.") from err
+        raise OutputError(f"{path} cannot be written ({err}). Make room, or choose another place.") from err
     finally:
         part.unlink(missing_ok=True)
 

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from lga_core import InputError, fingerprint, load_clip, load_encoder, load_generator, load_motion
 
-from ..motion import MotionTraining
 from . import clip as demo_clip
 from . import encoder as demo_encoder
 from . import judge as demo_judge
@@ -28,7 +27,7 @@ from .concepts import SENTENCES, TEMPLATE
 from .finish import FINISH_STEPS, MAPPING_STEPS, distil_mapping, finish_synthesis
 from .generator import STAGES as SYNTHESIS_STAGES
 from .generator import AttributeMap, train_synthesis
-from .motion import HELD, HELD_STEPS, TRAINING, train_motion
+from .motion import train_doodle_motion
 from .renderer import render
 from .renders import NUM_HELD_OUT, NUM_RENDERS, build_renders, load_renders
 from .sheets import grid, sheet
@@ -107,9 +106,9 @@ def generated_and_rendered(out: Path, effort: float, seed: int = 3, tricks: Tens
 def make_tricks(out: Path, effort: float) -> None:
     """Let a motion please the second CLIP alone, and keep its offsets: some of them mean nothing to a person."""
     generator, clip = load_generator(out / "generator.safetensors"), load_clip(out / "clip.safetensors")
-    places, path = attribute_map(out), out / "motion_tricks.safetensors"
+    places = attribute_map(out)
     ws = generator.broadcast(places.to_w(sample_neutral(24, torch.Generator().manual_seed(70))))
-    model = train_motion(generator, clip, places, path, training(effort))
+    model = load_motion(train_doodle_motion(out, ["clip"], "run_tricks", effort))
     with torch.no_grad():
         pictures = clip.encode_images(generator.synthesis(ws))
         text = clip.encode_text([SENTENCES[name] for name in EXPRESSION_PRESETS])
@@ -162,16 +161,9 @@ def make_encoder(out: Path, effort: float) -> None:
 
 
 def make_motion(out: Path, effort: float) -> None:
-    """All three CLIPs have to be convinced; the domain's own starts the motion. Then a round that holds more still.
-
-    Held as firmly from the beginning, eyes would not close: leaving them open is cheaper at first.
-    """
-    generator, places = load_generator(out / "generator.safetensors"), attribute_map(out)
-    renders, clip, doubter = (load_clip(out / f"{name}.safetensors") for name in ("clip_renders", "clip", "doubter"))
-    scorers = (renders, clip, doubter)
-    train_motion(generator, clip, places, out / "motion_free.safetensors", training(effort), scorers)
-    held = replace(training(effort), **HELD, steps=some(HELD_STEPS, effort))
-    train_motion(generator, clip, places, out / "motion.safetensors", held, scorers, out / "motion_free.safetensors")
+    """All three CLIPs have to be convinced; the domain's own starts the motion."""
+    path = train_doodle_motion(out, ["clip", "clip_renders", "doubter"], "run_motion", effort)
+    shutil.copyfile(path, out / "motion.safetensors")
 
 
 def export(out: Path, effort: float = 1.0) -> None:
@@ -272,10 +264,6 @@ def make_mapping(out: Path, effort: float) -> None:
 
 def some(number: int, effort: float) -> int:
     return max(1, round(number * effort))
-
-
-def training(effort: float) -> MotionTraining:
-    return replace(TRAINING, steps=some(TRAINING.steps, effort))
 
 
 STAGES: dict[str, Stage] = {

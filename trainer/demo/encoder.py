@@ -1,138 +1,144 @@
-"""The doodle encoder: first taught the W of renders, then to give back the picture through the frozen generator."""
+"""The doodle encoder: first taught the W of renders, then to give back the picture through the frozen generator.
 
+The trainer's own encoder training (`lga_trainer.encoder`), with renders, whose W is known, for pictures, and the pixel
+loss that the generator was made with.
+"""
+
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor, nn
-from tqdm import tqdm
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from lga_core import Encoder, EncoderConfig, Generator, fingerprint, load_encoder, save_encoder
+from lga_core import Encoder
 
-from .generator import CONFIG as GENERATOR_CONFIG
-from .generator import AttributeMap, cosine, pyramid_loss
-from .renders import Renders
-from .synthesis import Epilogues, final_image
+from ..config import Watch
+from ..encoder import begin, carry_out, load_domain
+from ..encoder_losses import l2
+from ..encoder_pictures import Draw, Shown
+from ..encoder_run import EncoderLosses, EncoderOptimizer, EncoderRun
+from ..encoder_task import Comparison, EncoderTask
+from ..motion_parts import precision
+from ..runs import RunFolder
+from ..workers import Workers
+from .generator import AttributeMap, pyramid_loss
+from .renders import Renders, load_renders
 
-STEPS_W, STEPS_PICTURES, STEPS_CLOSER = 3_600, 10_000, 1_000
-CONFIG = EncoderConfig(
-    num_ws=GENERATOR_CONFIG.num_ws,
-    input_size=64,
-    widths=(32, 64, 96, 160),
-    units=(1, 2, 2, 1),
-    heads="dense",
-    dense_channels=24,
-    dense_hidden=128,
+CODES_ALONE = EncoderLosses(l2=0.0, perceptual=0.0, identity=0.0, delta=0.0, w_discriminator=0.0)
+GENERATED_EVERY = 4
+"""Every so many steps the encoder sees faces that the generator draws of the same attributes."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training, from the encoder of the one before. `pixels` and `square` weigh what is drawn; 0: nothing is."""
+
+    name: str
+    steps: int
+    batch: int
+    losses: EncoderLosses
+    optimizer: EncoderOptimizer
+    pixels: float = 0.0
+    square: float = 0.0
+
+
+SETTINGS = EncoderOptimizer(warmup=50, average=0.995, compiled=True)
+PHASES = (
+    Phase("codes", 3_600, 32, CODES_ALONE, replace(SETTINGS, lr=2e-3, lr_end=0.05, clip_norm=None)),
+    Phase(
+        "pictures",
+        10_000,
+        12,
+        replace(CODES_ALONE, latent=0.5, spread=0.02),
+        replace(SETTINGS, lr=8e-4, lr_end=0.02),
+        pixels=1.0,
+    ),
+    Phase(
+        "closer",
+        1_000,
+        12,
+        replace(CODES_ALONE, latent=0.05, spread=0.02),
+        replace(SETTINGS, lr=5e-4, lr_end=0.02),
+        pixels=1.0,
+        square=20.0,
+    ),
 )
 
 
-def fresh_encoder(seed: int = 0) -> Encoder:
-    """Heads of rows 1 and up start at zero: every row begins as row 0."""
-    torch.manual_seed(seed)
-    encoder = Encoder(CONFIG, seed)
-    for layer in list(encoder.rows)[1:]:
-        assert isinstance(layer, nn.Linear)
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
-    return encoder.to(memory_format=torch.channels_last)
+class RenderedFaces:
+    """Renders with the W of their attributes; where something is drawn, sometimes the generator's picture of that W."""
+
+    def __init__(
+        self, renders: Renders, attribute_map: AttributeMap, num_ws: int, draw: Draw, with_drawn: bool
+    ) -> None:
+        self.renders, self.draw, self.with_drawn = renders, draw, with_drawn
+        self.codes = attribute_map.to_w(renders.attributes)[:, None].expand(-1, num_ws, -1)
+        self.notes: list[str] = []
+
+    def show(self, rng: torch.Generator, batch: int, positions: Int[Tensor, "m"], step: int) -> Shown:
+        faces = torch.randint(self.renders.num_train, (batch,), generator=rng)[positions]
+        return self._shown(faces, drawn=self.with_drawn and step % GENERATED_EVERY == GENERATED_EVERY - 1)
+
+    def examples(self, num: int) -> dict[str, Shown]:
+        faces = self.renders.held_out[:num]
+        return {"held-out renders": self._shown(faces), "the generator's faces": self._shown(faces, drawn=True)}
+
+    @torch.no_grad()
+    def _shown(self, faces: Int[Tensor, "m"], drawn: bool = False) -> Shown:
+        ws = self.codes[faces]
+        pictures = self.draw(ws).clamp(-1, 1) if drawn else self.renders.batch(faces)
+        return Shown(pictures, ws, torch.ones(len(ws)))
 
 
-def regress(renders: Renders, attribute_map: AttributeMap, path: Path, steps: int, seed: int = 0) -> None:
-    """Learn W of renders, where it is known."""
-    rng = torch.Generator().manual_seed(seed)
-    encoder, average = fresh_encoder(seed), fresh_encoder(seed)
-    fast = torch.compile(encoder)
-    targets = attribute_map.to_w(renders.attributes)
-    encoder.latent_avg.copy_(targets.mean(dim=0).expand_as(encoder.latent_avg))
-    optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-3, weight_decay=1e-3, fused=True)
-    progress = tqdm(range(steps), desc="encoder, W", mininterval=5)
-    for step in progress:
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 50) * (0.05 + 0.95 * cosine(step / steps))
-        faces = torch.randint(renders.num_train, (32,), generator=rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            ws = fast(half_size(renders.batch(faces))).float()
-        loss = (ws - targets[faces, None]).square().mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        follow_all(average, encoder, min(0.995, (step + 1) / (step + 10)))
-        if step % 50 == 49:
-            progress.set_postfix(w_error=f"{loss.item():.4f}")
-    save_encoder(path, average.eval())
+def train_doodle_encoder(out: Path, effort: float = 1.0) -> Path:
+    """Train phase after phase for out/generator.safetensors, each in a run folder of its own; the last one's encoder.
 
-
-def reconstruct(
-    renders: Renders,
-    attribute_map: AttributeMap,
-    generator: Generator,
-    start: Path,
-    path: Path,
-    steps: int,
-    epilogues: Epilogues,
-    lr: float = 8e-4,
-    seed: int = 1,
-    w_weight: float = 0.5,
-    square_weight: float = 0.0,
-) -> None:
-    """Learn to give the picture back: pixels through the generator, W where it is known, rows close to each other.
-
-    A second round with a small `w_weight` and a large `square_weight` (of the mean square error) fits pictures closer.
+    `effort` scales the numbers of steps. A phase that was stopped goes on where it was.
     """
-    rng = torch.Generator().manual_seed(seed)
-    encoder, average = thawed(start), thawed(start)
-    fast = torch.compile(encoder)
-    targets = attribute_map.to_w(renders.attributes)
-    optimizer = torch.optim.AdamW(encoder.parameters(), lr=lr, weight_decay=1e-3, fused=True)
-    progress = tqdm(range(steps), desc="encoder, pictures", mininterval=5)
-    for step in progress:
-        for group in optimizer.param_groups:
-            group["lr"] = lr * min(1, (step + 1) / 50) * (0.02 + 0.98 * cosine(step / steps))
-        faces = torch.randint(renders.num_train, (12,), generator=rng)
-        pictures = renders.batch(faces)
-        if step % 4 == 3:  # what the generator itself draws
-            with torch.no_grad():
-                pictures = final_image(generator, generator.broadcast(targets[faces]), epilogues=epilogues).clamp(-1, 1)
-        with torch.autocast("cpu", torch.bfloat16):
-            ws = fast(half_size(pictures)).float()
-        drawn = final_image(generator, ws, epilogues=epilogues)
-        w_error = (ws - targets[faces, None]).square().mean()
-        spread = (ws - ws[:, :1]).square().mean()
-        pixels = pyramid_loss([drawn], pictures, edges=4.0)
-        square = (drawn - pictures).square().mean()
-        loss = pixels + w_weight * w_error + 0.02 * spread + square_weight * square
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(encoder.parameters(), 2.0)
-        optimizer.step()
-        follow_all(average, encoder, min(0.995, (step + 1) / (step + 10)))
-        if step % 50 == 49:
-            progress.set_postfix(w_error=f"{w_error.item():.4f}", pixels=f"{pixels.item():.3f}")
-        if step % 400 == 399 or step == steps - 1:
-            save_encoder(path, average.eval(), half=True, generator_fingerprint=fingerprint(generator))
+    renders, places = load_renders(out), AttributeMap.load(out / "attribute_map.safetensors")
+    path = None
+    for number, phase in enumerate(PHASES):
+        run = phase_run(out, phase, number, effort, path)
+        path = train_phase(run, phase, renders, places)
+    assert path is not None
+    return path
 
 
-def half_size(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h2 w2"]:
-    """The encoder's own resize, done outside of what is compiled."""
-    size = (CONFIG.input_size, CONFIG.input_size)
-    small = F.interpolate(pictures, size, mode="bilinear", antialias=True)
-    return small.contiguous(memory_format=torch.channels_last)
+def phase_run(out: Path, phase: Phase, number: int, effort: float, start: Path | None) -> EncoderRun:
+    return EncoderRun(
+        generator=str(out / "generator.safetensors"),
+        out=str(out / f"run_encoder_{phase.name}"),
+        start=None if start is None else str(start),
+        size="small",
+        steps=max(1, round(phase.steps * effort)),
+        batch=phase.batch,
+        progressive=(0.0, 0.0),
+        seed=number,
+        device="cpu",
+        losses=phase.losses,
+        optimizer=phase.optimizer,
+        watch=Watch(log_every=50, preview_every=1000, save_every=400, tensorboard=False),
+    )
 
 
-def thawed(path: Path) -> Encoder:
-    return load_encoder(path).train().requires_grad_(True).to(memory_format=torch.channels_last)
+def train_phase(run: EncoderRun, phase: Phase, renders: Renders, attribute_map: AttributeMap) -> Path:
+    """One phase's encoder: its own training, with pictures and pixel losses of the demo's."""
+    workers, folder = Workers(run.device), RunFolder(Path(run.out))
+    dtype = precision(run, workers.device)  # pyright: ignore  (only its `optimizer.precision` is read)
+    domain = load_domain(run, dtype, workers.device)._replace(name="doodle")
+    pictures = RenderedFaces(renders, attribute_map, domain.generator.num_ws, domain.draw, bool(phase.pixels))
+    encoder = begin(run, domain.generator)
+    if run.start is None:
+        encoder.latent_avg.copy_(pictures.codes[:, 0].mean(dim=0).expand_as(encoder.latent_avg))
+    comparisons = {"pixels": Comparison(phase.pixels, like_the_generator_s), "l2": Comparison(phase.square, l2)}
+    task = EncoderTask(run, encoder, domain.generator, domain.draw, pictures, comparisons, dtype)
+    return carry_out(task, domain, folder, workers)
 
 
-@torch.no_grad()
-def follow_all(average: Encoder, encoder: Encoder, decay: float) -> None:
-    """The running average of the weights, with the batch norms' own statistics copied."""
-    floats = [
-        (a, b)
-        for a, b in zip(average.state_dict().values(), encoder.state_dict().values(), strict=True)
-        if a.is_floating_point()
-    ]
-    torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - decay)
+def like_the_generator_s(drawn: Tensor, pictures: Tensor) -> Tensor:
+    """The loss that synthesis was distilled with, edges a little less heavy."""
+    return pyramid_loss([drawn], pictures, edges=4.0)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from lga_core import Generator, GeneratorConfig
 
-from ..motion import follow
+from ..loop import cosine, follow
 from .attributes import NUM_ATTRIBUTES, columns, sample
 from .renders import Renders
 from .synthesis import compiled_epilogues, final_image, synthesis_images
@@ -142,10 +142,6 @@ def trained_tensors(generator: Generator) -> tuple[list[nn.Parameter], list[Tens
     weights = [p for name, p in generator.synthesis.named_parameters() if not name.endswith("noise_strength")]
     maps = [buffer.requires_grad_() for name, buffer in generator.synthesis.named_buffers() if "noise_const" in name]
     return weights, maps
-
-
-def cosine(fraction: float) -> float:
-    return 0.5 + 0.5 * math.cos(math.pi * fraction)
 
 
 def noisy(w: Float[Tensor, "n d"], attribute_map: AttributeMap, num_ws: int, rng: torch.Generator, size: float = 0.1):

@@ -1,42 +1,20 @@
-"""Contact sheets: pictures in rows under words, for a person to look at."""
+"""Contact sheets of the doodle domain's motions."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from lga_core import ClipModel, Domain, Generator, MotionModel
 
+from ..sheets import SHOWN_FRAMES, grid, sheet
 from .attributes import PROMPTS, sample_neutral
 from .concepts import SENTENCES, held_out_sentences
 from .generator import AttributeMap
 
-MARGIN = 150
-SHOWN_FRAMES = (0, 5, 10, 15)
-
-
-def sheet(rows: Sequence[Float[Tensor, "n 3 h w"]], captions: Sequence[str], path: Path, zoom: float = 1.0) -> None:
-    """One row of pictures (in -1..1) for each caption, written as PNG."""
-    size = int(rows[0].shape[-1] * zoom)
-    margin = MARGIN if any(captions) else 0
-    page = Image.new("RGB", (margin + size * max(len(row) for row in rows), size * len(rows)), "white")
-    pen, font = ImageDraw.Draw(page), ImageFont.load_default(14)
-    for y, (row, caption) in enumerate(zip(rows, captions, strict=True)):
-        pen.text((6, y * size + size // 2 - 8), caption, fill="black", font=font)
-        pixels = ((row.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-        for x, picture in enumerate(pixels):
-            page.paste(
-                Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC), (margin + x * size, y * size)
-            )
-    page.save(path)
-
-
-def grid(pictures: Float[Tensor, "n 3 h w"], columns: int, path: Path, zoom: float = 1.0) -> None:
-    rows = list(pictures.split(columns))
-    sheet(rows, [""] * len(rows), path, zoom)
+__all__ = ["grid", "motion_rows", "motion_sheets", "sheet"]
 
 
 @torch.no_grad()

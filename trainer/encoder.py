@@ -1,0 +1,243 @@
+"""`lga train encoder`: everything that a run needs is found and checked, then trained, then written and reported on."""
+
+from __future__ import annotations
+
+import json
+import platform
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lga_core import (
+    EMBEDDED,
+    Encoder,
+    FrozenSynthesis,
+    Generator,
+    Images,
+    InputError,
+    MismatchError,
+    OutputError,
+    as_native,
+    fingerprint,
+    load_encoder,
+    load_generator,
+    read_domain,
+    read_metadata,
+    save_encoder,
+)
+
+from . import encoder_losses as losses
+from .encoder_figures import encoder_figures, encoder_sheet
+from .encoder_pictures import Album, Draw, Generated, Mixed, Pictures
+from .encoder_run import EncoderRun
+from .encoder_task import Comparison, EncoderTask, encoder_config, fresh_encoder
+from .faces import find_pictures
+from .loop import Pace, train
+from .motion_parts import open_clip_model, precision
+from .perceptual import ClipStages, Lpips, cached_weights, has_lpips
+from .report import write_report
+from .runs import RunFolder
+from .train_motion import revision
+from .workers import Workers
+
+__all__ = ["EncoderRun", "EncoderTask", "train_encoder"]
+
+RESULT = "encoder.safetensors"
+Recognise = Callable[[Images], Float[Tensor, "n c"]]
+
+
+class Domain(NamedTuple):
+    """The generator that an encoder is trained for. `draw`: the same, arranged for training."""
+
+    name: str
+    generator: Generator
+    draw: Draw
+    licence: str | None
+
+
+def train_encoder(run: EncoderRun, identity: Recognise | None = None) -> Path:
+    """Train as `run` says, from the state in its folder if there is one; the encoder's file.
+
+    `identity`: pictures [n 3 h w] in -1..1 -> features of who is on them, for the identity loss; None: no such loss.
+    Raises an LgaError for whatever a person can put right, and loop.Stopped when a person stops it.
+    """
+    torch.use_deterministic_algorithms(run.optimizer.deterministic)
+    workers, folder = Workers(run.device), RunFolder(Path(run.out))
+    dtype = precision(run, workers.device)  # pyright: ignore  (only its `optimizer.precision` is read)
+    domain = load_domain(run, dtype, workers.device)
+    encoder = begin(run, domain.generator)
+    pictures = find_faces(run, domain)
+    comparisons = find_comparisons(run, workers.device, identity)
+    task = EncoderTask(run, encoder, domain.generator, domain.draw, pictures, comparisons, dtype)
+    if not workers.is_first:
+        return carry_out(task, domain, folder, workers, identity)
+    with folder.locked():
+        return carry_out(task, domain, folder, workers, identity)
+
+
+def carry_out(
+    task: EncoderTask, domain: Domain, folder: RunFolder, workers: Workers, identity: Recognise | None = None
+) -> Path:
+    """Train a task, then write its encoder and the report into the folder; the encoder's file."""
+    run, path = task.run, folder.path / RESULT
+    if workers.is_first:
+        folder.keep_config(described(run, domain))
+    workers.wait()
+    seconds = train(task, folder, pace(run), workers, f"Encoder for {domain.name}")
+    if workers.is_first:
+        compare = task.comparisons.get("perceptual")
+        lpips = compare.distance.each if compare and isinstance(compare.distance, Lpips) else None
+        num = run.watch.report_faces
+        figures = encoder_figures(task.result(), domain.generator, domain.draw, task.pictures, num, lpips, identity)
+        save_result(path, task, domain, figures, seconds)
+        report(task, domain, folder, figures, seconds)
+    workers.wait()
+    return path
+
+
+# What goes in
+
+
+def load_domain(run: EncoderRun, dtype: torch.dtype, device: torch.device) -> Domain:
+    """The generator of a run. Raises InputError or CheckpointError."""
+    path, name = Path(run.generator), Path(run.generator).stem
+    if run.generator in EMBEDDED or (path / "domain.json").is_file():
+        card = read_domain(run.generator)
+        path, name = card.files["generator"], card.name
+    if not path.is_file():
+        raise InputError(
+            f"There is no generator at {path}. Give --generator a model file, a domain's folder, or one of "
+            f"{', '.join(EMBEDDED)}."
+        )
+    path = as_native(path, "generator", Path(run.out) / "converted")
+    generator = load_generator(path).to(device).requires_grad_(False)
+    again, blocks = run.optimizer.recompute_from, generator.config.block_resolutions
+    if again is not None and again not in blocks:
+        raise InputError(
+            f"--optimizer.recompute-from is {again}; the generator's blocks are {', '.join(map(str, blocks))}."
+        )
+    draw = FrozenSynthesis(generator, dtype, again, run.optimizer.compiled)
+    return Domain(name, generator, draw, read_metadata(path).get("licence"))
+
+
+def begin(run: EncoderRun, generator: Generator) -> Encoder:
+    """The encoder to train: a fresh one, or that of `--start`."""
+    device, config = generator.w_avg.device, generator.config
+    if run.start is None:
+        return fresh_encoder(encoder_config(run.size, config), generator.w_avg, run.seed)
+    encoder = load_encoder(as_native(run.start, "encoder", Path(run.out) / "converted"))
+    if (encoder.config.num_ws, encoder.config.w_dim) != (config.num_ws, config.w_dim):
+        raise MismatchError(
+            f"{run.start} makes {encoder.config.num_ws} style vectors of width {encoder.config.w_dim}, but the "
+            f"generator draws from {config.num_ws} of width {config.w_dim}. Begin from an encoder made for it."
+        )
+    return encoder.to(device).to(memory_format=torch.channels_last).train().requires_grad_(True)
+
+
+def find_faces(run: EncoderRun, domain: Domain) -> Pictures:
+    """Generated faces, pictures, or both."""
+    faces, generator = run.faces, domain.generator
+    generated = Generated(generator, domain.draw, faces.psi, faces.mixing, faces.noise_std, run.seed)
+    if run.images is None:
+        return generated
+    size = min(generator.config.resolution, losses.LARGEST_COMPARED)
+    rows = generator.num_ws, generator.config.w_dim
+    album = Album(find_pictures(Path(run.images)), size, *rows, generator.w_avg.device)
+    return Mixed(generated, album, faces.images_share) if faces.images_share < 1 else album
+
+
+def find_comparisons(run: EncoderRun, device: torch.device, identity: Recognise | None) -> dict[str, Comparison]:
+    """The losses on pictures that are on and have what they need."""
+    found = {"l2": Comparison(run.losses.l2, losses.l2)}
+    if (perceptual := find_perceptual(run)) is not None:
+        found["perceptual"] = Comparison(run.losses.perceptual, perceptual.to(device))
+    if identity is not None:
+        found["identity"] = Comparison(run.losses.identity, losses.unlike(identity))
+    return found
+
+
+def find_perceptual(run: EncoderRun) -> Lpips | ClipStages | None:
+    """The perceptual distance that is asked for; of "auto" what is at hand, if anything, with a warning if not."""
+    asked = run.losses.perceptual_network
+    if not run.losses.perceptual or asked == "none":
+        return None
+    if asked in ("alex", "vgg") or (asked == "auto" and has_lpips()):
+        network = "vgg" if asked == "vgg" else "alex"
+        weights = Path(run.perceptual_weights) if run.perceptual_weights else cached_weights(network)
+        if weights is not None:
+            return Lpips(network, weights)
+    if run.clip is not None and asked in ("clip", "auto"):
+        return ClipStages(open_clip_model(run.clip, torch.device("cpu")))
+    if asked != "auto":
+        raise InputError(
+            f"--losses.perceptual-network {asked} needs {'--clip' if asked == 'clip' else '--perceptual-weights'} FILE."
+        )
+    warnings.warn(
+        "There is no network for a perceptual loss (--perceptual-weights FILE, or --clip FILE with a ResNet): pixels "
+        "alone are compared, which makes softer faces.",
+        stacklevel=2,
+    )
+    return None
+
+
+# What comes out
+
+
+def save_result(path: Path, task: EncoderTask, domain: Domain, figures: Mapping[str, Any], seconds: float) -> None:
+    """The encoder in half precision, unless a number is too large for it."""
+    said = {
+        "generator": domain.name,
+        "generator_fingerprint": fingerprint(domain.generator),
+        "steps": task.run.steps,
+        "training": described(task.run, domain),
+        "figures": dict(figures),
+        "made": {"date": date.today().isoformat(), "minutes": round(seconds / 60, 1), **_versions()},
+        **({"generator_licence": domain.licence} if domain.licence else {}),
+    }
+    encoder = task.result()
+    with suppress(OutputError):
+        return save_encoder(path, encoder, half=True, **said)
+    return save_encoder(path, encoder, **said)
+
+
+def report(task: EncoderTask, domain: Domain, folder: RunFolder, figures: dict[str, Any], seconds: float) -> None:
+    config, sheet = task.encoder.config, folder.path / "sheet.png"
+    encoder_sheet(task.result(), domain.draw, task.pictures, sheet)
+    millions = sum(parameter.numel() for parameter in task.encoder.parameters()) / 1e6
+    facts = {
+        "generator": f"{domain.name}, {domain.generator.config.resolution} px",
+        "encoder": f"{millions:.1f} million parameters, {config.heads} heads, sees {config.input_size} px",
+        "losses": ", ".join(task.objectives[0].weights(task.run.steps)),
+        "steps": f"{task.run.steps} of {task.run.batch} pictures",
+        "time": f"{seconds / 60:.0f} minutes",
+        **_versions(),
+        **({"licence of the generator": domain.licence} if domain.licence else {}),
+    }
+    shown = [("Pictures that were not trained on, over what the generator makes of their codes", sheet)]
+    write_report(folder.path, f"Encoder for {domain.name}", facts, figures, shown, task.pictures.notes)
+
+
+def described(run: EncoderRun, domain: Domain) -> dict[str, Any]:
+    """The settings as JSON, with the generator's fingerprint for its file's name."""
+    settings = json.loads(json.dumps(asdict(run)))
+    settings["generator"] = {"name": domain.name, "fingerprint": fingerprint(domain.generator)}
+    return settings
+
+
+def pace(run: EncoderRun) -> Pace:
+    watch = run.watch
+    return Pace(
+        run.steps, run.optimizer.accumulate, watch.log_every, watch.save_every, watch.preview_every, watch.tensorboard
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {"torch": torch.__version__, "python": platform.python_version(), "revision": revision()}

@@ -1,0 +1,191 @@
+"""Judges: networks that no loss uses, which look at faces before and after and say whether the words came true.
+
+CLIP cannot: it is what a motion was trained to please.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lga_core import CheckpointError, Images, InputError, fit_square, read_domain, to_uint8
+
+if TYPE_CHECKING:
+    from .prompts import Prompt
+
+
+@dataclass(frozen=True, eq=False)
+class JudgeVerdict:
+    """What a judge says of n faces under one prompt, as [n] of 1 and 0, NaN for a face that it does not see before.
+
+    rose: the named expression clearly grew. first: of all expressions it knows, the judge puts this one first; None
+    for a judge that does not compare.
+    """
+
+    rose: Float[Tensor, "n"]
+    first: Float[Tensor, "n"] | None = None
+
+    @property
+    def rise(self) -> float:
+        """Share of the seen faces on which the expression clearly grew."""
+        return self.rose.nanmean().item()
+
+    @property
+    def top1(self) -> float | None:
+        return None if self.first is None else self.first.nanmean().item()
+
+
+class Judge(Protocol):
+    """`name` says who judges, `rule` in a sentence when an expression has clearly grown."""
+
+    name: str
+    rule: str
+
+    def verdict(self, prompt: Prompt, before: Images, after: Images) -> JudgeVerdict | None:
+        """On the same faces before and after, in -1..1; None where the judge has no opinion on this prompt."""
+        ...
+
+
+class DoodleJudge:
+    """The doodle domain's own judge: it reads a doodle's attributes, and was trained on renders only."""
+
+    name = "the doodle judge"
+    rule = "what the prompt names changed by at least half of what the full expression changes"
+
+    def __init__(self, weights: Path | None = None) -> None:
+        from .demo.judge import load_judge
+        from .demo.report import ASSETS
+
+        self.network = load_judge(weights or ASSETS / "judge.safetensors")
+        self._before: tuple[Images, Tensor] | None = None  # the faces seen last, and what was read off them
+
+    @torch.no_grad()
+    def verdict(self, prompt: Prompt, before: Images, after: Images) -> JudgeVerdict | None:
+        from .demo.attributes import PROMPTS
+        from .demo.judge import judged
+        from .demo.report import named_change
+
+        if prompt.prompt not in PROMPTS:
+            return None
+        now = judged(self.network, after.cpu().float())
+        first = now.logits[:, : len(PROMPTS)].argmax(dim=1) == PROMPTS.index(prompt.prompt)
+        change = named_change(prompt.prompt, self._attributes(before), now.attributes)
+        return JudgeVerdict((change >= 0.5).float(), first.float())
+
+    def _attributes(self, before: Images) -> Tensor:
+        from .demo.judge import judged
+
+        if self._before is None or self._before[0] is not before:
+            self._before = before, judged(self.network, before.cpu().float()).attributes
+        return self._before[1]
+
+
+# What the face landmarker's blendshapes (0..1) should do under a prompt, by the beginning of their names: "eyeBlink"
+# is the mean of eyeBlinkLeft and eyeBlinkRight. Prompts are left out whose blendshapes hardly answer on any face
+# (noseSneer for disgust, cheekPuff) or that faces show in too many ways (annoyed, confused, serious).
+BLENDSHAPES: Mapping[str, tuple[str, ...]] = {
+    "smiling": ("mouthSmile",),
+    "happy": ("mouthSmile",),
+    "laughing": ("mouthSmile", "jawOpen"),
+    "sad": ("mouthFrown", "browInnerUp"),
+    "angry": ("browDown",),
+    "frowning": ("browDown",),
+    "surprised": ("browInnerUp", "browOuterUp", "jawOpen"),
+    "shocked": ("browInnerUp", "browOuterUp", "jawOpen"),
+    "raising eyebrows": ("browInnerUp", "browOuterUp"),
+    "opening mouth": ("jawOpen",),
+    "yawning": ("jawOpen",),
+    "pouting": ("mouthPucker",),
+    "duck lips": ("mouthPucker",),
+    "closing eyes": ("eyeBlink",),
+    "winking": ("eyeBlink",),  # of one eye only: see `strength`
+    "looking up": ("eyeLookUp",),
+    "looking down": ("eyeLookDown",),
+}
+CLEARLY = 0.2
+"""Growth of a strength, in units of blendshapes, that a person sees too."""
+SMALLEST = 256
+"""Side, in pixels, that smaller faces are enlarged to before landmarks are sought."""
+
+
+def strength(prompt: str, blendshapes: Mapping[str, float]) -> float:
+    """How much a face shows the expression, 0..1: the mean over its blendshapes, or how unlike the two eyes are."""
+    if prompt == "winking":
+        return abs(blendshapes["eyeBlinkLeft"] - blendshapes["eyeBlinkRight"])
+    sides = [[v for name, v in blendshapes.items() if name.startswith(start)] for start in BLENDSHAPES[prompt]]
+    return sum(sum(values) / len(values) for values in sides) / len(sides)
+
+
+class BlendshapeJudge:
+    """MediaPipe's Face Landmarker with blendshapes, on human faces: `model` is its .task file."""
+
+    name = "MediaPipe's blendshapes"
+    rule = f"the blendshapes that stand for the prompt grew by at least {CLEARLY} on their scale from 0 to 1"
+
+    def __init__(self, model: Path) -> None:
+        if not model.is_file():
+            raise InputError(
+                f"There is no face landmarker at {model}. Give the path of MediaPipe's face_landmarker.task, or train "
+                "without it."
+            )
+        self.model = model
+        self._before: tuple[Images, list[dict[str, float] | None]] | None = None  # the faces seen last
+
+    def verdict(self, prompt: Prompt, before: Images, after: Images) -> JudgeVerdict | None:
+        if prompt.prompt not in BLENDSHAPES:
+            return None
+        if self._before is None or self._before[0] is not before:
+            self._before = before, read_blendshapes(self.model, before)
+        pairs = list(zip(self._before[1], read_blendshapes(self.model, after), strict=True))
+        rose = torch.tensor([self._rose(prompt.prompt, then, now) for then, now in pairs])
+        return None if rose.isnan().all() else JudgeVerdict(rose)
+
+    def _rose(self, prompt: str, then: dict[str, float] | None, now: dict[str, float] | None) -> float:
+        """1 or 0; NaN where no face was found before. A face that is lost on the way has not grown an expression."""
+        if then is None:
+            return float("nan")
+        return float(now is not None and strength(prompt, now) - strength(prompt, then) >= CLEARLY)
+
+
+def read_blendshapes(model: Path, images: Images) -> list[dict[str, float] | None]:
+    """The 52 blendshapes of the largest face in each picture [n 3 h w] in -1..1; None where no face is found.
+
+    Raises InputError without MediaPipe, and for a file that is no face landmarker.
+    """
+    try:
+        import mediapipe  # pyright: ignore[reportMissingImports]
+        from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
+    except ImportError as err:
+        raise InputError(
+            f"Judging faces by blendshapes needs MediaPipe, which cannot be imported ({err}). Install it with `pip "
+            "install mediapipe`, or train without a face landmarker."
+        ) from err
+    options = vision.FaceLandmarkerOptions(BaseOptions(str(model)), output_face_blendshapes=True)
+    pictures = to_uint8(fit_square(images.float(), max(SMALLEST, images.shape[-1]))).cpu().numpy()
+    try:
+        with vision.FaceLandmarker.create_from_options(options) as landmarker:
+            seen = [landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, p)) for p in pictures]
+    except (RuntimeError, ValueError) as err:
+        raise InputError(f"{model} cannot be used as a face landmarker ({err}). Fetch the file again.") from err
+    faces: Sequence[Sequence] = [result.face_blendshapes for result in seen]
+    return [{shape.category_name: shape.score for shape in face[0]} if face else None for face in faces]
+
+
+def find_judge(generator_fingerprint: str, blendshapes: Path | None = None) -> Judge | None:
+    """The judge for a generator's faces: MediaPipe's if its file is given, the doodle's for the embedded generator.
+
+    None where there is none: then CLIP's figures stand alone, and only a person can tell whether it was fooled.
+    """
+    if blendshapes is not None:
+        return BlendshapeJudge(blendshapes)
+    try:
+        is_doodle = read_domain("doodle").generator.fingerprint == generator_fingerprint
+    except CheckpointError:  # an installation without the embedded domain
+        return None
+    return DoodleJudge() if is_doodle else None

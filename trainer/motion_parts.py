@@ -1,0 +1,214 @@
+"""What a motion's training is made of: found, loaded, and checked to belong together before a step is taken."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lga_core import (
+    EMBEDDED,
+    ClipModel,
+    Generator,
+    Identity,
+    IdentityNetwork,
+    InputError,
+    as_native,
+    fingerprint,
+    fit_square,
+    load_clip,
+    load_encoder,
+    load_faces,
+    load_generator,
+    load_identity,
+    load_image,
+    read_domain,
+    read_metadata,
+)
+
+from .config import MotionRun
+from .faces import FaceSet, inverted_faces, sampled_faces
+from .motion import Draw, at_score_size
+from .motion_task import Sources
+from .perceptual import WEIGHTS, ClipStages, Lpips, cached_weights
+from .prompts import PromptSet, load_prompts
+from .runs import RunFolder
+from .workers import Workers
+
+ASSETS = Path(__file__).parent / "demo" / "assets"
+DOODLE_SCORERS = ("clip_renders.safetensors", "clip_doubter.safetensors")
+"""Two more CLIPs of the embedded domain, for training alone: one of them is fooled, three are not."""
+
+
+class Parts(NamedTuple):
+    """What a run is made of, loaded and found to belong together. Nothing of it is trained but copies."""
+
+    name: str
+    generator: Generator
+    clip: ClipModel
+    scorers: tuple[ClipModel, ...]
+    prompts: PromptSet
+    encoder_path: Path | None
+    identity: IdentityNetwork | None
+    licence: str | None
+
+
+def load_parts(run: MotionRun, device: torch.device) -> Parts:
+    """The generator, CLIPs and prompts of a run. Raises InputError, CheckpointError or MismatchError."""
+    card = read_domain(run.generator) if run.generator in EMBEDDED or _is_domain(Path(run.generator)) else None
+    path = Path(run.generator) if card is None else card.files["generator"]
+    if not path.is_file():
+        raise InputError(
+            f"There is no generator at {path}. Give --generator a model file, a domain's folder, or one of "
+            f"{', '.join(EMBEDDED)}."
+        )
+    path = as_native(path, "generator", Path(run.out) / "converted")
+    generator = load_generator(path).to(device).requires_grad_(False)
+    if run.clip is None and card is None:
+        raise InputError(
+            "Which CLIP? Give --clip a file, such as RN50-quickgelu=RN50.pt (open_clip's name of the model, then its "
+            "weights)."
+        )
+    clip = open_clip_model(str(card.files["clip"]) if run.clip is None and card else str(run.clip), device)
+    named = run.score_clips or _domain_scorers(run, card is not None)
+    prompts = load_prompts(run.prompts or _domain_prompts(run.generator))
+    prompts.check_words(clip)
+    encoder = run.encoder or (card.files["encoder"] if card else None)
+    return Parts(
+        name=run.name or (card.name if card else Path(run.generator).stem),
+        generator=generator,
+        clip=clip,
+        scorers=tuple(open_clip_model(name, device) for name in named) or (clip,),
+        prompts=prompts,
+        encoder_path=None if encoder is None else Path(encoder),
+        identity=None if run.identity_network is None else open_identity(run, device),
+        licence=read_metadata(path).get("licence"),
+    )
+
+
+def _is_domain(path: Path) -> bool:
+    return (path / "domain.json").is_file()
+
+
+def _domain_prompts(generator: str) -> str:
+    return generator if generator in EMBEDDED else "person"
+
+
+def _domain_scorers(run: MotionRun, is_domain: bool) -> tuple[str, ...]:
+    """The embedded domain comes with two more CLIPs, because one alone is fooled."""
+    if run.generator != "doodle" or run.clip is not None or not is_domain:
+        return ()
+    return (str(EMBEDDED["doodle"] / "clip.safetensors"), *(str(ASSETS / name) for name in DOODLE_SCORERS))
+
+
+def open_identity(run: MotionRun, device: torch.device) -> IdentityNetwork:
+    assert run.identity_network is not None
+    return load_identity(as_native(run.identity_network, "identity", Path(run.out) / "converted")).to(device)
+
+
+def open_clip_model(name: str, device: torch.device) -> ClipModel:
+    """A CLIP by its file, or by NAME=WEIGHTS."""
+    model, _, weights = name.partition("=")
+    return load_clip(model, weights or None, device=device)
+
+
+def check_sizes(run: MotionRun, parts: Parts, workers: Workers) -> None:
+    """Raise InputError where settings contradict what the parts are."""
+    together, known = run.batch * workers.count, len(parts.prompts.prompts)
+    if together > known and not run.repeats:
+        raise InputError(
+            f"A step takes {together} faces, each with a prompt of its own, but '{parts.prompts.name}' has {known} "
+            f"prompts. Take --batch {max(known // workers.count, 1)} or less, more prompts, or --repeats."
+        )
+    if run.losses.perceptual and run.losses.perceptual_network == "clip" and _resnet(parts) is None:
+        raise InputError(
+            "--losses.perceptual-network clip needs a CLIP with a ResNet, such as RN50, and none of those given is "
+            "one. Take alex with --perceptual-weights FILE, or --losses.perceptual 0."
+        )
+    if run.optimizer.recompute_from and run.optimizer.recompute_from not in parts.generator.config.block_resolutions:
+        raise InputError(
+            f"--optimizer.recompute-from is {run.optimizer.recompute_from}; the generator's blocks are "
+            f"{', '.join(map(str, parts.generator.config.block_resolutions))}."
+        )
+
+
+def _resnet(parts: Parts) -> ClipModel | None:
+    """The first CLIP that has convolutional stages."""
+    for clip in (parts.clip, *parts.scorers):
+        if hasattr(clip.model.visual, "layer4"):
+            return clip
+    return None
+
+
+def precision(run: MotionRun, device: torch.device) -> torch.dtype:
+    """Of the frozen generator: what was asked for, or bf16 where the hardware has it."""
+    named = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    if run.optimizer.precision != "auto":
+        return named[run.optimizer.precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    has_bf16 = (
+        device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+    return torch.bfloat16 if has_bf16 else torch.float32
+
+
+def find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers) -> FaceSet:
+    """The faces to train on. Pictures are inverted by the first process; the others read what it kept."""
+    generator = parts.generator
+    if run.codes is not None:
+        faces = load_faces(run.codes)
+        faces.check_drawable(Identity(fingerprint(generator), parts.name), generator.num_ws)
+        return FaceSet(faces.ws)
+    if run.images is None:
+        return sampled_faces(generator, run.faces.count, run.faces.psi, run.seed)
+    if parts.encoder_path is None:
+        raise InputError("--images needs an encoder that inverts them: give --encoder FILE, made for this generator.")
+    encoder = load_encoder(as_native(parts.encoder_path, "encoder", folder.path / "converted")).to(workers.device)
+    if not workers.is_first:
+        workers.wait()
+    mark = f"{fingerprint(generator)} {fingerprint(encoder)}"
+    faces = inverted_faces(Path(run.images), encoder, generator, mark, folder.path / "faces.safetensors")
+    if workers.is_first:
+        workers.wait()
+    for path, why in faces.skipped:
+        warnings.warn(f"{path} was skipped: {why}", stacklevel=1)
+    return faces
+
+
+@torch.no_grad()
+def prepare_sources(
+    run: MotionRun, faces: FaceSet, draw: Draw, clip: ClipModel, device: torch.device, chunk: int = 8
+) -> Sources:
+    """Draw and embed every face once."""
+    pictures, features = [], []
+    for ws in faces.ws.split(chunk):
+        drawn = at_score_size(draw(ws.to(device)), run.losses.score_size)
+        pictures.append(drawn.half().cpu())
+        features.append(clip.encode_images(drawn).cpu())
+    drawn, inputs = torch.cat(pictures), torch.cat(pictures)
+    if faces.pictures and run.losses.perceptual_against == "input":
+        size = drawn.shape[-1]
+        inputs = torch.cat([fit_square(load_image(path), size).half() for path in faces.pictures])
+    return Sources(faces.ws.cpu(), drawn, inputs, torch.cat(features) if run.model.picture else None)
+
+
+def perceptual_distance(run: MotionRun, parts: Parts) -> Callable[[Tensor, Tensor], Tensor] | None:
+    if not run.losses.perceptual:
+        return None
+    if run.losses.perceptual_network == "clip":
+        resnet = _resnet(parts)
+        assert resnet is not None
+        return ClipStages(resnet)
+    network = run.losses.perceptual_network
+    weights = Path(run.perceptual_weights) if run.perceptual_weights else cached_weights(network)
+    if weights is None:
+        raise InputError(
+            f"LPIPS on {network} needs its weights, which are not on this machine: give --perceptual-weights FILE "
+            f"(torchvision's {WEIGHTS[network]}), or take --losses.perceptual-network clip."
+        )
+    return Lpips(network, weights).to(parts.generator.w_avg.device)

@@ -1,0 +1,214 @@
+"""`lga train motion` and `lga train encoder`: flags from the settings' own fields, read by tyro.
+
+A preset, then a settings file (--config, JSON with any of the fields), then flags: each overrides the one before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import io
+import itertools
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from lga_core import InputError
+
+from .runs import PARTS
+
+Settings = TypeVar("Settings")
+KINDS = ("motion", "encoder")
+
+
+def train(argv: Sequence[str]) -> None:
+    """Run `lga train` with these words. Raises InputError for words that mean nothing, SystemExit after --help."""
+    kind, rest = (argv[0], list(argv[1:])) if argv else ("", [])
+    if kind in ("-h", "--help", ""):
+        print("usage: lga train {motion,encoder} --generator G [options]\n\n"
+              "  motion    words to motion for one generator: no pictures needed\n"
+              "  encoder   pictures to W+ codes of one generator\n\n"
+              "lga train motion --help lists every setting.")  # fmt: skip
+        raise SystemExit(0)
+    if kind not in KINDS:
+        raise InputError(f"{kind!r} is nothing that can be trained. Choose {' or '.join(KINDS)}.")
+    _need_tyro()
+    if kind == "motion":
+        _motion(rest)
+    else:
+        _encoder(rest)
+
+
+def _motion(argv: list[str]) -> None:
+    import tyro
+
+    from .config import PRESETS, MotionRun, preset
+
+    config = _value_of("--config", argv)
+    told = {} if config is None else read_config(MotionRun, Path(config))
+    default = preset(_value_of("--preset", argv) or told.get("preset", "anchored"), tyro.MISSING)
+    epilogue = f"Presets: {', '.join(PRESETS)}."
+    run = read_settings(MotionRun, argv, default, "lga train motion", f"{MotionRun.__doc__} {epilogue}")
+
+    def work() -> None:
+        from .train_motion import train_motion
+
+        print(f"motion model: {train_motion(run).resolve()}")
+        print(f"report:       {(Path(run.out) / 'report.html').resolve()}")
+
+    _until_stopped(work)
+
+
+def _encoder(argv: list[str]) -> None:
+    from .encoder import EncoderRun, train_encoder
+
+    run = read_settings(EncoderRun, argv, None, "lga train encoder", str(EncoderRun.__doc__))
+
+    def work() -> None:
+        print(f"encoder: {train_encoder(run).resolve()}")
+        print(f"report:  {(Path(run.out) / 'report.html').resolve()}")
+
+    _until_stopped(work)
+
+
+def _until_stopped(work: Callable[[], None]) -> None:
+    from .loop import Stopped
+
+    try:
+        work()
+    except Stopped as stopped:
+        print(f"Stopped after step {stopped.step}, all of it saved. Run the same command again to go on.")
+        raise KeyboardInterrupt from stopped
+
+
+def read_settings(
+    kind: type[Settings], argv: list[str], default: Settings | None, prog: str, description: str
+) -> Settings:
+    """Settings from words. Raises InputError, in one sentence, for a word or a value that does not fit."""
+    import tyro
+
+    config = _value_of("--config", argv)
+    if config is not None:
+        argv = [*_without("--config", argv)]
+        argv = [*flags_of(read_config(kind, Path(config))), *argv]
+    options: dict[str, Any] = {} if default is None else {"default": default}
+    words = io.StringIO()
+    asks_help = "--help" in argv or "-h" in argv
+    try:
+        with redirect_stderr(words), redirect_stdout(sys.stdout if asks_help else words):
+            found, unknown = tyro.cli(
+                kind, prog=prog, description=description, args=argv, return_unknown_args=True, **options
+            )
+    except SystemExit as err:
+        if asks_help and not err.code:
+            raise
+        _refuse(words.getvalue())
+    if unknown:
+        word = unknown[0]
+        raise InputError(
+            f"{word!r} is no setting{_close(word.split('=')[0], setting_flags(kind))} --help lists them all."
+        )
+    return found
+
+
+_PLAINER = (  # Python's words for a wrong number
+    (re.compile(r"invalid literal for int\(\) with base 10: (.*)"), r"\1 is no whole number"),
+    (re.compile(r"could not convert string to float: (.*)"), r"\1 is no number"),
+)
+
+
+def _refuse(told: str) -> NoReturn:
+    """tyro's box of lines as one sentence: its title, its message, and further help are parted by rules."""
+    parts = re.split(r"[-─]{5,}", " ".join(line.strip("│╭╮╰╯ \t") for line in told.splitlines()))
+    message = parts[1 if len(parts) > 1 else 0].strip().removeprefix("Error parsing ")
+    for pattern, plain in _PLAINER:
+        message = pattern.sub(plain, message)
+    raise InputError(f"{message.rstrip('.')}. (--help lists every setting.)")
+
+
+def read_config(kind: type, path: Path) -> dict[str, Any]:
+    """The fields in a settings file, by dotted name. Raises InputError for a name that is no setting."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise InputError(f"{path} cannot be read ({err.strerror or err}). Check --config.") from err
+    except ValueError as err:
+        raise InputError(f"{path} is not JSON ({err}). Correct it, or leave --config out.") from err
+    if not isinstance(told, dict):
+        raise InputError(f'{path} needs a JSON object with settings by name, such as {{"steps": 2000}}.')
+    told.pop(PARTS, None)  # what a run's own config.json says of its files
+    flat = dict(_flat(told))
+    known = [name.removeprefix("--").replace("-", "_") for name in setting_flags(kind)]
+    for name in flat:
+        if name not in known:
+            raise InputError(f"{path}: {name!r} is no setting{_close(name, known)} lga train --help lists them.")
+    return flat
+
+
+def flags_of(fields: dict[str, Any]) -> list[str]:
+    """Fields as the words of a command line."""
+    words = []
+    for name, value in fields.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            before, _, last = flag.rpartition(".")
+            words.append(flag if value else f"{before}.no-{last}" if before else f"--no-{last.removeprefix('--')}")
+        elif isinstance(value, list):
+            words += [flag, *map(str, value)]
+        else:
+            words += [flag, str(value)]
+    return words
+
+
+def _flat(told: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for name, value in told.items():
+        found += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+    return found
+
+
+def setting_flags(kind: type, prefix: str = "") -> list[str]:
+    """Every flag of a settings class."""
+    import typing
+
+    hints, flags = typing.get_type_hints(kind), []
+    for field in dataclasses.fields(kind):  # pyright: ignore
+        inner = hints[field.name]
+        flags += (
+            setting_flags(inner, f"{prefix}{field.name}.")
+            if dataclasses.is_dataclass(inner)
+            else [f"{prefix}{field.name}"]
+        )
+    return flags if prefix else [f"--{flag.replace('_', '-')}" for flag in flags]
+
+
+def _close(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "."
+
+
+def _value_of(flag: str, argv: Sequence[str]) -> str | None:
+    for word, following in itertools.zip_longest(argv, argv[1:]):
+        if word == flag:
+            return following
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+    return None
+
+
+def _without(flag: str, argv: Sequence[str]) -> list[str]:
+    index = next(i for i, word in enumerate(argv) if word == flag or word.startswith(f"{flag}="))
+    return [*argv[:index], *argv[index + (2 if argv[index] == flag else 1) :]]
+
+
+def _need_tyro() -> None:
+    try:
+        import tyro  # noqa: F401
+    except ImportError as err:
+        raise InputError(
+            "Training needs more libraries than drawing does: pip install 'language-guided-animation[train]'."
+        ) from err

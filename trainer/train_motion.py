@@ -1,0 +1,278 @@
+"""`lga train motion`: everything that a run needs is found and checked, then trained, then written and reported on."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lga_core import (
+    ClipModel,
+    FrozenSynthesis,
+    MotionConfig,
+    MotionModel,
+    WPlus,
+    fingerprint,
+    load_motion,
+    save_clip,
+    save_motion,
+)
+
+from . import losses
+from .config import MotionRun
+from .discriminator import WDiscriminator
+from .faces import FaceSet, variety
+from .judges import find_judge
+from .loop import Pace, train
+from .measures import motion_figures
+from .motion import Cast, Draw, Scorer, at_score_size, keep_maps
+from .motion_parts import Parts, check_sizes, find_faces, load_parts, perceptual_distance, precision, prepare_sources
+from .motion_task import MotionTask, Sources, SpokenOnce, begin_coloured, colour_output, mean_direction
+from .prompts import Prompt
+from .report import write_report
+from .runs import PARTS, RunFolder
+from .sheets import motion_sheet
+from .workers import Workers
+
+RESULT = "motion.safetensors"
+PREVIEW_PROMPTS = 8
+PREVIEW_SEED, REPORT_SEED = 2**40, 2**41
+"""First of the faces that previews and the report show; training draws none of them."""
+
+
+def train_motion(run: MotionRun, start: Path | None = None) -> Path:
+    """Train as `run` says, from the state in its folder if there is one; the motion model's file.
+
+    `start`: a motion model to begin from instead of a fresh one. Raises an LgaError for whatever a person can put
+    right, and loop.Stopped when a person stops it.
+    """
+    torch.use_deterministic_algorithms(run.optimizer.deterministic)
+    workers = Workers(run.device)
+    folder = RunFolder(Path(run.out))
+    parts = load_parts(run, workers.device)
+    check_sizes(run, parts, workers)
+    if not workers.is_first:
+        return _train(run, parts, folder, workers, start)
+    with folder.locked():
+        return _train(run, parts, folder, workers, start)
+
+
+def _train(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers, start: Path | None) -> Path:
+    if workers.is_first:
+        folder.keep_config(described(run, parts))
+    workers.wait()
+    draw = FrozenSynthesis(
+        parts.generator, precision(run, workers.device), run.optimizer.recompute_from, run.optimizer.compiled
+    )
+    faces = find_faces(run, parts, folder, workers)
+    sources = prepare_sources(run, faces, draw, parts.clip, workers.device)
+    task = assemble(run, parts, draw, sources, start)
+    watch = run.watch
+    pace = Pace(
+        run.steps,
+        run.optimizer.accumulate,
+        watch.log_every,
+        watch.save_every,
+        watch.preview_every,
+        watch.tensorboard,
+    )
+    seconds = train(task, folder, pace, workers, f"{parts.name}: {len(parts.prompts.prompts)} prompts")
+    path = folder.path / RESULT
+    if workers.is_first:
+        save_result(run, parts, task, sources, path, seconds)
+        report(run, parts, task, faces, draw, folder, seconds)
+    workers.wait()
+    workers.end()
+    return path
+
+
+# What is trained
+
+
+def assemble(run: MotionRun, parts: Parts, draw: Draw, sources: Sources, start: Path | None = None) -> MotionTask:
+    """The task: a fresh motion model (or that of `start`) and everyone who plays a part in its training."""
+    generator, prompts, device = parts.generator, parts.prompts, parts.generator.w_avg.device
+    many = variety(generator)
+    clip = deepcopy(parts.clip) if run.optimizer.finetune_clip else parts.clip
+    model = fresh_model(run, parts) if start is None else load_motion(start).train().requires_grad_(True)
+    model = model.to(device)
+    if run.model.in_units_of_faces:
+        if start is None:
+            begin_coloured(model, many)
+        colour_output(model, many)
+    cast = Cast(
+        draw=draw,
+        embed=clip.encode_text if run.optimizer.finetune_clip else SpokenOnce(clip, prompts),
+        scorers=[Scorer(scorer, scorer.encode_text(prompts.sentences)) for scorer in parts.scorers],
+        keep=keep_maps(prompts.prompts, run.losses.face, sources.pictures.shape[-1]).to(device),
+        white=losses.spread(many, power=-0.5),
+        distance=perceptual_distance(run, parts),
+        identity=parts.identity,
+        discriminator=w_discriminator(run, parts),
+    )
+    fixed = generator.sample(range(PREVIEW_SEED, PREVIEW_SEED + 4), run.faces.psi)
+    shown = prompts.prompts[:: max(1, len(prompts.prompts) // PREVIEW_PROMPTS)][:PREVIEW_PROMPTS]
+
+    def preview(motion: MotionModel, clip: ClipModel, path: Path) -> None:
+        draw_sheet(run, motion, clip, draw, fixed, shown, path)
+
+    return MotionTask(run, model, clip, cast, sources, prompts, many, preview)
+
+
+def fresh_model(run: MotionRun, parts: Parts) -> MotionModel:
+    variants = {
+        "anchored": MotionConfig.anchored,
+        "paper": MotionConfig.paper,
+        "official": MotionConfig.official,
+    }
+    settings, changes = run.model, {}
+    if not settings.picture:
+        changes["visual_offset"] = False
+    config = variants[settings.variant](
+        parts.clip.embed_dim,
+        parts.generator.num_ws,
+        w_dim=parts.generator.config.w_dim,
+        hidden_dim=settings.hidden_dim,
+        mapper_dim=settings.mapper_dim,
+        head=settings.head,
+        last_activation=settings.last_activation,
+        **changes,
+    )
+    return MotionModel(config, run.seed)
+
+
+def w_discriminator(run: MotionRun, parts: Parts) -> WDiscriminator | None:
+    if not run.losses.w_discriminator:
+        return None
+    return WDiscriminator(parts.generator.config.w_dim, run.seed).to(parts.generator.w_avg.device)
+
+
+@torch.no_grad()
+def draw_sheet(
+    run: MotionRun,
+    motion: MotionModel,
+    clip: ClipModel,
+    draw: Draw,
+    ws: WPlus,
+    prompts: Sequence[Prompt],
+    path: Path,
+) -> None:
+    features = embedded(run, clip, draw, ws)
+    text = clip.encode_text([prompt.sentence for prompt in prompts])
+    motion_sheet(draw, motion, ws, text, features, [prompt.prompt for prompt in prompts], path)
+
+
+@torch.no_grad()
+def embedded(run: MotionRun, clip: ClipModel, draw: Draw, ws: WPlus) -> Float[Tensor, "n c"] | None:
+    """CLIP's embeddings of the faces as they are drawn; None for a model that sentences start alone."""
+    if not run.model.picture:
+        return None
+    seen = [clip.encode_images(at_score_size(draw(chunk), run.losses.score_size)) for chunk in ws.split(8)]
+    return torch.cat(seen)
+
+
+# What comes out
+
+
+def save_result(run: MotionRun, parts: Parts, task: MotionTask, sources: Sources, path: Path, seconds: float) -> None:
+    """The motion model in half precision, with all that is needed to use it; a fine-tuned CLIP beside it."""
+    motion, clip = task.result()
+    if run.optimizer.finetune_clip:
+        save_clip(
+            path.with_name("clip.safetensors"),
+            clip.model,  # pyright: ignore
+            clip.config,
+            clip.known_tokens or range(clip.model.token_embedding.num_embeddings),  # pyright: ignore
+            clip.mean.flatten().tolist(),
+            clip.std.flatten().tolist(),
+            half=True,
+            name=f"{clip.name}, fine-tuned",
+        )
+    said = (
+        {"mean_picture": [round(x, 5) for x in mean_direction(sources.features).tolist()]}
+        if sources.features is not None
+        else {}
+    )
+    if parts.licence:
+        said["generator_licence"] = parts.licence
+    save_motion(
+        path,
+        motion,
+        half=True,
+        generator=parts.name,
+        generator_fingerprint=fingerprint(parts.generator),
+        clip=clip.name,
+        clip_fingerprint=fingerprint(clip),
+        steps=run.steps,
+        training=described(run, parts),
+        made={"date": date.today().isoformat(), "minutes": round(seconds / 60, 1), **_versions()},
+        **parts.prompts.wording.described(),
+        **said,
+    )
+
+
+def described(run: MotionRun, parts: Parts) -> dict[str, Any]:
+    """The settings as JSON, and what their files stand for: names of files change, fingerprints do not."""
+    said = {
+        "generator": {"name": parts.name, "fingerprint": fingerprint(parts.generator)},
+        "clip": fingerprint(parts.clip),
+        "score_clips": [fingerprint(scorer) for scorer in parts.scorers],
+        "sentences": {prompt.sentence: list(prompt.paraphrases) for prompt in parts.prompts.prompts},
+    }
+    return {**json.loads(json.dumps(asdict(run))), PARTS: said}
+
+
+def _versions() -> dict[str, str]:
+    return {"torch": torch.__version__, "python": platform.python_version(), "revision": revision()}
+
+
+def revision() -> str:
+    """The version of this code: git's if it is a checkout."""
+    try:
+        root = Path(__file__).resolve().parent.parent
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+        if (root / ".git").exists():
+            return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        pass
+    try:
+        return version("language-guided-animation")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def report(
+    run: MotionRun, parts: Parts, task: MotionTask, faces: FaceSet, draw: Draw, folder: RunFolder, seconds: float
+) -> None:
+    """Measure the model on faces that it was not trained on, and write the report."""
+    motion, clip = task.result()
+    first = REPORT_SEED
+    ws = parts.generator.sample(range(first, first + run.watch.report_faces), run.faces.psi)
+    judge = find_judge(fingerprint(parts.generator), Path(run.blendshapes) if run.blendshapes else None)
+    with torch.no_grad():
+        features = embedded(run, clip, draw, ws)
+        figures = motion_figures(motion, draw, ws, clip, parts.scorers, parts.prompts, judge, features)
+    sheet, prompts = folder.path / "sheet.png", parts.prompts.prompts
+    draw_sheet(run, motion, clip, draw, ws[:4], prompts, sheet)
+    facts = {
+        "generator": f"{parts.name}, {parts.generator.config.resolution} px",
+        "prompts": f"{parts.prompts.name}, {len(prompts)} prompts",
+        "CLIP": f"{clip.name}; scored by {', '.join(scorer.name for scorer in parts.scorers)}",
+        "preset": run.preset,
+        "steps": str(run.steps),
+        "time": f"{seconds / 60:.0f} minutes",
+        **_versions(),
+        **({"licence of the generator": parts.licence} if parts.licence else {}),
+    }
+    notes = [f"{path.name} was skipped: {why}" for path, why in faces.skipped]
+    write_report(folder.path, f"Motion for {parts.name}", facts, figures, [("Every prompt", sheet)], notes)
