@@ -79,10 +79,10 @@ class Losses:
     """L1 to the source, by each prompt's kind: see keep and keep_outside in a prompt set."""
     face: tuple[float, float, float, float] = (0.0, 0.12, 0.66, 0.68)
     """Ellipse that holds the face: centre x y, half width, half height, the picture being -1..1. FFHQ's crops fit."""
-    unlikeliness: float = 0.15
+    unlikeliness: float = 0.03
     """Mahalanobis length of the last offset: what lies where no face varies costs a hundred times more."""
     unlikeliness_end: float = 0.3
-    """The same in the last third of the run. From the start so firm, eyes do not close."""
+    """The same in the last third of the run, after an even rise. So firm from the start, eyes do not close."""
     identity: float = 0.0
     """1 - cosine of an identity network's features between last frame and source. Needs --identity-network."""
     w_discriminator: float = 0.0
@@ -210,11 +210,6 @@ class MotionRun:
         weights = {name: getattr(self.losses, name) for name in LOSS_NAMES}
         return {name: weight for name, weight in weights.items() if weight}
 
-    @property
-    def frames_read(self) -> Frames:
-        """Which frames some loss reads: the others are never drawn."""
-        return self.losses.perceptual_frames if self.losses.perceptual else "last"
-
 
 LOSS_NAMES = ("contrastive", "w_reg", "latent_reg", "path", "first_difference", "perceptual", "pixels")
 LOSS_NAMES += ("unlikeliness", "identity", "w_discriminator")
@@ -226,7 +221,10 @@ def _check_run(run: MotionRun) -> None:
         ("steps", run.steps, 1),
         ("batch", run.batch, 1),
         ("num-frames", run.num_frames, 2),
+        ("model.mapper-dim", run.model.mapper_dim, 1),
+        ("model.hidden-dim", run.model.hidden_dim, 1),
         ("optimizer.accumulate", optimizer.accumulate, 1),
+        ("optimizer.warmup", optimizer.warmup, 0),
         ("losses.views", losses.views, 0),
         ("losses.score-size", losses.score_size, 16),
         ("faces.count", run.faces.count, 1),
@@ -242,10 +240,14 @@ def _check_run(run: MotionRun) -> None:
     for name in ("lr", "lr_end", "clip_lr", "discriminator_lr"):
         value = getattr(optimizer, name)
         _need(0 < value < math.inf, f"optimizer.{name.replace('_', '-')}", value, "a positive number")
+    longest = optimizer.clip_norm
+    _need(longest is None or 0 < longest < math.inf, "optimizer.clip-norm", longest, "a positive number")
     _need(0 <= optimizer.average < 1, "optimizer.average", optimizer.average, "a number from 0 to below 1")
+    _need(all(half > 0 for half in losses.face[2:]), "losses.face", losses.face, "an ellipse of some width and height")
     _need(0 < losses.temperature < math.inf, "losses.temperature", losses.temperature, "a positive number")
     _need(0 <= run.paraphrase_share <= 1, "paraphrase-share", run.paraphrase_share, "a number from 0 to 1")
     _need(-2 <= run.faces.psi <= 2, "faces.psi", run.faces.psi, "a number from -2 to 2")
+    _need(0 <= run.faces.noise_std < math.inf, "faces.noise-std", run.faces.noise_std, "a number, not negative")
     _need(
         run.batch % optimizer.accumulate == 0, "batch", run.batch, f"a multiple of accumulate, {optimizer.accumulate}"
     )

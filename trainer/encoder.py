@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import platform
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from lga_core import (
     EMBEDDED,
     Encoder,
     FrozenSynthesis,
     Generator,
-    Images,
     InputError,
     MismatchError,
     OutputError,
@@ -29,6 +26,7 @@ from lga_core import (
     fingerprint,
     load_encoder,
     load_generator,
+    load_identity,
     read_domain,
     read_metadata,
     save_encoder,
@@ -51,7 +49,6 @@ from .workers import Workers
 __all__ = ["EncoderRun", "EncoderTask", "train_encoder"]
 
 RESULT = "encoder.safetensors"
-Recognise = Callable[[Images], Float[Tensor, "n c"]]
 
 
 class Domain(NamedTuple):
@@ -63,10 +60,9 @@ class Domain(NamedTuple):
     licence: str | None
 
 
-def train_encoder(run: EncoderRun, identity: Recognise | None = None) -> Path:
+def train_encoder(run: EncoderRun) -> Path:
     """Train as `run` says, from the state in its folder if there is one; the encoder's file.
 
-    `identity`: pictures [n 3 h w] in -1..1 -> features of who is on them, for the identity loss; None: no such loss.
     Raises an LgaError for whatever a person can put right, and loop.Stopped when a person stops it.
     """
     torch.use_deterministic_algorithms(run.optimizer.deterministic)
@@ -74,32 +70,26 @@ def train_encoder(run: EncoderRun, identity: Recognise | None = None) -> Path:
     dtype = precision(run, workers.device)  # pyright: ignore  (only its `optimizer.precision` is read)
     domain = load_domain(run, dtype, workers.device)
     encoder = begin(run, domain.generator)
-    pictures = find_faces(run, domain)
-    comparisons = find_comparisons(run, workers.device, identity)
-    task = EncoderTask(run, encoder, domain.generator, domain.draw, pictures, comparisons, dtype)
-    if not workers.is_first:
-        return carry_out(task, domain, folder, workers, identity)
-    with folder.locked():
-        return carry_out(task, domain, folder, workers, identity)
+    comparisons = find_comparisons(run, workers.device)
+    task = EncoderTask(run, encoder, domain.generator, domain.draw, find_faces(run, domain), comparisons, dtype)
+    path = carry_out(task, domain, folder, workers)
+    workers.end()
+    return path
 
 
-def carry_out(
-    task: EncoderTask, domain: Domain, folder: RunFolder, workers: Workers, identity: Recognise | None = None
-) -> Path:
+def carry_out(task: EncoderTask, domain: Domain, folder: RunFolder, workers: Workers) -> Path:
     """Train a task, then write its encoder and the report into the folder; the encoder's file."""
-    run, path = task.run, folder.path / RESULT
-    if workers.is_first:
-        folder.keep_config(described(run, domain))
-    workers.wait()
-    seconds = train(task, folder, pace(run), workers, f"Encoder for {domain.name}")
-    if workers.is_first:
-        compare = task.comparisons.get("perceptual")
-        lpips = compare.distance.each if compare and isinstance(compare.distance, Lpips) else None
-        num = run.watch.report_faces
-        figures = encoder_figures(task.result(), domain.generator, domain.draw, task.pictures, num, lpips, identity)
-        save_result(path, task, domain, figures, seconds)
-        report(task, domain, folder, figures, seconds)
-    workers.wait()
+    path = folder.path / RESULT
+    with folder.locked() if workers.is_first else nullcontext():
+        if workers.is_first:
+            folder.keep_config(described(task.run, domain))
+        workers.wait()
+        seconds = train(task, folder, pace(task.run), workers, f"Encoder for {domain.name}")
+        if workers.is_first:
+            figures = measure(task, domain)
+            save_result(path, task, domain, figures, seconds)
+            report(task, domain, folder, figures, seconds)
+        workers.wait()
     return path
 
 
@@ -154,13 +144,14 @@ def find_faces(run: EncoderRun, domain: Domain) -> Pictures:
     return Mixed(generated, album, faces.images_share) if faces.images_share < 1 else album
 
 
-def find_comparisons(run: EncoderRun, device: torch.device, identity: Recognise | None) -> dict[str, Comparison]:
+def find_comparisons(run: EncoderRun, device: torch.device) -> dict[str, Comparison]:
     """The losses on pictures that are on and have what they need."""
     found = {"l2": Comparison(run.losses.l2, losses.l2)}
     if (perceptual := find_perceptual(run)) is not None:
         found["perceptual"] = Comparison(run.losses.perceptual, perceptual.to(device))
-    if identity is not None:
-        found["identity"] = Comparison(run.losses.identity, losses.unlike(identity))
+    if run.identity_network is not None:
+        network = load_identity(as_native(run.identity_network, "identity", Path(run.out) / "converted"))
+        found["identity"] = Comparison(run.losses.identity, losses.Unlike(network.to(device)))
     return found
 
 
@@ -189,6 +180,21 @@ def find_perceptual(run: EncoderRun) -> Lpips | ClipStages | None:
 
 
 # What comes out
+
+
+def measure(task: EncoderTask, domain: Domain) -> dict[str, Any]:
+    """Figures of the encoder on pictures that no step has shown, by the networks that its losses used."""
+    compare = {name: each.distance for name, each in task.comparisons.items()}
+    perceptual, unlike = compare.get("perceptual"), compare.get("identity")
+    return encoder_figures(
+        task.result(),
+        domain.generator,
+        domain.draw,
+        task.pictures,
+        task.run.watch.report_faces,
+        perceptual.each if isinstance(perceptual, Lpips) else None,
+        unlike.recognise if isinstance(unlike, losses.Unlike) else None,
+    )
 
 
 def save_result(path: Path, task: EncoderTask, domain: Domain, figures: Mapping[str, Any], seconds: float) -> None:

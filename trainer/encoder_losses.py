@@ -37,13 +37,14 @@ def l2(drawn: Images, pictures: Images) -> Scalar:
     return (drawn - pictures).square().mean()
 
 
-def unlike(recognise: Callable[[Images], Float[Tensor, "n c"]]) -> Callable[[Images, Images], Scalar]:
+class Unlike:
     """1 - cosine of what `recognise` says of both pictures: 0 for the same person. Any such network will do."""
 
-    def distance(drawn: Images, pictures: Images) -> Scalar:
-        return (1 - F.cosine_similarity(recognise(drawn), recognise(pictures), dim=1)).mean()
+    def __init__(self, recognise: Callable[[Images], Float[Tensor, "n c"]]) -> None:
+        self.recognise = recognise
 
-    return distance
+    def __call__(self, drawn: Images, pictures: Images) -> Scalar:
+        return (1 - F.cosine_similarity(self.recognise(drawn), self.recognise(pictures), dim=1)).mean()
 
 
 def compared(pictures: Images) -> Images:

@@ -33,7 +33,7 @@ class EncoderLosses:
     perceptual_network: PerceptualNetwork = "auto"
     """auto: alex where its weights are at hand, else a ResNet --clip, else none; the run says which."""
     identity: float = 0.1
-    """1 - cosine of an identity network's features, where there is such a network."""
+    """1 - cosine of an identity network's features, where --identity-network gives one."""
     delta: float = 2e-4
     """Length of each row's offset from row 0: close rows stay editable."""
     spread: float = 0.0
@@ -77,7 +77,7 @@ class EncoderOptimizer:
     accumulate: int = 1
     """Parts that each process's batch is computed in: less memory; batch normalisation sees each part by itself."""
     precision: Precision = "auto"
-    """Of encoder and generator: auto is bf16 where the processor or card has it."""
+    """Of encoder and generator: auto is bf16 where the processor or card has it; fp16 is for the generator alone."""
     recompute_from: int | None = None
     """Generator blocks from this resolution up are computed again in the backward pass, to save memory."""
     compiled: bool = False
@@ -107,6 +107,8 @@ class EncoderRun:
     """A ResNet CLIP for the perceptual loss: a file of ours, or NAME=WEIGHTS with open_clip's name."""
     perceptual_weights: str | None = None
     """AlexNet's or VGG's weights for LPIPS (torchvision's file). Default: where torchvision keeps them."""
+    identity_network: str | None = None
+    """An ArcFace IR-SE50 file, for photographs of people: the identity loss, and the report."""
     steps: int = 50_000
     """Optimisation steps."""
     batch: int = 8
@@ -130,6 +132,11 @@ class EncoderRun:
             value = getattr(self.losses, loss.name)
             if loss.name != "perceptual_network":
                 _need(0 <= value < math.inf, f"losses.{_dashed(loss.name)}", value, "a number, not negative")
+        if not (self.losses.latent or self.losses.l2 or self.losses.perceptual):
+            raise InputError(
+                "--losses.latent, --losses.l2 and --losses.perceptual are all 0: nothing would say what a code should "
+                "draw. Take a positive weight for one of them."
+            )
 
     def stage(self, step: int, num_ws: int) -> int:
         """The last row of W+ that may differ from row 0 at this step: 0 at first, num_ws - 1 in the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 
 from lga_core import Encoder, EncoderConfig, Generator, GeneratorConfig, Images, WPlus
 
@@ -58,6 +60,9 @@ class EncoderTask:
     """Trains `encoder` on `pictures`, drawing what it finds with the frozen generator (`draw`).
 
     `comparisons`: the losses on pictures, by name. Without any nothing is drawn.
+
+    Gradients are averaged over processes, but each normalises by its own pictures of a batch and pools its own codes:
+    here n processes are close to one with n times the batch, not equal to it.
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class EncoderTask:
         self.run, self.encoder, self.generator, self.draw, self.pictures = run, encoder, generator, draw, pictures
         self.comparisons = {name: each for name, each in comparisons.items() if each.weight}
         self.dtype, self.device = dtype, encoder.latent_avg.device
-        self._whole: Callable[..., WPlus] = torch.compile(encoder) if run.optimizer.compiled else encoder
+        self._fast: Callable[..., WPlus] | None = torch.compile(encoder) if run.optimizer.compiled else None
         self.average = deepcopy(encoder).eval().requires_grad_(False) if run.optimizer.average else encoder
         modules: dict[str, nn.Module] = {"encoder": encoder}
         if self.average is not encoder:
@@ -159,6 +164,16 @@ class EncoderTask:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             is_whole = stage == self.encoder.config.num_ws - 1
             return (self._whole(pictures) if is_whole else self.encoder(pictures, stage)).float()
+
+    def _whole(self, pictures: Images) -> WPlus:
+        """All rows; compiled where that was asked for and a compiler works."""
+        if self._fast is not None:
+            try:
+                return self._fast(pictures)
+            except TorchDynamoException as err:
+                self._fast = None
+                warnings.warn(f"The encoder is not compiled, which is slower: {type(err).__name__}.", stacklevel=2)
+        return self.encoder(pictures)
 
     def stage(self, step: int) -> int:
         """The last row that differs from row 0; all may, at once, in an encoder whose rows share nothing."""

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from tqdm import tqdm
 
 from lga_core import (
@@ -51,14 +49,6 @@ def sampled_faces(generator: Generator, count: int, psi: float, seed: int) -> Fa
     first = seed * 1_000_003
     ws = [generator.sample(range(first + i, first + min(i + 64, count)), psi) for i in range(0, count, 64)]
     return FaceSet(torch.cat(ws)[:count].contiguous())
-
-
-def variety(generator: Generator, count: int = 8192, seed: int = 1) -> Float[Tensor, "n w_dim"]:
-    """W of many random faces, untruncated: which directions faces vary in, and how far."""
-    rng = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        z = torch.randn(count, generator.config.z_dim, generator=rng).to(generator.w_avg)
-        return torch.cat([generator.mapping(chunk) for chunk in z.split(1024)])
 
 
 def find_pictures(folder: Path) -> list[Path]:

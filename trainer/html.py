@@ -100,7 +100,8 @@ def slug(text: str) -> str:
 STYLE = """
 :root { color-scheme: light dark; --paper: #faf9f6; --card: #ffffff; --ink: #1b1c20; --muted: #5f6068;
   --line: #e2dfd7; --clip: #3b4cc0; --judge: #b9501f; --track: #eceae4; --flag: #fdf1d8; --flag-ink: #6d4300;
-  --flag-line: #e2a93b; --sans: -apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+  --flag-line: #e2a93b;
+  --sans: -apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
 @media (prefers-color-scheme: dark) { :root { --paper: #131418; --card: #1c1e24; --ink: #ecebe7; --muted: #a7a8b0;
   --line: #31333c; --clip: #93a1ff; --judge: #f29069; --track: #2b2d35; --flag: #2e2510; --flag-ink: #ffd489;
   --flag-line: #a97a1e; } }
@@ -111,7 +112,6 @@ body { margin: 0 auto; padding: 0 clamp(16px, 4vw, 40px) 64px; max-width: 1260px
 p, h1, h2, h3, figure, dl, dd { margin: 0; }
 img, svg { display: block; max-width: 100%; height: auto; }
 a { color: inherit; text-underline-offset: 3px; }
-.muted { color: var(--muted); }
 header.top { padding: clamp(36px, 7vw, 84px) 0 20px; }
 .eyebrow { font-size: .82rem; letter-spacing: .09em; text-transform: uppercase; color: var(--muted); }
 h1 { font-size: clamp(2.1rem, 5.4vw, 3.6rem); line-height: 1.08; letter-spacing: -.025em; font-weight: 700;
@@ -133,6 +133,7 @@ h2 { font-size: 1.72rem; letter-spacing: -.015em; line-height: 1.2; font-weight:
 .intro { margin-top: 10px; max-width: 70ch; color: var(--muted); text-wrap: pretty; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); gap: 16px;
   margin-top: 26px; }
+.cards:has(> :nth-child(4):last-child) { grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 20px 22px; }
 .card .value { font-size: 2.7rem; line-height: 1.05; font-weight: 700; letter-spacing: -.03em; }
 .card h3 { font-size: 1.02rem; margin: 8px 0 4px; font-weight: 650; }
@@ -165,7 +166,7 @@ h2 { font-size: 1.72rem; letter-spacing: -.015em; line-height: 1.2; font-weight:
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { padding: 8px 12px 8px 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: middle; }
 thead th { font-weight: 600; color: var(--muted); font-size: .84rem; line-height: 1.3; vertical-align: bottom; }
-tbody th { font-weight: 600; }
+tbody th { font-weight: 600; min-width: 9em; }
 td.share { min-width: 128px; }
 td.share .bar { width: calc(100% - 4.4em); margin-right: 8px; }
 .figure { text-align: right; padding-right: 26px; }
@@ -177,7 +178,7 @@ td.share .bar { width: calc(100% - 4.4em); margin-right: 8px; }
 .plots h3 { font-size: 1rem; font-weight: 650; display: flex; justify-content: space-between; gap: 12px; }
 .plots h3 span { font-weight: 400; color: var(--muted); }
 .plots p { color: var(--muted); font-size: .87rem; line-height: 1.4; min-height: 2.8em; }
-.plots svg, .wide svg { width: 100%; }
+.plots svg, .wide svg { width: 100%; margin-top: 6px; }
 .wide { max-width: 760px; margin-top: 24px; }
 .sheet { overflow-x: auto; margin-top: 26px; }
 .sheet .rows { min-width: 660px; display: grid; gap: 4px; }
@@ -208,6 +209,7 @@ footer { margin-top: 72px; padding-top: 18px; border-top: 1px solid var(--line);
   section { margin-top: 52px; }
   .hero { grid-template-columns: repeat(4, 1fr); gap: 12px 8px; }
   .columns { display: none; }
+  .columns + .word { margin-top: 18px; }
   .cards { gap: 10px; }
   .card { display: grid; grid-template-columns: 5.2rem minmax(0, 1fr); column-gap: 14px; padding: 16px; }
   .card .value { font-size: 1.6rem; grid-row: 1 / span 3; }
@@ -216,6 +218,7 @@ footer { margin-top: 72px; padding-top: 18px; border-top: 1px solid var(--line);
   .word .strips { grid-template-columns: minmax(0, 1fr) !important; gap: 6px; }
   .word .strips img + img { width: var(--share); }
   .plots p { min-height: 0; }
+  .sheet .rows > div { grid-template-columns: 76px minmax(0, 1fr); gap: 10px; }
   dl.facts, dl.settings, dl.terms { columns: 1; }
 }
 @media print {
@@ -228,15 +231,16 @@ footer { margin-top: 72px; padding-top: 18px; border-top: 1px solid var(--line);
   header.top { padding-top: 0; }
   nav { display: none; }
   section { margin-top: 26pt; }
-  h2, .intro, .columns { break-after: avoid; }
+  h2, h3.sub, .intro, .columns { break-after: avoid; }
   .word, .card, .flags, .plots figure, tr, .hero figure, .sheet .rows > div, section:has(.wide) {
     break-inside: avoid; }
   .word, .columns { grid-template-columns: 136px minmax(0, 1fr); gap: 14px; }
   .word { padding: 6px 0; }
   .strips { gap: 8px; }
   .badge { padding: 0 6px; white-space: nowrap; }
-  .cards, .plots { grid-template-columns: repeat(3, 1fr); gap: 10pt 12pt; }
+  .cards.cards, .plots { grid-template-columns: repeat(3, 1fr); gap: 10pt 12pt; }
   .card { padding: 10pt; }
+  footer { margin-top: 18pt; }
   .scroll, .sheet { overflow: visible; }
   .sheet .rows { min-width: 0; }
   dl.facts { columns: 2; }

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lga_core import MismatchError
+
 from .display import Display
 from .runs import RunFolder
 from .workers import Share, TrainingError, Workers
@@ -90,6 +92,11 @@ def train(task: Task, folder: RunFolder, pace: Pace, workers: Workers, title: st
     optimizers = {objective.name: objective.optimizer for objective in task.objectives}
     notes = folder.load(task.modules, optimizers) if folder.is_begun else {"step": 0, "seconds": 0.0}
     start, begun = notes["step"], time.perf_counter() - notes["seconds"]
+    if start > pace.steps:
+        raise MismatchError(
+            f"{start} steps were taken in {folder.path}, and {pace.steps} are asked for. Take --steps {start} or more, "
+            "or begin anew with another --out."
+        )
     if workers.is_first:
         folder.forget_after(start)
 
@@ -101,9 +108,9 @@ def train(task: Task, folder: RunFolder, pace: Pace, workers: Workers, title: st
         for step in range(start, pace.steps):
             with _explained(step, folder):
                 row = optimise(task, step, pace.accumulate, workers)
+                stop = workers.any(is_asked())
             task.after(step)
             done, last = step + 1, step + 1 == pace.steps
-            stop = workers.any(is_asked())
             if done % pace.log_every == 0 or last:
                 seconds = time.perf_counter() - begun
                 row |= {"seconds": seconds, "memory_mb": memory_mb(workers.device)}
@@ -201,9 +208,9 @@ def _explained(step: int, folder: RunFolder) -> Iterator[None]:
         if isinstance(err, RuntimeError) and not _is_memory(err):
             raise
         raise TrainingError(
-            f"The memory is full at step {step + 1}. Take half the --batch with twice the --optimizer.accumulate (the "
-            "same result), and set --optimizer.recompute-from 64, which halves what the generator keeps for about a "
-            f"third more time. {kept}"
+            f"The memory is full at step {step + 1}. Take twice the --optimizer.accumulate (half as much at once, with "
+            "the same result), and set --optimizer.recompute-from 64, which halves what the generator keeps for about "
+            f"a third more time. {kept}"
         ) from err
 
 

@@ -195,12 +195,12 @@ def disagreement(clip_top1: float, verdict: JudgeVerdict) -> str | None:
         return None
     if clip_top1 > found:
         return (
-            f"CLIP finds these words on {percent(clip_top1)} of the faces, but the judge on {percent(found)}: CLIP may be "
-            "fooled. Look at the pictures before using this prompt."
+            f"CLIP finds these words on {percent(clip_top1)} of the faces, but the judge on {percent(found)}: CLIP may "
+            "be fooled. Look at the pictures before using this prompt."
         )
     return (
-        f"The judge finds this on {percent(found)} of the faces, but CLIP on {percent(clip_top1)}: CLIP may mix it up with "
-        "another prompt. Look at the pictures; they decide."
+        f"The judge finds this on {percent(found)} of the faces, but CLIP on {percent(clip_top1)}: CLIP may mix it up "
+        "with another prompt. Look at the pictures; they decide."
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from lga_core import (
     EMBEDDED,
     ClipModel,
+    DomainCard,
     Generator,
     Identity,
     IdentityNetwork,
@@ -32,16 +33,13 @@ from lga_core import (
 
 from .config import MotionRun
 from .faces import FaceSet, inverted_faces, sampled_faces
+from .kits import DEFAULT_PROMPTS, Kit, kit_of
 from .motion import Draw, at_score_size
 from .motion_task import Sources
 from .perceptual import WEIGHTS, ClipStages, Lpips, cached_weights
-from .prompts import PromptSet, load_prompts
+from .prompts import Prompt, PromptSet, load_prompts
 from .runs import RunFolder
 from .workers import Workers
-
-ASSETS = Path(__file__).parent / "demo" / "assets"
-DOODLE_SCORERS = ("clip_renders.safetensors", "clip_doubter.safetensors")
-"""Two more CLIPs of the embedded domain, for training alone: one of them is fooled, three are not."""
 
 
 class Parts(NamedTuple):
@@ -52,13 +50,17 @@ class Parts(NamedTuple):
     clip: ClipModel
     scorers: tuple[ClipModel, ...]
     prompts: PromptSet
+    kit: Kit
     encoder_path: Path | None
     identity: IdentityNetwork | None
     licence: str | None
 
 
-def load_parts(run: MotionRun, device: torch.device) -> Parts:
-    """The generator, CLIPs and prompts of a run. Raises InputError, CheckpointError or MismatchError."""
+def load_parts(run: MotionRun, device: torch.device, kit: Kit | None = None) -> Parts:
+    """The generator, CLIPs and prompts of a run. `kit`: the domain's, if not found by its generator.
+
+    Raises InputError, CheckpointError or MismatchError.
+    """
     card = read_domain(run.generator) if run.generator in EMBEDDED or _is_domain(Path(run.generator)) else None
     path = Path(run.generator) if card is None else card.files["generator"]
     if not path.is_file():
@@ -74,16 +76,18 @@ def load_parts(run: MotionRun, device: torch.device) -> Parts:
             "weights)."
         )
     clip = open_clip_model(str(card.files["clip"]) if run.clip is None and card else str(run.clip), device)
-    named = run.score_clips or _domain_scorers(run, card is not None)
-    prompts = load_prompts(run.prompts or _domain_prompts(run.generator))
+    kit = kit_of(generator) if kit is None else kit
+    scorers = [open_clip_model(name, device) for name in run.score_clips or kit.scorers]
+    prompts = _prompts(run, card, kit)
     prompts.check_words(clip)
     encoder = run.encoder or (card.files["encoder"] if card else None)
     return Parts(
         name=run.name or (card.name if card else Path(run.generator).stem),
         generator=generator,
         clip=clip,
-        scorers=tuple(open_clip_model(name, device) for name in named) or (clip,),
+        scorers=tuple(scorers if run.score_clips else [clip, *scorers]),
         prompts=prompts,
+        kit=kit,
         encoder_path=None if encoder is None else Path(encoder),
         identity=None if run.identity_network is None else open_identity(run, device),
         licence=read_metadata(path).get("licence"),
@@ -94,15 +98,12 @@ def _is_domain(path: Path) -> bool:
     return (path / "domain.json").is_file()
 
 
-def _domain_prompts(generator: str) -> str:
-    return generator if generator in EMBEDDED else "person"
-
-
-def _domain_scorers(run: MotionRun, is_domain: bool) -> tuple[str, ...]:
-    """The embedded domain comes with two more CLIPs, because one alone is fooled."""
-    if run.generator != "doodle" or run.clip is not None or not is_domain:
-        return ()
-    return (str(EMBEDDED["doodle"] / "clip.safetensors"), *(str(ASSETS / name) for name in DOODLE_SCORERS))
+def _prompts(run: MotionRun, card: DomainCard | None, kit: Kit) -> PromptSet:
+    """Those asked for; else the domain's, as its kit or its card has them."""
+    if run.prompts is not None or card is None or kit.prompts != DEFAULT_PROMPTS:
+        return load_prompts(run.prompts or kit.prompts)
+    wording = card.wording
+    return PromptSet(card.name, wording.template, tuple(Prompt(p, s) for p, s in wording.sentences.items()))
 
 
 def open_identity(run: MotionRun, device: torch.device) -> IdentityNetwork:
@@ -165,6 +166,9 @@ def find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers
         faces.check_drawable(Identity(fingerprint(generator), parts.name), generator.num_ws)
         return FaceSet(faces.ws)
     if run.images is None:
+        if parts.kit.faces is not None:
+            w = parts.kit.faces(run.faces.count, run.seed).to(generator.w_avg)
+            return FaceSet(generator.broadcast(w).contiguous())
         return sampled_faces(generator, run.faces.count, run.faces.psi, run.seed)
     if parts.encoder_path is None:
         raise InputError("--images needs an encoder that inverts them: give --encoder FILE, made for this generator.")

@@ -19,14 +19,14 @@ from . import losses
 from .config import MotionRun
 from .discriminator import WDiscriminator, r1, taken_for_fake, taken_for_real
 from .loop import Objective, cosine, follow, step_generator
-from .motion import Batch, Cast, move, train_step
+from .motion import Batch, Cast, frames_shown, move, train_step
 from .prompts import PromptSet
 from .views import draw_looks
 from .workers import Share
 
 R1_WEIGHT = 5.0
 FIRM_FROM = 2 / 3
-"""Share of the run after which `unlikeliness_end` holds."""
+"""Share of the run at whose end `unlikeliness_end` is reached."""
 
 
 class Sources(NamedTuple):
@@ -73,7 +73,8 @@ class MotionTask:
         if cast.discriminator is not None:
             self.modules = {**self.modules, "discriminator": cast.discriminator}
             self.objectives.append(self._discriminator_objective(cast.discriminator))
-        self.num_frames_drawn = run.batch * (1 if run.frames_read == "last" else run.num_frames)
+        perceptual = run.losses if run.losses.perceptual else None
+        self.num_frames_drawn = run.batch * len(frames_shown(model, run.num_frames, perceptual))
 
     # What is minimised
 
@@ -111,10 +112,11 @@ class MotionTask:
         return Objective("discriminator", parameters, adam, told_apart, lambda step: weights, lambda step: lr)
 
     def weights_at(self, step: int) -> dict[str, float]:
-        """Weights of the motion's losses. Offsets are held more firmly to how faces vary in the last third."""
+        """Weights of the motion's losses. Offsets are held to how faces vary ever more firmly, up to the last third."""
         weights = self.run.weights
-        if "unlikeliness" in weights and step >= FIRM_FROM * self.run.steps:
-            weights["unlikeliness"] = self.run.losses.unlikeliness_end or weights["unlikeliness"]
+        if "unlikeliness" in weights:
+            begin, end = self.run.losses.unlikeliness, self.run.losses.unlikeliness_end
+            weights["unlikeliness"] = begin + (end - begin) * min(1.0, step / (FIRM_FROM * self.run.steps))
         return weights
 
     def lr_at(self, step: int) -> float:

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 POINTS = 240
 """Of a curve, at most: longer runs are averaged."""
 # Stand-ins for the page's colours, which matplotlib does not know.
-MUTED, LINE, CLIP, JUDGE = "#010203", "#010204", "#010205", "#010206"
-VARIABLES = {MUTED: "var(--muted)", LINE: "var(--line)", CLIP: "var(--clip)", JUDGE: "var(--judge)"}
+MUTED, LINE, CLIP = "#010203", "#010204", "#010205"
+VARIABLES = {MUTED: "var(--muted)", LINE: "var(--line)", CLIP: "var(--clip)"}
 
 
 def curve(steps: Sequence[int], values: Sequence[float], name: str) -> str:
     """A loss over steps: what was logged, faintly, and its running mean. Logarithmic where it falls that far."""
-    steps, values = thinned(steps, values)
-    smooth = running_mean(values)
-    logarithmic = min(values, default=0) > 0 and max(smooth) > 30 * min(smooth)
+    places, heights = thinned(steps, values)
+    smooth = running_mean(heights)
+    logarithmic = min(heights, default=0) > 0 and max(smooth) > 30 * min(smooth)
 
     def draw(axes: Axes) -> None:
-        axes.plot(steps, values, color=CLIP, alpha=0.28, linewidth=1)
-        axes.plot(steps, smooth, color=CLIP, linewidth=1.8, solid_capstyle="round")
+        axes.plot(places, heights, color=CLIP, alpha=0.28, linewidth=1)
+        axes.plot(places, smooth, color=CLIP, linewidth=1.8, solid_capstyle="round")
         axes.set_yscale("log" if logarithmic else "linear")
-        axes.set_xlim(min(steps, default=0), max(steps, default=1) + 1e-9)
+        axes.set_xlim(min(places, default=0), max(places, default=1) + 1e-9)
         _few_ticks(axes, logarithmic)
 
     return svg(draw, (3.4, 1.75), f"{name} over {max(steps, default=0)} steps")
@@ -59,9 +59,9 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float], label: str) -> 
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    quiet = {name: value for name, value in rcParamsDefault.items() if name != "backend"}
-    own = {"svg.fonttype": "none", "svg.hashsalt": label, "font.size": 8.5, "axes.linewidth": 0.8, "svg.id": None}
-    with rc_context(quiet | {key: value for key, value in own.items() if key in rcParamsDefault}):
+    own = {"svg.fonttype": "none", "svg.hashsalt": label, "font.size": 8.5, "axes.linewidth": 0.8}
+    # Whatever style the program around it has chosen.
+    with rc_context({name: own.get(name, value) for name, value in rcParamsDefault.items() if name != "backend"}):
         figure = Figure(figsize=size, dpi=72, layout="constrained", facecolor="none")
         axes = figure.subplots()
         _dress(axes)
@@ -106,7 +106,6 @@ def _themed(document: str, label: str) -> str:
     view = re.search(r'viewBox="[^"]*"', element)
     opening = f'<svg {view[0] if view else ""} role="img" aria-label="{label}" xmlns="http://www.w3.org/2000/svg"'
     element = re.sub(r"<svg[^>]*>", f'{opening} xmlns:xlink="http://www.w3.org/1999/xlink">', element, count=1)
-    # The figure's own background is the page's.
     return re.sub(r"\n\s*", "\n", element).strip()
 
 

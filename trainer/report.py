@@ -21,7 +21,6 @@ LONG = 2000
 """Characters of a group of settings that is left to config.json, such as all sentences."""
 IN_HEAD = 4
 """Facts that stand below the title, too."""
-NOT_PLOTTED = ("lr", "seconds", "frames_per_second", "memory_mb")
 MEANINGS: Mapping[str, str] = {
     "total": "What is minimised: the weighted sum of the losses.",
     "contrastive": "How unsure CLIP is which of the prompts the last frame shows. 0 is certain.",
@@ -68,7 +67,7 @@ def write_report(
     text = ""
     for quality in QUALITIES:
         text = _document(run, title, facts, figures, sheets, notes, rows, quality)
-        if len(text) <= LIMIT:
+        if len(text.encode()) <= LIMIT:
             break
     return _write(run / "report.html", text)
 
@@ -110,10 +109,12 @@ def _document(
     kind = report_motion if "amplitude" in figures else report_encoder
     hero, parts = kind.parts(figures, sheets, quality)
     parts += [
-        section("How training went", _curves(rows), "Each loss over the steps: what was logged, faintly, and its mean."),
+        section(
+            "How training went", _curves(rows), "Each loss over the steps: as logged, faintly, and its running mean."
+        ),
         section("Worth knowing", _notes(notes)),
         section("How it was made", _facts(run, facts)),
-        section("How to read this", definitions(kind.TERMS, "terms")),
+        section("How to read this", definitions(kind.terms(figures), "terms")),
     ]
     shown = [part for part in parts if part]
     head = _head(title, kind.EYEBROW, kind.lede(figures), facts) + hero + _nav(shown)
@@ -134,7 +135,7 @@ def _head(title: str, eyebrow: str, lede: str, facts: Mapping[str, str]) -> str:
 
 def _nav(parts: Sequence[str]) -> str:
     headings = [part.split("<h2>", 1)[1].split("</h2>", 1)[0] for part in parts if "<h2>" in part]
-    links = "".join(f'<a href="#{slug(_plain(heading))}">{heading}</a>' for heading in headings)
+    links = "".join(f'<a href="#{slug(heading)}">{heading}</a>' for heading in headings)
     return f"<nav>{links}</nav>"
 
 
@@ -201,7 +202,3 @@ def _settings(path: Path) -> dict[str, str]:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _plain(text: str) -> str:
-    return text.replace("&amp;", "&").replace("&#x27;", "'")

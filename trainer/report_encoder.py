@@ -9,6 +9,7 @@ from .html import card, escape, percent, section, table
 from .report_sheets import Sheet
 
 EYEBROW = "Encoder · training report"
+NOT_ON_CARDS = ("l2", "spread")
 TERMS = {
     "Encoder": "A network that looks at a picture and finds the code from which the generator draws the same face.",
     "Code": "The numbers that a generator draws a face from, one row for each of its layers (W+).",
@@ -27,16 +28,17 @@ NAMES: Mapping[str, tuple[str, str]] = {
 IN_PERCENT = ("explained",)
 
 
+def terms(figures: Mapping[str, Any]) -> dict[str, str]:
+    return TERMS
+
+
 def lede(figures: Mapping[str, Any]) -> str:
     """What came out, in a sentence or two."""
-    told = []
-    for kind, found in figures.items():
-        if isinstance(found, Mapping) and "explained" in found:
-            told.append(
-                f"On {found['num_pictures']} {kind}, the faces it finds explain {percent(found['explained'])} of what sets "
-                "the pictures apart from the average face."
-            )
-    return " ".join(told) or "What was trained, and how well it does."
+    known = [(kind, found) for kind, found in figures.items() if isinstance(found, Mapping) and "explained" in found]
+    if not known:
+        return "What was trained, and how well it does."
+    shares = [f"{percent(found['explained'])} on {found['num_pictures']} {kind}" for kind, found in known]
+    return f"What sets a picture apart from the average face is found again: {' and '.join(shares)}."
 
 
 def parts(figures: Mapping[str, Any], sheets: Sequence[Sheet], quality: int) -> tuple[str, list[str]]:
@@ -52,8 +54,8 @@ def parts(figures: Mapping[str, Any], sheets: Sequence[Sheet], quality: int) -> 
 
 
 def _cards(kind: str, found: Mapping[str, Any], named: bool) -> str:
-    cards = "".join(_card(name, found[name]) for name in NAMES if name in found and name != "spread")
-    heading = f'<h3 class="sub">On {escape(kind)}</h3>' if named else ""
+    cards = "".join(_card(name, found[name]) for name in NAMES if name in found and name not in NOT_ON_CARDS)
+    heading = f'<h3 class="sub">On {found.get("num_pictures", "")} {escape(kind)}</h3>' if named else ""
     return f'{heading}<div class="cards">{cards}</div>' if cards else ""
 
 
@@ -66,12 +68,14 @@ def _card(name: str, value: Any) -> str:
 
 
 def _table(figures: Mapping[str, Any]) -> str:
-    """Every number, by its name."""
+    """Every figure, by its name."""
     heads = [("", ""), ("Pictures", ""), ("Mean", "figure"), ("95 % interval", "figure"), ("Worst twentieth", "figure")]
     lines = []
     for kind, found in figures.items():
         entries = found if isinstance(found, Mapping) else {kind: found}
         for name, value in entries.items():
+            if name == "num_pictures":
+                continue
             label = escape(NAMES[name][0] if name in NAMES else name.replace("_", " "))
             where = escape(kind) if isinstance(found, Mapping) else ""
             lines.append([label, where, *_numbers(value)])

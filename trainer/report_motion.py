@@ -14,19 +14,30 @@ WORKS = 0.5
 """Share of faces from which on a prompt is said to work."""
 STEADY = 0.12
 """Deviation of the amount of movement over clip lengths that is not worth a word of warning."""
-TERMS = {
+CLIP_TERMS = {
     "CLIP": "A network that has learned how well a picture and a sentence fit. Training pleases it, so its own verdict "
     "is not enough: it can be fooled by details that no person would accept.",
-    "The judge": "A network that training never used. It reads the expression off the face itself.",
     "First choice": "Of all trained prompts, the right one fits the face best. Guessing would get one in as many as "
     "there are prompts.",
-    "Clearly grew": "The judge compares each face before and after, and counts the faces on which what the prompt names "
-    "clearly grew.",
     "Rise": "By how much the similarity between face and sentence, which CLIP measures from -1 to 1, went up.",
     "95 % interval": "Measured on other faces (and, for new words, with other words), the mean would fall within this "
     "range 19 times in 20.",
-    "Flag": "CLIP and the judge differ by more than 40 points on a prompt. Then the pictures decide, and you do.",
 }
+JUDGE_TERMS = {
+    "The judge": "A network that training never used. It reads the expression off the face itself.",
+    "Clearly grew": "The judge compares each face before and after, and counts those on which what the prompt names "
+    "clearly grew.",
+    "Disagree": "CLIP and the judge differ by more than 40 points on a prompt. Then the pictures decide, and you do.",
+}
+
+
+def terms(figures: Mapping[str, Any]) -> dict[str, str]:
+    """The words that the page uses, each with its meaning."""
+    return CLIP_TERMS | JUDGE_TERMS if figures["judge"] else CLIP_TERMS
+
+
+def _who(figures: Mapping[str, Any]) -> str:
+    return "CLIP and the judge put" if figures["judge"] else "CLIP puts"
 
 
 def lede(figures: Mapping[str, Any]) -> str:
@@ -44,8 +55,8 @@ def lede(figures: Mapping[str, Any]) -> str:
     flagged = sum(row["flag"] is not None for row in judged)
     look = {0: "CLIP and the judge agree on all of them.", 1: "On one of them CLIP and the judge disagree."}
     return (
-        f"{good} of {known} do what they say: on at least half of {faces} faces that training never saw, an independent "
-        f"judge sees it clearly. {look.get(flagged, f'On {flagged} of them CLIP and the judge disagree.')}"
+        f"{good} of {known} do what they say: on at least half of {faces} faces that training never saw, an "
+        f"independent judge sees it clearly. {look.get(flagged, f'On {flagged} of them CLIP and the judge disagree.')}"
     )
 
 
@@ -59,8 +70,8 @@ def parts(figures: Mapping[str, Any], sheets: Sequence[Sheet], quality: int) -> 
         section(
             "What each prompt does",
             _words(figures, sheet, quality) + others,
-            "Left of each row, the share of faces on which CLIP and the judge find the prompt. Then one face on its way "
-            "from the first frame to the last, and other faces at the end of theirs.",
+            f"Left of each row, the share of faces on which {_who(figures)} the right prompt first. Then one face on "
+            "its way from the first frame to the last, and other faces at the end of theirs.",
         ),
         section("Every prompt in figures", _table(figures, figures["prompts"], "prompt", "Prompt"), _measured(figures)),
         section(
@@ -117,8 +128,8 @@ def _cards(figures: Mapping[str, Any]) -> str:
         card(
             f"{100 * figures['first_step_share']:.1f} %",
             "A smooth start",
-            f"of the whole way is made in the first of {figures['num_frames'] - 1} steps. {100 * even:.1f} % is perfectly "
-            "even; much more would be seen as a jump.",
+            f"of the whole way is made in the first of {figures['num_frames'] - 1} steps. {100 * even:.1f} % is "
+            "perfectly even; much more would be seen as a jump.",
         )
     )
     cards.append(

@@ -23,16 +23,15 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lga_core import InputError, MismatchError, OutputError, load_checkpoint, save_checkpoint
+from lga_core import CheckpointError, InputError, MismatchError, OutputError, load_checkpoint, save_checkpoint
 
 KIND = "training"
 PARTS = "parts"
 """Where config.json keeps the fingerprints of the files that a run was begun with."""
-FREE_TO_CHANGE = frozenset(
-    {"steps", "out", "watch", "device", "name", "generator", "clip", "score_clips", "prompts", "encoder"}
-)
-"""Settings that a run may be taken up again with: they do not change what a step does. (Files may move; what they hold
-may not change.)"""
+FREE_TO_CHANGE = ("steps", "out", "watch", "device", "name", "generator", "clip", "score_clips", "prompts", "encoder")
+FREE_TO_CHANGE += ("optimizer.accumulate", "optimizer.recompute_from", "optimizer.compiled")
+"""Settings that a run may be taken up again with: they do not change what a step does, but for rounding. (Files may
+move; what they hold may not change. More `steps` stretch what is still to come of the learning rate's course.)"""
 
 
 class RunFolder:
@@ -73,13 +72,13 @@ class RunFolder:
     def keep_config(self, config: Mapping[str, Any]) -> None:
         """Write the settings, or compare them with those the run was begun with.
 
-        Raises MismatchError naming the first setting that differs, if steps were already taken under another value.
+        Raises MismatchError naming the first setting that differs, if steps were already taken under another value, and
+        CheckpointError for a damaged file.
         """
         path = self.path / "config.json"
         if self.is_begun and path.exists():
-            before = json.loads(path.read_text(encoding="utf-8"))
-            for name, was, now in _differences(before, json.loads(json.dumps(config))):
-                if name.split(".")[0] not in FREE_TO_CHANGE:
+            for name, was, now in _differences(_read_config(path), json.loads(json.dumps(config))):
+                if not f"{name}.".startswith(tuple(f"{free}." for free in FREE_TO_CHANGE)):
                     raise MismatchError(
                         f"The run in {self.path} was begun with {name} = {was!r}, and {now!r} is asked for now. Go on "
                         "with the old value, or begin anew with another --out."
@@ -132,6 +131,16 @@ class RunFolder:
         """Drop logged rows of steps that will be taken again."""
         kept = [json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step]
         _write_text(self.metrics, "".join(kept))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise CheckpointError(
+            f"{path} cannot be read ({err}). Remove it to go on with the settings that are asked for now, or choose "
+            "another --out."
+        ) from err
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -31,8 +31,9 @@ from lga_core import (
 from . import losses
 from .config import MotionRun
 from .discriminator import WDiscriminator
-from .faces import FaceSet, variety
+from .faces import FaceSet
 from .judges import find_judge
+from .kits import Kit, sampled_variety
 from .loop import Pace, train
 from .measures import motion_figures
 from .motion import Cast, Draw, Scorer, at_score_size, keep_maps
@@ -50,16 +51,16 @@ PREVIEW_SEED, REPORT_SEED = 2**40, 2**41
 """First of the faces that previews and the report show; training draws none of them."""
 
 
-def train_motion(run: MotionRun, start: Path | None = None) -> Path:
+def train_motion(run: MotionRun, start: Path | None = None, kit: Kit | None = None) -> Path:
     """Train as `run` says, from the state in its folder if there is one; the motion model's file.
 
-    `start`: a motion model to begin from instead of a fresh one. Raises an LgaError for whatever a person can put
-    right, and loop.Stopped when a person stops it.
+    `start`: a motion model to begin from instead of a fresh one. `kit`: of a domain that is still being made. Raises
+    an LgaError for whatever a person can put right, and loop.Stopped when a person stops it.
     """
     torch.use_deterministic_algorithms(run.optimizer.deterministic)
     workers = Workers(run.device)
     folder = RunFolder(Path(run.out))
-    parts = load_parts(run, workers.device)
+    parts = load_parts(run, workers.device, kit)
     check_sizes(run, parts, workers)
     if not workers.is_first:
         return _train(run, parts, folder, workers, start)
@@ -102,7 +103,8 @@ def _train(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers, st
 def assemble(run: MotionRun, parts: Parts, draw: Draw, sources: Sources, start: Path | None = None) -> MotionTask:
     """The task: a fresh motion model (or that of `start`) and everyone who plays a part in its training."""
     generator, prompts, device = parts.generator, parts.prompts, parts.generator.w_avg.device
-    many = variety(generator)
+    many = parts.kit.variety(1) if parts.kit.variety else sampled_variety(generator, seed=1)
+    many = many.to(device)
     clip = deepcopy(parts.clip) if run.optimizer.finetune_clip else parts.clip
     model = fresh_model(run, parts) if start is None else load_motion(start).train().requires_grad_(True)
     model = model.to(device)

@@ -3,17 +3,13 @@
 Same function as `Generator.synthesis`; gradients flow to ws and nowhere else. What makes it fast and small:
 
 - One convolution with shared weights serves the batch (activations are scaled, not weights), channels-last.
-- A layer keeps one tensor for backward, its output. Only a weight's gradient would need the convolution's input, and
-  with f a leaky ReLU f'(u) u = f(u), so that the output says all that the other gradients need.
+- A layer keeps one tensor for backward, its output: only a weight's gradient would need the convolution's input.
 - The adjoints of convolutions and of the FIR filter are convolutions forward, which libraries do best.
-- What lies between two convolutions is one element-wise pass each way, compiled on request.
+- What lies between two convolutions is one element-wise pass each way, compiled on request (epilogue.py).
 """
 
 import math
-import warnings
-from collections.abc import Callable
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,12 +18,12 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..shapes import Features, FeaturesOut, Images, Styles, W, WPlus
+from .epilogue import Mixer, Passes, Pixels, compiled_passes
 from .generator import Generator
-from .ops import LRELU_GAIN, LRELU_SLOPE, fir_kernel
+from .ops import LRELU_GAIN, fir_kernel
 
-Pixels = Float[Tensor, "n p c"]  # channels-last features with their rows strung together
-Drawn = Float[Tensor, "n 3 p"]
-Mixer = Float[Tensor, "n 3 c"]  # each sample's to-RGB weights
+PHASES_FROM = 512
+"""Input channels from which a processor transposes a convolution faster by phases (measured: 1.2 to 2 times)."""
 
 
 class FrozenSynthesis:
@@ -35,8 +31,8 @@ class FrozenSynthesis:
 
     Args:
         generator: drawn on its device, left as it is.
-        dtype: of features and convolutions. bfloat16 pays where the processor has it (AMX, AVX512-BF16, GPUs). Styles,
-            demodulation and pictures stay in float32.
+        dtype: of features and convolutions, whatever autocast says. bfloat16 pays where the processor has it (AMX,
+            AVX512-BF16, GPUs). Styles, demodulation and pictures stay in float32.
         recompute_from: blocks of this resolution and above keep their inputs only and are drawn again in backward.
         compiled: compile the element-wise passes. Where no compiler works they run as they are, with a warning.
     """
@@ -51,7 +47,8 @@ class FrozenSynthesis:
         self.config = generator.config
         self.recompute_from = math.inf if recompute_from is None else recompute_from
         self._check = generator.synthesis._check
-        passes = compiled_passes() if compiled else Passes()
+        exact = torch.promote_types(dtype, torch.float32)
+        passes = compiled_passes(dtype, exact, generator.w_avg.device) if compiled else Passes()
         layers: list[Any] = [generator.synthesis.get_submodule(f"b{r}") for r in self.config.block_resolutions]
         make = ResidualBlock if self.config.architecture == "resnet" else Block
         with torch.no_grad():
@@ -67,13 +64,14 @@ class FrozenSynthesis:
         """
         self._check(ws, "const", max_resolution)
         x, image, row = None, None, 0
-        for block, resolution in zip(self.blocks, self.config.block_resolutions, strict=True):
-            inputs = (x, image, ws[:, row : row + len(block.convs) + 1])
-            again = resolution >= self.recompute_from and torch.is_grad_enabled()
-            x, image = checkpoint(block, *inputs, use_reentrant=False) if again else block(*inputs)  # pyright: ignore
-            row += len(block.convs)
-            if resolution == max_resolution:
-                break
+        with torch.autocast(ws.device.type, enabled=False):
+            for block, resolution in zip(self.blocks, self.config.block_resolutions, strict=True):
+                inputs = (x, image, ws[:, row : row + len(block.convs) + 1])
+                again = resolution >= self.recompute_from and torch.is_grad_enabled()
+                x, image = checkpoint(block, *inputs, use_reentrant=False) if again else block(*inputs)  # pyright: ignore
+                row += len(block.convs)
+                if resolution == max_resolution:
+                    break
         assert image is not None
         return image
 
@@ -84,41 +82,41 @@ class Block:
     Features come and go multiplied by the style of the convolution that takes them.
     """
 
-    def __init__(self, block: Any, following: Any | None, dtype: torch.dtype, passes: "Passes"):
+    def __init__(self, block: Any, following: Any | None, dtype: torch.dtype, passes: Passes):
         self.dtype, exact = dtype, torch.promote_types(dtype, torch.float32)
         self.convs = [Conv(layer, dtype, passes) for layer in (getattr(block, "conv0", None), block.conv1) if layer]
         self.const = block.const.detach().to(exact)[None] if hasattr(block, "const") else None
         self.onward = None if following is None else Affine(following.conv0.affine, exact)
         self.rgb = ToRGB(block.torgb, exact) if hasattr(block, "torgb") else None
 
-    def __call__(self, x: Features | None, image: Images | None, ws: WPlus) -> tuple[FeaturesOut | None, Images | None]:
+    def __call__(self, x: Any, image: Images | None, ws: WPlus) -> tuple[FeaturesOut | None, Images | None]:
         """Features and image so far, and this block's rows of W+ -> features (None after the last) and image."""
         *before, last = styles = [conv.affine(ws[:, row]) for row, conv in enumerate(self.convs)]
         if self.const is not None:
-            x = (self.const * styles[0][:, :, None, None]).to(self.dtype)
+            x = scaled(self.const, styles[0]).to(self.dtype)
         if before:
             x, _ = self.convs[0](x, before[0], last)
         onward = None if self.onward is None else self.onward(ws[:, -1])
         mixer = None if self.rgb is None else self.rgb.mixer(ws[:, -1])
         x, drawn = self.convs[-1](x, last, onward, mixer)
-        return x, image if self.rgb is None else self.rgb(drawn, image)
+        return x, image if self.rgb is None or drawn is None else self.rgb(drawn, image)
 
 
 class ResidualBlock(Block):
     """A block of the `resnet` architecture. Two layers take its features: they come and go as they are."""
 
-    def __init__(self, block: Any, following: Any | None, dtype: torch.dtype, passes: "Passes"):
+    def __init__(self, block: Any, following: Any | None, dtype: torch.dtype, passes: Passes):
         super().__init__(block, following, dtype, passes)
         if hasattr(block, "skip"):
             gain = math.sqrt(0.5 / block.skip.weight.shape[1])
             self.skip = (block.skip.weight * gain).to(dtype, memory_format=torch.channels_last)
 
-    def __call__(self, x: Features | None, image: Images | None, ws: WPlus) -> tuple[FeaturesOut | None, Images | None]:
+    def __call__(self, x: Any, image: Images | None, ws: WPlus) -> tuple[FeaturesOut | None, Images | None]:
         *before, last = styles = [conv.affine(ws[:, row]) for row, conv in enumerate(self.convs)]
-        inner = ((self.const if x is None else x) * styles[0][:, :, None, None]).to(self.dtype)
+        inner = scaled(self.const if x is None else x, styles[0]).to(self.dtype)
         if before:
             inner, _ = self.convs[0](inner, before[0], last)
-        features, _ = self.convs[-1](inner, last, torch.ones_like(self.convs[-1].bias)[None].expand(len(ws), -1))
+        features: Any = self.convs[-1](inner, last, last.new_ones(len(ws), len(self.convs[-1].bias)))[0]
         if x is not None:
             features = features + Double.apply(F.conv2d(x, self.skip))
         if self.rgb is not None:
@@ -143,8 +141,8 @@ class ToRGB:
 
     def __init__(self, layer: Any, dtype: torch.dtype):
         self.affine = Affine(layer.affine, dtype, gain=1 / math.sqrt(layer.weight.shape[1]))
-        self.weight = layer.weight.detach()[:, :, 0, 0].to(dtype)
-        self.bias = layer.bias.detach().to(dtype)[:, None, None]
+        self.weight = layer.weight.detach()[:, :, 0, 0].to(dtype, copy=True)
+        self.bias = layer.bias.detach().to(dtype, copy=True)[:, None, None]
         self.clamp = layer.clamp
 
     def mixer(self, w: W) -> Mixer:
@@ -163,7 +161,7 @@ class Conv:
     noise and bias: g f(x d + b) = f(x g d + g b).
     """
 
-    def __init__(self, layer: Any, dtype: torch.dtype, passes: "Passes"):
+    def __init__(self, layer: Any, dtype: torch.dtype, passes: Passes):
         exact = torch.promote_types(dtype, torch.float32)
         equalised = 1 / math.sqrt(layer.weight[0].numel())
         weight = layer.weight * equalised
@@ -174,26 +172,50 @@ class Conv:
         forward = weight.transpose(0, 1) if self.up else weight
         adjoint = forward if self.up else weight.transpose(0, 1).flip(2, 3)
         self.weight = forward.to(dtype).contiguous(memory_format=torch.channels_last)
-        self.adjoint = adjoint.to(dtype).contiguous(memory_format=torch.channels_last)
+        self.adjoint = self.weight if self.up else adjoint.to(dtype).contiguous(memory_format=torch.channels_last)
+        by_phases = self.up and len(self.weight) >= PHASES_FROM and weight.device.type == "cpu"
+        self.phases = phase_kernels(self.weight) if by_phases else None
         self.noise = (layer.noise_const * layer.noise_strength * self.gain).to(exact).reshape(-1, 1)  # [p 1]
-        self.bias = (layer.bias.detach() * self.gain).to(exact)
+        self.bias = (layer.bias * self.gain).to(exact)
         self.limit = None if layer.clamp is None else layer.clamp * layer.gain
 
     def __call__(
         self, x: Any, style: Styles, onward: Styles | None, mixer: Mixer | None = None
     ) -> tuple[FeaturesOut | None, Images | None]:
-        """[n i h w] -> features times the `onward` style [n o], and features times `mixer`, as far as they are given."""
+        """[n i h w] -> features times the style `onward` [n o], and features times `mixer`, each as far as given."""
         demodulation = (style.square() @ self.energy.T + self.eps).rsqrt() * self.gain
         return StyledConvolution.apply(x, demodulation, onward, mixer, self)  # pyright: ignore
 
     def convolve(self, x: Features) -> FeaturesOut:
         x = x.contiguous(memory_format=torch.channels_last)
-        return fir(F.conv_transpose2d(x, self.weight, stride=2), 1) if self.up else F.conv2d(x, self.weight, padding=1)
+        return fir(self.transposed(x), padding=1) if self.up else F.conv2d(x, self.weight, padding=1)
 
     def convolve_back(self, gradient: FeaturesOut) -> Features:
         if self.up:
             return F.conv2d(fir(gradient, padding=2), self.adjoint, stride=2)
         return F.conv2d(gradient, self.adjoint, padding=1)
+
+    def transposed(self, x: Features) -> FeaturesOut:
+        """The transposed convolution of stride 2, by even and odd rows and columns where that is faster."""
+        if self.phases is None:
+            return F.conv_transpose2d(x, self.weight, stride=2)
+        n, _, h, w = x.shape
+        out = x.new_empty(n, 2 * h + 1, 2 * w + 1, self.weight.shape[1]).permute(0, 3, 1, 2)
+        for (row, column), kernel in self.phases.items():
+            out[:, :, row::2, column::2] = F.conv2d(x, kernel, padding=(1 - row, 1 - column))
+        return out
+
+
+def phase_kernels(weight: Float[Tensor, "i o 3 3"]) -> dict[tuple[int, int], Float[Tensor, "o i k l"]]:
+    """What a transposed convolution of stride 2 does to its even and odd output rows and columns, as convolutions.
+
+    Along an axis even output 2m is x[m-1] w[2] + x[m] w[0], and odd output 2m+1 is x[m] w[1].
+    """
+    taps = {0: [2, 0], 1: [1]}
+    kernels = {(row, column): weight[:, :, taps[row]][..., taps[column]] for row in taps for column in taps}
+    return {
+        phase: kernel.transpose(0, 1).contiguous(memory_format=torch.channels_last) for phase, kernel in kernels.items()
+    }
 
 
 class StyledConvolution(torch.autograd.Function):
@@ -203,135 +225,30 @@ class StyledConvolution(torch.autograd.Function):
     def forward(ctx, x: Features, d: Styles, s: Styles | None, mixer: Mixer | None, conv: Conv) -> Any:
         x = conv.convolve(x)
         ctx.conv, ctx.size = conv, x.shape[2:]
-        features, scaled = conv.passes.forward(flat(x), d, conv.noise, conv.bias, s, conv.limit)
-        ctx.save_for_backward(features, d, s, mixer)
+        y, onward = conv.passes.forward(flat(x), d, conv.noise, conv.bias, conv.limit, s)
+        ctx.save_for_backward(y, d, s, mixer)
         ctx.set_materialize_grads(False)
-        drawn = None if mixer is None else torch.bmm(mixer.to(x.dtype), features.mT).to(d.dtype).unflatten(2, ctx.size)
-        return None if scaled is None else image_like(scaled, ctx.size), drawn
+        drawn = None if mixer is None else torch.bmm(mixer.to(y.dtype), y.mT).to(d.dtype).unflatten(2, ctx.size)
+        return None if onward is None else image_like(onward, ctx.size), drawn
 
     @staticmethod
-    def backward(ctx, of_scaled: Features | None, of_drawn: Images | None) -> Any:  # pyright: ignore
+    def backward(ctx, of_onward: Features | None, of_drawn: Images | None) -> Any:  # pyright: ignore
         conv, (y, d, s, mixer) = ctx.conv, ctx.saved_tensors
-        onward = (None, None) if of_scaled is None else (flat(of_scaled), s)
+        onward = (None, None) if of_onward is None else (flat(of_onward), s)
         drawing = (None, None) if of_drawn is None else (of_drawn.flatten(2), mixer)
         of_x, of_d, of_s = conv.passes.backward(y, d, conv.noise, conv.bias, conv.limit, *onward, *drawing)
         of_mixer = None if of_drawn is None else torch.bmm(of_drawn.flatten(2).to(y.dtype), y).to(d.dtype)
         return conv.convolve_back(image_like(of_x, ctx.size)), of_d, of_s, of_mixer, None
 
 
-def forward_pass(
-    x: Pixels, d: Styles, noise: Tensor, bias: Tensor, s: Styles | None, limit: float | None
-) -> tuple[Pixels, Pixels | None]:
-    """Features y = clamp(f(x d + noise + bias)), written over x, and y s."""
-    y = torch.addcmul((noise + bias).to(x.dtype), x, d.to(x.dtype)[:, None], out=x)
-    F.leaky_relu_(y, LRELU_SLOPE)
-    if limit is not None:
-        y.clamp_(-limit, limit)
-    return y, None if s is None else y * s.to(x.dtype)[:, None]
-
-
-def backward_pass(
-    y: Pixels,
-    d: Styles,
-    noise: Float[Tensor, "p 1"],
-    bias: Float[Tensor, "c"],
-    limit: float | None,
-    of_scaled: Pixels | None,
-    s: Styles | None,
-    of_drawn: Drawn | None,
-    mixer: Mixer | None,
-) -> tuple[Pixels, Styles, Styles | None]:
-    """Gradients of x, d and s (None without `of_scaled`).
-
-    With u = x d + noise + bias and y = f(u): f'(u) u = y, so that d times d's gradient is a sum of
-    y' y - u' (noise + bias), where ' marks gradients.
-    """
-    of_y = None if of_drawn is None or mixer is None else torch.bmm(of_drawn.to(y.dtype).mT, mixer.to(y.dtype))
-    of_s = None
-    if of_scaled is not None and s is not None:
-        of_s = (of_scaled * y).sum(dim=1, dtype=d.dtype)
-        style = s.to(y.dtype)[:, None]
-        of_y = of_scaled * style if of_y is None else of_y.addcmul_(of_scaled, style)
-    assert of_y is not None
-    if limit is not None:
-        of_y *= y.abs() < limit
-    of_d = (of_y * y).sum(dim=1, dtype=d.dtype)
-    of_u = torch.where(y > 0, of_y, of_y * LRELU_SLOPE)
-    of_d -= (of_u * (noise + bias).to(y.dtype)).sum(dim=1, dtype=d.dtype)
-    return of_u * d.to(y.dtype)[:, None], of_d / d, of_s
-
-
-def forward_to_compile(
-    x: Pixels, d: Styles, noise: Tensor, bias: Tensor, s: Styles | None, limit: float | None
-) -> tuple[Pixels, Pixels | None]:
-    """`forward_pass` in the precision of d, rounded once."""
-    y = F.leaky_relu(x * d[:, None] + (noise + bias), LRELU_SLOPE)
-    y = y if limit is None else y.clamp(-limit, limit)
-    x.copy_(y)
-    return x, None if s is None else (y * s[:, None]).to(x.dtype)
-
-
-def backward_to_compile(
-    y: Pixels,
-    d: Styles,
-    noise: Float[Tensor, "p 1"],
-    bias: Float[Tensor, "c"],
-    limit: float | None,
-    of_scaled: Pixels | None,
-    s: Styles | None,
-    of_drawn: Drawn | None,
-    mixer: Mixer | None,
-) -> tuple[Pixels, Tensor, Tensor]:
-    """`backward_pass` in the precision of d, rounded once, with the sums over every four pixels [n p/4 c] only.
-
-    Inductor reads everything again for a sum over all pixels, but four written out belong to the same loop.
-    """
-    fours = [None if x is None else x.unflatten(1, (-1, 4)).unbind(2) for x in (y, noise[None], of_scaled)]
-    of_fours = None if of_drawn is None else of_drawn.unflatten(2, (-1, 4)).unbind(3)
-    of_xs, of_d, of_s = [], 0, 0
-    for k in range(4):
-        y, of_y = fours[0][k].to(d.dtype), 0
-        if of_scaled is not None:
-            given = fours[2][k].to(d.dtype)
-            of_y, of_s = given * s[:, None], of_s + given * y
-        for j in range(0 if of_drawn is None else of_drawn.shape[1]):
-            of_y = of_y + of_fours[k][:, j, :, None] * mixer[:, j, None]
-        of_y = of_y if limit is None else torch.where(y.abs() < limit, of_y, 0)
-        of_u = torch.where(y > 0, of_y, of_y * LRELU_SLOPE)
-        of_d = of_d + (of_y * y - of_u * (fours[1][k] + bias))
-        of_xs.append((of_u * d[:, None]).to(fours[0][k].dtype))
-    return torch.stack(of_xs, dim=2).flatten(1, 2), of_d, of_s
-
-
-class Passes(NamedTuple):
-    forward: Callable[..., tuple[Pixels, Pixels | None]] = forward_pass
-    backward: Callable[..., tuple[Pixels, Styles, Styles | None]] = backward_pass
-
-
-@cache
-def compiled_passes() -> Passes:
-    """Both passes compiled, or as they are where no compiler works."""
-    forward, backward = [torch.compile(f, dynamic=True) for f in (forward_to_compile, backward_to_compile)]
-
-    def summed(y: Pixels, d: Styles, *others: Any) -> tuple[Pixels, Styles, Styles | None]:
-        of_x, of_d, of_s = backward(y, d, *others)
-        return of_x, of_d.sum(dim=1) / d, of_s.sum(dim=1) if isinstance(of_s, Tensor) else None
-
-    try:
-        forward(torch.ones(2, 64, 8), torch.ones(2, 8), torch.ones(64, 1), torch.ones(8), None, None)
-    except Exception as error:  # torch raises many kinds where a compiler is missing
-        warnings.warn(f"Element-wise passes are not compiled, which is slower: {type(error).__name__}.", stacklevel=3)
-        return Passes()
-    return Passes(forward, summed)
-
-
 class Double(torch.autograd.Function):
-    """`ops.upsample2d`, with all channels of all samples as one batch of a single channel."""
+    """`ops.upsample2d`, with all channels of all samples as a batch of one channel."""
 
     @staticmethod
     def forward(ctx, x: Features) -> FeaturesOut:
+        n, c, h, w = x.shape
         kernel = (fir_kernel(x) * 4)[None, None]
-        return F.conv_transpose2d(x.flatten(0, 1)[:, None], kernel, stride=2, padding=1).unflatten(0, x.shape[:2]).squeeze(2)
+        return F.conv_transpose2d(x.reshape(n * c, 1, h, w), kernel, stride=2, padding=1).view(n, c, 2 * h, 2 * w)
 
     @staticmethod
     def backward(ctx, gradient: FeaturesOut) -> Features:  # pyright: ignore
@@ -345,6 +262,10 @@ def fir(x: Features, padding: int) -> FeaturesOut:
     channels = x.shape[1]
     kernel = (fir_kernel(x) * 4).expand(channels, 1, 4, 4).contiguous(memory_format=torch.channels_last)
     return F.conv2d(x, kernel, padding=padding, groups=channels)
+
+
+def scaled(x: Features, style: Styles) -> Features:
+    return x * style[:, :, None, None]
 
 
 def flat(x: Features) -> Pixels:

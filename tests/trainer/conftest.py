@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import open_clip
@@ -22,6 +23,10 @@ from lga_core import (
     save_generator,
     save_motion,
 )
+
+HERE = Path(__file__).resolve().parent
+if str(HERE) not in sys.path:  # importlib mode does not add it; tests say `from toy_training import ...`
+    sys.path.insert(0, str(HERE))
 
 PROMPTS = {
     "smiling": "The cartoon face is smiling.",

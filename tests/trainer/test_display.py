@@ -12,7 +12,14 @@ import torch
 from lga_trainer import display
 from lga_trainer.display import Curve, Display, duration
 
-ROW = {"motion/total": 1.5, "motion/path": 0.25, "lr": 1e-3, "frames_per_second": 18.44, "memory_mb": 1536.0, "seconds": 9.0}
+ROW = {
+    "motion/total": 1.5,
+    "motion/path": 0.25,
+    "lr": 1e-3,
+    "frames_per_second": 18.44,
+    "memory_mb": 1536.0,
+    "seconds": 9.0,
+}
 
 
 class Clock:
@@ -60,6 +67,14 @@ def test_a_slow_first_step_does_not_count_in_the_time_left(clock):
         clock.now += 2
         shown.show(2, {})
     assert shown.remaining() == 9 * 2
+
+
+def test_the_time_left_is_that_of_many_steps_not_of_the_last(clock):
+    with Display("doodle", steps=201) as shown:
+        for step in range(1, 102):
+            clock.now += 3 if step % 10 == 0 else 1
+            shown.show(step, {})
+    assert shown.remaining() == pytest.approx(100 * 1.2)
 
 
 def test_a_continued_run_says_how_far_it_was(clock, capsys):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -17,18 +16,21 @@ from lga_core import (
     EncoderConfig,
     Generator,
     GeneratorConfig,
+    IdentityNetwork,
     InputError,
     MismatchError,
     fingerprint,
     load_checkpoint,
     load_encoder,
     read_metadata,
+    save_checkpoint,
     save_encoder,
     save_generator,
 )
+from lga_core.identity import IdentityConfig
 from lga_trainer import encoder_losses as losses
 from lga_trainer.config import Watch
-from lga_trainer.encoder import EncoderRun, begin, find_comparisons, find_faces, load_domain, train_encoder
+from lga_trainer.encoder import EncoderRun, begin, find_comparisons, find_faces, load_domain, measure, train_encoder
 from lga_trainer.encoder_figures import encoder_figures
 from lga_trainer.encoder_pictures import Album, Generated, Mixed, sample_w
 from lga_trainer.encoder_run import EncoderFaces, EncoderLosses, EncoderOptimizer
@@ -71,10 +73,10 @@ def run_with(generator_path: Path, **changes) -> EncoderRun:
     return EncoderRun(str(generator_path), **{**quick, **changes})
 
 
-def task_for(run: EncoderRun, identity=None) -> EncoderTask:
+def task_for(run: EncoderRun) -> EncoderTask:
     domain = load_domain(run, torch.float32, CPU)
     encoder = begin(run, domain.generator)
-    comparisons = find_comparisons(run, CPU, identity)
+    comparisons = find_comparisons(run, CPU)
     return EncoderTask(run, encoder, domain.generator, domain.draw, find_faces(run, domain), comparisons)
 
 
@@ -196,24 +198,35 @@ def test_delta_has_a_gradient_where_all_rows_are_alike():
 
 
 def test_identity_is_zero_for_the_same_picture_and_two_for_opposite_features():
-    distance = losses.unlike(lambda pictures: pictures.flatten(1))
+    distance = losses.Unlike(lambda pictures: pictures.flatten(1))
     pictures = torch.randn(3, 3, 4, 4, generator=rng())
     assert distance(pictures, pictures).item() == pytest.approx(0, abs=1e-6)
     assert distance(-pictures, pictures).item() == pytest.approx(2)
 
 
-def test_every_loss_that_is_on_is_computed_and_no_other(generator_path):
-    def recognise(pictures):
-        return pictures.mean(dim=(2, 3))
+@pytest.fixture(scope="module")
+def identity_path(tmp_path_factory) -> Path:
+    """A slim ArcFace IR-SE50 of random weights."""
+    network = IdentityNetwork(IdentityConfig((4, 4, 8, 8), embed_dim=8))
+    path = tmp_path_factory.mktemp("identity") / "arcface.safetensors"
+    state = {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
+    save_checkpoint(path, "identity", state, {})
+    return path
 
-    task = task_for(run_with(generator_path, losses=EncoderLosses(perceptual=0.0, spread=1.0)), recognise)
+
+def test_every_loss_that_is_on_is_computed_and_no_other(generator_path, identity_path):
+    on = EncoderLosses(perceptual=0.0, spread=1.0)
+    task = task_for(run_with(generator_path, losses=on, identity_network=str(identity_path)))
     names = {"latent", "delta", "spread", "w_discriminator", "l2", "identity"}
     assert set(task.encoder_losses(task.batch(0, WHOLE))) == names == set(task.objectives[0].weights(0))
+    assert "identity" in measure(task, load_domain(task.run, torch.float32, CPU))["generated faces"]
+
+
+def test_nothing_is_drawn_for_losses_on_codes_alone(generator_path):
     off = EncoderLosses(l2=0.0, perceptual=0.0, identity=0.0, delta=0.0, w_discriminator=0.0)
     task = task_for(run_with(generator_path, losses=off))
-    task.draw = None  # nothing is drawn for a loss on codes
-    shown = generated(load_domain(task.run, torch.float32, CPU).generator).show(rng(), 4, torch.arange(4), 0)
-    batch = dataclasses.replace(task_for(task.run).batch(0, WHOLE), shown=shown)
+    batch = task.batch(0, WHOLE)
+    task.draw = None
     assert set(task.encoder_losses(batch)) == {"latent"} and len(task.objectives) == 1
 
 
@@ -409,10 +422,10 @@ def test_a_perceptual_network_that_is_asked_for_and_not_there_is_refused(generat
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     run = run_with(generator_path, losses=EncoderLosses(perceptual_network="alex"))
     with pytest.raises(InputError, match="--perceptual-weights FILE"):
-        find_comparisons(run, CPU, None)
+        find_comparisons(run, CPU)
     run = run_with(generator_path, losses=EncoderLosses())
     with pytest.warns(UserWarning, match="no network for a perceptual loss"):
-        assert set(find_comparisons(run, CPU, None)) == {"l2"}
+        assert set(find_comparisons(run, CPU)) == {"l2"}
 
 
 def test_lpips_reads_torchvision_s_alexnet_and_no_other_file(tmp_path):

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from toy_training import WEIGHTS, Toy, run
 from torch import nn
+from toy_training import WEIGHTS, Toy, run
 
 from lga_core import InputError, LgaError, MismatchError, OutputError, load_checkpoint
 from lga_core.checkpoints import native
@@ -77,18 +77,18 @@ def workers():
 
 def test_the_logged_dict_is_the_summed_dict(workers):
     toy = Toy()
-    terms = toy.answers(toy.batch(0, Share(0, 1)))
-    row = optimise(toy, 0, 1, workers)
-    assert {name for name in row if name.startswith("pupil/")} == {f"pupil/{x}" for x in (*terms, "total", "gradient")}
-    assert all(row[f"pupil/{name}"] == pytest.approx(term.item()) for name, term in terms.items())
+    batch = toy.batch(0, Share(0, 1))
+    terms = toy.answers(batch)
     total = sum(WEIGHTS[name] * term for name, term in terms.items())
-    assert row["pupil/total"] == pytest.approx(total.item())
-    gradients = torch.autograd.grad(
-        sum(WEIGHTS[name] * term for name, term in Toy().answers(Toy().batch(0, Share(0, 1))).items()),
-        [],
-        allow_unused=True,
-    ) if False else None  # fmt: skip
-    assert gradients is None
+    gradients, _ = gradients_of(toy.objectives[0], [batch], {"fit": 1.0, "size": 0.1})
+    torch.testing.assert_close(tuple(gradients), torch.autograd.grad(total, list(toy.pupil.parameters())))
+
+    row = optimise(toy, 0, 1, workers)
+    logged = {name.removeprefix("pupil/"): value for name, value in row.items() if name.startswith("pupil/")}
+    assert logged.keys() == {"fit", "size", "total", "gradient"}  # nothing of weight 0
+    assert logged["total"] == pytest.approx(total.item())
+    assert all(logged[name] == pytest.approx(term.item()) for name, term in terms.items())
+    assert logged["gradient"] == pytest.approx(sum(g.square().sum() for g in gradients).sqrt().item())
 
 
 def test_weights_are_those_of_the_step(workers):
@@ -161,7 +161,9 @@ def test_an_average_follows_at_its_pace_and_copies_counters():
 
 
 def test_a_step_s_randomness_is_of_its_seed_and_number_alone():
-    draws = {(seed, step): torch.rand(1, generator=step_generator(seed, step)).item() for seed in (0, 1) for step in (0, 1)}
+    draws = {
+        (seed, step): torch.rand(1, generator=step_generator(seed, step)).item() for seed in (0, 1) for step in (0, 1)
+    }
     assert len(set(draws.values())) == 4
     assert torch.rand(1, generator=step_generator(1, 1)).item() == draws[1, 1]
 
@@ -236,6 +238,12 @@ def test_a_finished_run_takes_no_more_steps_and_more_steps_take_it_up(tmp_path, 
     assert steps_saved(tmp_path) == 8
 
 
+def test_fewer_steps_than_were_taken_are_refused(tmp_path):
+    run(tmp_path)
+    with pytest.raises(MismatchError, match="6 steps were taken in .* and 5 are asked for. Take --steps 6 or more"):
+        run(tmp_path, steps=5)
+
+
 def test_seconds_go_on_from_where_they_were(tmp_path):
     run(tmp_path, steps=2)
     checkpoint = load_checkpoint(tmp_path / "state.safetensors", "training")
@@ -288,7 +296,7 @@ def test_a_full_memory_says_which_setting_to_lower_and_by_what(tmp_path, error):
         run(tmp_path, Toy(at_step={3: fill}))
     message = str(caught.value)
     assert "memory is full at step 4" in message
-    assert "--optimizer.accumulate" in message and "--optimizer.recompute-from 64" in message
+    assert "twice the --optimizer.accumulate" in message and "--optimizer.recompute-from 64" in message
     assert steps_saved(tmp_path) == 2
 
 
@@ -323,11 +331,9 @@ def test_a_full_disk_leaves_the_last_state_and_one_sentence(tmp_path, whole, mon
 
 
 def test_a_disk_that_fills_up_in_the_middle_of_a_save_leaves_the_last_state_and_no_litter(tmp_path):
-    with pytest.raises(OutputError, match="cannot be written"):
-        with files_no_larger_than(2**40) as _:
-            toy = Toy(ballast=3_000_000)
-            toy.at_step = {3: lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))}
-            run(tmp_path, toy)
+    run(tmp_path, Toy(ballast=3_000_000), steps=2)
+    with files_no_larger_than(2_000_000), pytest.raises(OutputError, match="cannot be written .*Make room"):
+        run(tmp_path, Toy(ballast=3_000_000))
     assert steps_saved(tmp_path) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.jsonl", "previews", "state.safetensors"}
     run(tmp_path, Toy(ballast=3_000_000))
@@ -356,10 +362,8 @@ def test_a_half_written_line_is_survived(tmp_path, whole):
 
 def test_a_folder_is_for_one_training_at_a_time(tmp_path):
     ours, theirs = RunFolder(tmp_path), RunFolder(tmp_path)
-    with ours.locked():
-        with pytest.raises(InputError, match="Another training is at work in"):
-            with theirs.locked():
-                raise AssertionError("two trainings in one folder")
+    with ours.locked(), pytest.raises(InputError, match="Another training is at work in"), theirs.locked():
+        raise AssertionError("two trainings in one folder")
     with theirs.locked():
         pass
 
@@ -370,11 +374,19 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
         RunFolder(tmp_path / "file" / "run")
 
 
-CONFIG = {"steps": 6, "out": "here", "losses": {"path": 1.0, "pixels": 2.0}, "watch": {"log_every": 20}, "batch": 4}
+CONFIG = {
+    "steps": 6,
+    "out": "here",
+    "batch": 4,
+    "losses": {"path": 1.0, "pixels": 2.0},
+    "optimizer": {"lr": 0.1, "accumulate": 1},
+    "watch": {"log_every": 20},
+}
 
 
 def changed(**changes) -> dict:
-    return {name: {**value, **changes.get(name, {})} if isinstance(value, dict) else changes.get(name, value) for name, value in CONFIG.items()}
+    inner = {name: {**CONFIG[name], **value} for name, value in changes.items() if isinstance(value, dict)}
+    return {**CONFIG, **changes, **inner}
 
 
 @pytest.fixture
@@ -387,7 +399,12 @@ def begun(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "name"),
-    [({"batch": 8}, "batch = 4, and 8"), ({"losses": {"path": 0.5}}, "losses.path = 1.0, and 0.5")],
+    [
+        ({"batch": 8}, "batch = 4, and 8"),
+        ({"losses": {"path": 0.5}}, "losses.path = 1.0, and 0.5"),
+        ({"optimizer": {"lr": 0.2}}, "optimizer.lr = 0.1, and 0.2"),
+        ({"stepsize": 9}, "stepsize = None, and 9"),
+    ],
 )
 def test_a_run_does_not_go_on_under_another_setting(begun, changes, name):
     with pytest.raises(MismatchError, match=f"was begun with {name} is asked for now"):
@@ -402,7 +419,9 @@ def test_a_setting_that_came_or_went_is_another_setting(begun):
         begun.keep_config({name: value for name, value in CONFIG.items() if name != "batch"})
 
 
-@pytest.mark.parametrize("changes", [{"steps": 9}, {"watch": {"log_every": 1}}, {"out": "there"}])
+@pytest.mark.parametrize(
+    "changes", [{"steps": 9}, {"watch": {"log_every": 1}}, {"out": "there"}, {"optimizer": {"accumulate": 2}}]
+)
 def test_more_steps_and_what_a_person_sees_may_change(begun, changes):
     begun.keep_config(changed(**changes))
     assert json.loads((begun.path / "config.json").read_text()) == changed(**changes)
@@ -421,7 +440,9 @@ def test_a_state_of_another_training_is_refused(tmp_path):
         run(tmp_path, Toy(ballast=800), steps=9)
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: raw[:-9] + b"\0" * 9])
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: raw[:-9] + b"\0" * 9]
+)
 def test_a_damaged_state_is_refused_in_a_sentence(tmp_path, damage):
     run(tmp_path, steps=2)
     path = tmp_path / "state.safetensors"

@@ -121,6 +121,7 @@ def test_motion_figures_hold_every_prompt_and_every_held_out_sentence_as_json(pa
     }
     assert figures["prompts"]["smiling"]["judge_rise"] == 0.75 == figures["means"]["judge_rise"]["mean"]
     assert figures["prompts"]["has blonde hair"]["judge_rise"] is None
+    assert figures["held_out"]["blonde."]["judge_rise"] is None, "a sentence is judged by the prompt that it means"
     assert "judge_top1" not in figures["means"]
     assert figures["scorers"] == ["clip (1)", "clip (2)"]
     assert list(figures["amplitude"]) == ["4", "8", "16", "32", "64", "128"]

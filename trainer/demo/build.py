@@ -20,18 +20,18 @@ from torch import Tensor
 from lga_core import InputError, fingerprint, load_clip, load_encoder, load_generator, load_motion
 
 from . import clip as demo_clip
-from . import encoder as demo_encoder
 from . import judge as demo_judge
 from .attributes import EXPRESSION_PRESETS, PROMPTS, sample, sample_neutral, with_preset
 from .concepts import SENTENCES, TEMPLATE
+from .encoder import train_doodle_encoder
 from .finish import FINISH_STEPS, MAPPING_STEPS, distil_mapping, finish_synthesis
 from .generator import STAGES as SYNTHESIS_STAGES
 from .generator import AttributeMap, train_synthesis
+from .kit import doodle_kit
 from .motion import train_doodle_motion
 from .renderer import render
 from .renders import NUM_HELD_OUT, NUM_RENDERS, build_renders, load_renders
 from .sheets import grid, sheet
-from .synthesis import compiled_epilogues
 
 PICTURE_SEED = 7
 
@@ -108,7 +108,7 @@ def make_tricks(out: Path, effort: float) -> None:
     generator, clip = load_generator(out / "generator.safetensors"), load_clip(out / "clip.safetensors")
     places = attribute_map(out)
     ws = generator.broadcast(places.to_w(sample_neutral(24, torch.Generator().manual_seed(70))))
-    model = load_motion(train_doodle_motion(out, ["clip"], "run_tricks", effort))
+    model = load_motion(train_doodle_motion(out, replace(doodle_kit(out), scorers=()), "run_tricks", effort))
     with torch.no_grad():
         pictures = clip.encode_images(generator.synthesis(ws))
         text = clip.encode_text([SENTENCES[name] for name in EXPRESSION_PRESETS])
@@ -147,22 +147,12 @@ def generated_zero_shot(out: Path, path: Path) -> float:
 
 
 def make_encoder(out: Path, effort: float) -> None:
-    renders, places, first = load_renders(out), attribute_map(out), out / "encoder_w.safetensors"
-    if not first.exists():
-        demo_encoder.regress(renders, places, first, some(demo_encoder.STEPS_W, effort))
-    generator = load_generator(out / "generator.safetensors")
-    running = out / "encoder_running.safetensors"
-    steps = some(demo_encoder.STEPS_PICTURES, effort)
-    demo_encoder.reconstruct(renders, places, generator, first, running, steps, compiled_epilogues())
-    closer = {"lr": 5e-4, "seed": 2, "w_weight": 0.05, "square_weight": 20.0}
-    steps = some(demo_encoder.STEPS_CLOSER, effort)
-    demo_encoder.reconstruct(renders, places, generator, running, running, steps, compiled_epilogues(), **closer)
-    running.replace(out / "encoder.safetensors")
+    shutil.copyfile(train_doodle_encoder(out, effort), out / "encoder.safetensors")
 
 
 def make_motion(out: Path, effort: float) -> None:
     """All three CLIPs have to be convinced; the domain's own starts the motion."""
-    path = train_doodle_motion(out, ["clip", "clip_renders", "doubter"], "run_motion", effort)
+    path = train_doodle_motion(out, doodle_kit(out), "run_motion", effort)
     shutil.copyfile(path, out / "motion.safetensors")
 
 

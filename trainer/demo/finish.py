@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lga_core import Generator, save_generator
 
-from ..motion import follow
+from ..loop import follow
 from .attributes import NUM_ATTRIBUTES, from_normal
 from .generator import AttributeMap, cosine, fresh_generator, noisy, psnr, pyramid_loss, trained_tensors
 from .renders import Renders

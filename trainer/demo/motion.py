@@ -1,17 +1,17 @@
-"""The doodle motion model: `lga train motion` on the frozen generator, with every CLIP that there is as a scorer."""
+"""The doodle motion model: `lga train motion` on what the build has made so far."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import MotionRun, Watch
+from ..kits import Kit
 from ..train_motion import train_motion
 
 STEPS = 1_700
 REPORT_FACES = 48
 
 
-def train_doodle_motion(out: Path, scorers: Sequence[str], folder: str, effort: float = 1.0) -> Path:
-    """Train in `out`/`folder`, scored by the CLIPs `scorers` (names of files in `out`); the model's file.
+def train_doodle_motion(out: Path, kit: Kit, folder: str, effort: float = 1.0) -> Path:
+    """Train in `out`/`folder`, with the build's own kit in place of the one that ships; the model's file.
 
     `effort` scales the number of steps.
     """
@@ -19,10 +19,9 @@ def train_doodle_motion(out: Path, scorers: Sequence[str], folder: str, effort: 
         generator=str(out / "generator.safetensors"),
         name="doodle",
         clip=str(out / "clip.safetensors"),
-        score_clips=tuple(str(out / f"{name}.safetensors") for name in scorers),
         prompts="doodle",
         out=str(out / folder),
         steps=max(1, round(STEPS * effort)),
         watch=Watch(report_faces=max(2, min(REPORT_FACES, round(REPORT_FACES * effort))), tensorboard=False),
     )
-    return train_motion(run)
+    return train_motion(run, kit=kit)

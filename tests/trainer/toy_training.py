@@ -1,16 +1,16 @@
 """A toy that the training loop can train in milliseconds, with everything a real one has: two objectives, a running
 average, randomness. Run as a script it trains in a process of its own, or in as many as a launcher starts:
 
-    python tests/toy_training.py FOLDER '{"batch": 3, "steps": 6}'
+    python tests/trainer/toy_training.py FOLDER '{"batch": 3}'
 """
 
 import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -100,22 +100,46 @@ def run(folder: Path, toy: Toy | None = None, **pace) -> float:
     return train(Toy() if toy is None else toy, RunFolder(folder), Pace(**pace), Workers("cpu"), "a toy")
 
 
-def main(folder: Path, batch: int = 4, accumulate: int = 1, kill: tuple[int, int] = (-1, -1), **pace) -> None:
-    """`kill`: a step, and the rank of the process that is killed there, as by someone pulling its plug."""
+def main(folder: Path, kill: tuple[int, int] = (-1, -1), domain: str | None = None, batch: int = 2) -> None:
+    """Train the toy, and one step of a motion on a `domain` if there is one, `batch` faces in each process.
+
+    kill: a step of the toy, and the rank of the process that dies there, as when someone pulls its plug.
+    """
     workers = Workers("cpu")
 
     def die() -> None:
         if workers.rank == kill[1]:
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(0.5)
 
-    toy = Toy(batch, accumulate, {kill[0]: die})
-    steps = {"steps": 6, "log_every": 2, "save_every": 2, "preview_every": 100, "tensorboard": False, **pace}
+    pace = Pace(6, log_every=2, save_every=2, preview_every=4, tensorboard=False)
     try:
-        train(toy, RunFolder(folder), Pace(accumulate=accumulate, **steps), workers, "a toy")
+        train(Toy(batch, at_step={kill[0]: die}), RunFolder(folder / "toy"), pace, workers, "a toy")
+        if domain is not None:
+            task = motion_task(domain, batch)
+            train(task, RunFolder(folder / "motion"), Pace(1, tensorboard=False), workers, "a motion")
     except LgaError as err:
         sys.exit(f"error: {err}")
     workers.end()
+
+
+def motion_task(domain: str, batch: int):
+    """The published objective, whose contrast is among the prompts of the whole batch, and a discriminator."""
+    from lga_core import FrozenSynthesis
+    from lga_trainer.config import Faces, MotionRun, Optimizer, preset
+    from lga_trainer.faces import FaceSet
+    from lga_trainer.motion_parts import load_parts, prepare_sources
+    from lga_trainer.train_motion import assemble
+
+    published = preset("official", domain)
+    losses = replace(published.losses, perceptual_network="clip", w_discriminator=0.1, score_size=32)
+    run = MotionRun(
+        domain, batch=batch, repeats=True, losses=losses, faces=Faces(count=4), optimizer=Optimizer(precision="fp32")
+    )
+    cpu = torch.device("cpu")
+    parts = load_parts(run, cpu)
+    draw = FrozenSynthesis(parts.generator)
+    sources = prepare_sources(run, FaceSet(parts.generator.sample(range(4))), draw, parts.clip, cpu)
+    return assemble(run, parts, draw, sources)
 
 
 if __name__ == "__main__":

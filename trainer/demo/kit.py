@@ -1,0 +1,37 @@
+"""What the doodle domain brings to training: two more CLIPs, and faces with all their expressions.
+
+Its mapping network was distilled from calm faces. Seen through it alone, a closed eye is the unlikeliest thing and
+purple hair the likeliest, and a motion that keeps to what is likely pleases CLIP with the wrong one. The renderer's
+attributes know better.
+"""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..kits import Kit
+from .attributes import NUM_ATTRIBUTES, from_normal, sample, sample_neutral
+from .generator import AttributeMap
+
+ASSETS = Path(__file__).parent / "assets"
+SCORERS = ("clip_renders", "doubter")
+"""CLIPs that only train: one that saw renders alone, and one that was shown the tricks which fool another."""
+NUM_VARIED = 8192
+
+
+def doodle_kit(folder: Path) -> Kit:
+    """The kit from a folder that holds the attribute map and the scorers: the assets, or a build's."""
+    places = AttributeMap.load(folder / "attribute_map.safetensors")
+
+    def faces(count: int, seed: int) -> Float[Tensor, "n w_dim"]:
+        """Half calm faces, half without any expression."""
+        rng = torch.Generator().manual_seed(seed)
+        calm = from_normal(torch.randn(count - count // 2, NUM_ATTRIBUTES, generator=rng))
+        return places.to_w(torch.cat([calm, sample_neutral(count // 2, rng)]))
+
+    def variety(seed: int) -> Float[Tensor, "n w_dim"]:
+        return places.to_w(sample(NUM_VARIED, torch.Generator().manual_seed(seed))[0])
+
+    return Kit(tuple(str(folder / f"{name}.safetensors") for name in SCORERS), "doodle", faces, variety)
