@@ -60,6 +60,8 @@ class ClipModel(nn.Module):
 
         self.name = name
         self.model = model.requires_grad_(False)
+        self.config = config
+        """The architecture, in open_clip's form."""
         self.embed_dim: int = config["embed_dim"]
         image_size = config["vision_cfg"].get("image_size", 224)
         self.image_size: int = image_size if isinstance(image_size, int) else image_size[0]

@@ -79,7 +79,7 @@ class Losses:
     """L1 to the source, by each prompt's kind: see keep and keep_outside in a prompt set."""
     face: tuple[float, float, float, float] = (0.0, 0.12, 0.66, 0.68)
     """Ellipse that holds the face: centre x y, half width, half height, the picture being -1..1. FFHQ's crops fit."""
-    unlikeliness: float = 0.03
+    unlikeliness: float = 0.15
     """Mahalanobis length of the last offset: what lies where no face varies costs a hundred times more."""
     unlikeliness_end: float = 0.3
     """The same in the last third of the run, after an even rise. So firm from the start, eyes do not close."""

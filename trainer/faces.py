@@ -66,7 +66,7 @@ def read_pictures(
 ) -> tuple[list[Path], list[tuple[Path, str]], Callable[[int], Images]]:
     """Which of the files can be read, which cannot and why, and a reader of one as [1 3 size size] in -1..1."""
     good, skipped = [], []
-    for path in tqdm(list(paths), desc="checking pictures", mininterval=5):
+    for path in tqdm(list(paths), desc="checking pictures", disable=None):
         try:
             load_image(path)
             good.append(path)
@@ -105,7 +105,7 @@ def inverted_faces(
         raise InputError(f"None of the {len(found)} pictures in {folder} can be read; the first: {skipped[0][1]}")
     ws = []
     device = generator.w_avg.device
-    for chunk in tqdm(torch.arange(len(good)).split(batch), desc="inverting pictures", mininterval=5):
+    for chunk in tqdm(torch.arange(len(good)).split(batch), desc="inverting pictures", disable=None):
         with torch.no_grad():
             ws.append(encoder(torch.cat([read(int(i)) for i in chunk]).to(device)).cpu())
     faces = FaceSet(torch.cat(ws), tuple(good), tuple(skipped))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -129,10 +130,16 @@ class BlendshapeJudge:
     rule = f"the blendshapes that stand for the prompt grew by at least {CLEARLY} on their scale from 0 to 1"
 
     def __init__(self, model: Path) -> None:
+        """Raises InputError without the file or without MediaPipe: before a training, not at its end."""
         if not model.is_file():
             raise InputError(
                 f"There is no face landmarker at {model}. Give the path of MediaPipe's face_landmarker.task, or train "
                 "without it."
+            )
+        if not has_mediapipe():
+            raise InputError(
+                "Judging faces by blendshapes needs MediaPipe, which is not installed. Install it with `pip install "
+                "mediapipe`, or train without a face landmarker."
             )
         self.model = model
         self._before: tuple[Images, list[dict[str, float] | None]] | None = None  # the faces seen last
@@ -153,19 +160,18 @@ class BlendshapeJudge:
         return float(now is not None and strength(prompt, now) - strength(prompt, then) >= CLEARLY)
 
 
+def has_mediapipe() -> bool:
+    return find_spec("mediapipe") is not None
+
+
 def read_blendshapes(model: Path, images: Images) -> list[dict[str, float] | None]:
     """The 52 blendshapes of the largest face in each picture [n 3 h w] in -1..1; None where no face is found.
 
-    Raises InputError without MediaPipe, and for a file that is no face landmarker.
+    Raises InputError for a file that is no face landmarker.
     """
-    try:
-        import mediapipe  # pyright: ignore[reportMissingImports]
-        from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
-    except ImportError as err:
-        raise InputError(
-            f"Judging faces by blendshapes needs MediaPipe, which cannot be imported ({err}). Install it with `pip "
-            "install mediapipe`, or train without a face landmarker."
-        ) from err
+    import mediapipe  # pyright: ignore[reportMissingImports]
+    from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
+
     options = vision.FaceLandmarkerOptions(BaseOptions(str(model)), output_face_blendshapes=True)
     pictures = to_uint8(fit_square(images.float(), max(SMALLEST, images.shape[-1]))).cpu().numpy()
     try:
@@ -180,7 +186,8 @@ def read_blendshapes(model: Path, images: Images) -> list[dict[str, float] | Non
 def find_judge(generator_fingerprint: str, blendshapes: Path | None = None) -> Judge | None:
     """The judge for a generator's faces: MediaPipe's if its file is given, the doodle's for the embedded generator.
 
-    None where there is none: then CLIP's figures stand alone, and only a person can tell whether it was fooled.
+    None where there is none: then CLIP's figures stand alone, and only a person can tell whether it was fooled. Raises
+    InputError where the file, or MediaPipe, is missing.
     """
     if blendshapes is not None:
         return BlendshapeJudge(blendshapes)

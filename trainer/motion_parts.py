@@ -33,6 +33,7 @@ from lga_core import (
 
 from .config import MotionRun
 from .faces import FaceSet, inverted_faces, sampled_faces
+from .judges import Judge, find_judge
 from .kits import DEFAULT_PROMPTS, Kit, kit_of
 from .motion import Draw, at_score_size
 from .motion_task import Sources
@@ -53,6 +54,7 @@ class Parts(NamedTuple):
     kit: Kit
     encoder_path: Path | None
     identity: IdentityNetwork | None
+    judge: Judge | None
     licence: str | None
 
 
@@ -90,6 +92,7 @@ def load_parts(run: MotionRun, device: torch.device, kit: Kit | None = None) -> 
         kit=kit,
         encoder_path=None if encoder is None else Path(encoder),
         identity=None if run.identity_network is None else open_identity(run, device),
+        judge=find_judge(fingerprint(generator), Path(run.blendshapes) if run.blendshapes else None),
         licence=read_metadata(path).get("licence"),
     )
 

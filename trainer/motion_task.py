@@ -69,10 +69,10 @@ class MotionTask:
         self.modules: Mapping[str, nn.Module] = {"trained": trained}
         if self.average is not trained:
             self.modules = {**self.modules, "average": self.average}
-        self.objectives = [self._motion_objective(trained)]
+        self.objectives: Sequence[Objective] = [self._motion_objective(trained)]
         if cast.discriminator is not None:
             self.modules = {**self.modules, "discriminator": cast.discriminator}
-            self.objectives.append(self._discriminator_objective(cast.discriminator))
+            self.objectives = [*self.objectives, self._discriminator_objective(cast.discriminator)]
         perceptual = run.losses if run.losses.perceptual else None
         self.num_frames_drawn = run.batch * len(frames_shown(model, run.num_frames, perceptual))
 

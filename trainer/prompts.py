@@ -106,7 +106,7 @@ class PromptSet:
     def check_words(self, clip: ClipModel) -> None:
         """Raise InputError, naming the prompt, if CLIP cannot read a sentence (too long, or unknown words only)."""
         for prompt in self.prompts:
-            for sentence in (prompt.sentence, *prompt.paraphrases, *prompt.held_out):
+            for sentence in (prompt.prompt, prompt.sentence, *prompt.paraphrases, *prompt.held_out):
                 try:
                     clip.check_text(sentence)
                 except InputError as err:

@@ -178,11 +178,8 @@ def setting_flags(kind: type, prefix: str = "") -> list[str]:
     hints, flags = typing.get_type_hints(kind), []
     for field in dataclasses.fields(kind):  # pyright: ignore
         inner = hints[field.name]
-        flags += (
-            setting_flags(inner, f"{prefix}{field.name}.")
-            if dataclasses.is_dataclass(inner)
-            else [f"{prefix}{field.name}"]
-        )
+        name = prefix + field.name
+        flags += setting_flags(inner, f"{name}.") if dataclasses.is_dataclass(inner) else [name]  # pyright: ignore
     return flags if prefix else [f"--{flag.replace('_', '-')}" for flag in flags]
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -23,7 +24,6 @@ from lga_core import (
     MotionModel,
     WPlus,
     fingerprint,
-    load_motion,
     save_clip,
     save_motion,
 )
@@ -32,7 +32,6 @@ from . import losses
 from .config import MotionRun
 from .discriminator import WDiscriminator
 from .faces import FaceSet
-from .judges import find_judge
 from .kits import Kit, sampled_variety
 from .loop import Pace, train
 from .measures import motion_figures
@@ -51,11 +50,11 @@ PREVIEW_SEED, REPORT_SEED = 2**40, 2**41
 """First of the faces that previews and the report show; training draws none of them."""
 
 
-def train_motion(run: MotionRun, start: Path | None = None, kit: Kit | None = None) -> Path:
+def train_motion(run: MotionRun, kit: Kit | None = None) -> Path:
     """Train as `run` says, from the state in its folder if there is one; the motion model's file.
 
-    `start`: a motion model to begin from instead of a fresh one. `kit`: of a domain that is still being made. Raises
-    an LgaError for whatever a person can put right, and loop.Stopped when a person stops it.
+    `kit`: of a domain that is still being made. Raises an LgaError for whatever a person can put right, and
+    loop.Stopped when a person stops it.
     """
     torch.use_deterministic_algorithms(run.optimizer.deterministic)
     workers = Workers(run.device)
@@ -63,12 +62,12 @@ def train_motion(run: MotionRun, start: Path | None = None, kit: Kit | None = No
     parts = load_parts(run, workers.device, kit)
     check_sizes(run, parts, workers)
     if not workers.is_first:
-        return _train(run, parts, folder, workers, start)
+        return _train(run, parts, folder, workers)
     with folder.locked():
-        return _train(run, parts, folder, workers, start)
+        return _train(run, parts, folder, workers)
 
 
-def _train(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers, start: Path | None) -> Path:
+def _train(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers) -> Path:
     if workers.is_first:
         folder.keep_config(described(run, parts))
     workers.wait()
@@ -77,7 +76,7 @@ def _train(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers, st
     )
     faces = find_faces(run, parts, folder, workers)
     sources = prepare_sources(run, faces, draw, parts.clip, workers.device)
-    task = assemble(run, parts, draw, sources, start)
+    task = assemble(run, parts, draw, sources)
     watch = run.watch
     pace = Pace(
         run.steps,
@@ -100,17 +99,15 @@ def _train(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers, st
 # What is trained
 
 
-def assemble(run: MotionRun, parts: Parts, draw: Draw, sources: Sources, start: Path | None = None) -> MotionTask:
-    """The task: a fresh motion model (or that of `start`) and everyone who plays a part in its training."""
+def assemble(run: MotionRun, parts: Parts, draw: Draw, sources: Sources) -> MotionTask:
+    """The task: a fresh motion model and everyone who plays a part in its training."""
     generator, prompts, device = parts.generator, parts.prompts, parts.generator.w_avg.device
     many = parts.kit.variety(1) if parts.kit.variety else sampled_variety(generator, seed=1)
     many = many.to(device)
     clip = deepcopy(parts.clip) if run.optimizer.finetune_clip else parts.clip
-    model = fresh_model(run, parts) if start is None else load_motion(start).train().requires_grad_(True)
-    model = model.to(device)
+    model = fresh_model(run, parts).to(device)
     if run.model.in_units_of_faces:
-        if start is None:
-            begin_coloured(model, many)
+        begin_coloured(model, many)
         colour_output(model, many)
     cast = Cast(
         draw=draw,
@@ -200,11 +197,9 @@ def save_result(run: MotionRun, parts: Parts, task: MotionTask, sources: Sources
             half=True,
             name=f"{clip.name}, fine-tuned",
         )
-    said = (
-        {"mean_picture": [round(x, 5) for x in mean_direction(sources.features).tolist()]}
-        if sources.features is not None
-        else {}
-    )
+    said: dict[str, Any] = {}
+    if sources.features is not None:
+        said["mean_picture"] = [round(x, 5) for x in mean_direction(sources.features).tolist()]
     if parts.licence:
         said["generator_licence"] = parts.licence
     save_motion(
@@ -238,6 +233,13 @@ def _versions() -> dict[str, str]:
     return {"torch": torch.__version__, "python": platform.python_version(), "revision": revision()}
 
 
+def machine(device: torch.device) -> str:
+    """What a training ran on, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
 def revision() -> str:
     """The version of this code: git's if it is a checkout."""
     try:
@@ -260,10 +262,9 @@ def report(
     motion, clip = task.result()
     first = REPORT_SEED
     ws = parts.generator.sample(range(first, first + run.watch.report_faces), run.faces.psi)
-    judge = find_judge(fingerprint(parts.generator), Path(run.blendshapes) if run.blendshapes else None)
     with torch.no_grad():
         features = embedded(run, clip, draw, ws)
-        figures = motion_figures(motion, draw, ws, clip, parts.scorers, parts.prompts, judge, features)
+        figures = motion_figures(motion, draw, ws, clip, parts.scorers, parts.prompts, parts.judge, features)
     sheet, prompts = folder.path / "sheet.png", parts.prompts.prompts
     draw_sheet(run, motion, clip, draw, ws[:4], prompts, sheet)
     facts = {
@@ -273,6 +274,7 @@ def report(
         "preset": run.preset,
         "steps": str(run.steps),
         "time": f"{seconds / 60:.0f} minutes",
+        "machine": machine(task.device),
         **_versions(),
         **({"licence of the generator": parts.licence} if parts.licence else {}),
     }

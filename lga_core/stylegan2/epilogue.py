@@ -25,7 +25,8 @@ Noise = Float[Tensor, "p 1"]
 Bias = Float[Tensor, "c"]
 Drawn = Float[Tensor, "n rgb p"]
 Mixer = Float[Tensor, "n rgb c"]  # each sample's to-RGB weights
-Partial = Float[Tensor, "n p/4 c"]
+Fours = Float[Tensor, "n q 4 c"]  # p = 4 q
+Partial = Float[Tensor, "n q c"]
 
 Forward = Callable[[Pixels, Styles, Noise, Bias, float | None, Styles | None], tuple[Pixels, Pixels | None]]
 Backward = Callable[
@@ -83,38 +84,35 @@ def forward_to_compile(
     return x, None if s is None else (y * s[:, None]).to(x.dtype)
 
 
-def backward_to_compile(
-    y: Pixels,
+def backward_by_fours(
+    y: Fours,
     d: Styles,
-    noise: Noise,
+    noise: Float[Tensor, "q 4 1"],
     bias: Bias,
     limit: float | None,
-    of_scaled: Pixels | None,
+    of_scaled: Fours | None,
     s: Styles | None,
-    of_drawn: Drawn | None,
+    of_drawn: Float[Tensor, "n rgb q 4"] | None,
     mixer: Mixer | None,
-) -> tuple[Pixels, Partial, Partial]:
-    """`backward_pass`, but instead of gradients of d and s, the terms of their sums, of d / d and of s, by fours.
+) -> tuple[Fours, Partial, Partial]:
+    """`backward_pass` to compile. For gradients of d (times d) and s it gives what their sums over pixels are of.
 
-    A sum over all pixels would be a loop of its own that reads everything again. Four terms written out are not.
+    The compiler would read everything again to sum over all pixels, but not for four terms that are written out.
     """
-    four_y, four_noise = y.unflatten(1, (-1, 4)).to(d.dtype), noise.unflatten(0, (-1, 4))
-    four_scaled = None if of_scaled is None else of_scaled.unflatten(1, (-1, 4)).to(d.dtype)
-    four_drawn = None if of_drawn is None else of_drawn.unflatten(2, (-1, 4))
     of_x, of_d, of_s = [], torch.zeros_like(d)[:, None], torch.zeros_like(d)[:, None]
     for k in range(4):
-        y_k, of_y = four_y[:, :, k], torch.zeros_like(d)[:, None]
-        if four_scaled is not None and s is not None:
-            of_y = four_scaled[:, :, k] * s[:, None]
-            of_s = of_s + four_scaled[:, :, k] * y_k
-        if four_drawn is not None and mixer is not None:
+        y_k, of_y = y[:, :, k].to(d.dtype), torch.zeros_like(d)[:, None]
+        if of_scaled is not None and s is not None:
+            given = of_scaled[:, :, k].to(d.dtype)
+            of_y, of_s = given * s[:, None], of_s + given * y_k
+        if of_drawn is not None and mixer is not None:
             for channel in range(mixer.shape[1]):
-                of_y = of_y + four_drawn[:, channel, :, k, None] * mixer[:, channel, None]
+                of_y = of_y + of_drawn[:, channel, :, k, None] * mixer[:, channel, None]
         of_y = of_y if limit is None else torch.where(y_k.abs() < limit, of_y, 0)
         of_u = torch.where(y_k > 0, of_y, of_y * LRELU_SLOPE)
-        of_d = of_d + (of_y * y_k - of_u * (four_noise[:, k] + bias))
+        of_d = of_d + (of_y * y_k - of_u * (noise[:, k] + bias))
         of_x.append((of_u * d[:, None]).to(y.dtype))
-    return torch.stack(of_x, dim=2).flatten(1, 2), of_d, of_s
+    return torch.stack(of_x, dim=2), of_d, of_s
 
 
 class Passes(NamedTuple):
@@ -122,11 +120,8 @@ class Passes(NamedTuple):
     backward: Backward = backward_pass
 
 
-@cache
-def compiled_passes(dtype: torch.dtype, exact: torch.dtype, device: torch.device) -> Passes:
-    """Both passes compiled for features of `dtype` and styles of `exact`, or as they are where no compiler works."""
-    forward = torch.compile(forward_to_compile, dynamic=True)
-    partial = torch.compile(backward_to_compile, dynamic=True)
+def summed(by_fours: Callable[..., tuple[Fours, Partial, Partial]]) -> Backward:
+    """`backward_pass` by way of `backward_by_fours`."""
 
     def backward(
         y: Pixels,
@@ -139,13 +134,27 @@ def compiled_passes(dtype: torch.dtype, exact: torch.dtype, device: torch.device
         of_drawn: Drawn | None,
         mixer: Mixer | None,
     ) -> tuple[Pixels, Styles, Styles | None]:
-        of_x, of_d, of_s = partial(y, d, noise, bias, limit, of_scaled, s, of_drawn, mixer)
-        return of_x, of_d.sum(dim=1) / d, None if of_scaled is None else of_s.sum(dim=1)
+        y, noise = y.unflatten(1, (-1, 4)), noise.unflatten(0, (-1, 4))
+        of_scaled = None if of_scaled is None else of_scaled.unflatten(1, (-1, 4))
+        of_drawn = None if of_drawn is None else of_drawn.unflatten(2, (-1, 4))
+        of_x, of_d, of_s = by_fours(y, d, noise, bias, limit, of_scaled, s, of_drawn, mixer)
+        return of_x.flatten(1, 2), of_d.sum(dim=1) / d, None if of_scaled is None else of_s.sum(dim=1)
 
+    return backward
+
+
+@cache
+def compiled_passes(dtype: torch.dtype, exact: torch.dtype, device: torch.device) -> Passes:
+    """Both passes compiled, or as they are where no compiler works, as a trial shows.
+
+    The trial is of features of `dtype` and styles of `exact`.
+    """
+    forward = torch.compile(forward_to_compile, dynamic=True)
     style, noise = torch.ones(2, 8, dtype=exact, device=device), torch.ones(64, 1, dtype=exact, device=device)
     try:
-        forward(torch.ones(2, 64, 8, dtype=dtype, device=device), style, noise, style[0], None, style)
+        with torch.no_grad():
+            forward(torch.ones(2, 64, 8, dtype=dtype, device=device), style, noise, style[0], None, style)
     except Exception as error:  # torch raises many kinds where a compiler is missing
         warnings.warn(f"Element-wise passes are not compiled, which is slower: {type(error).__name__}.", stacklevel=4)
         return Passes()
-    return Passes(forward, backward)
+    return Passes(forward, summed(torch.compile(backward_by_fours, dynamic=True)))

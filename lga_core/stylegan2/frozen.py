@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from ..shapes import Features, FeaturesOut, Images, Styles, W, WPlus
@@ -85,7 +86,7 @@ class Block:
     def __init__(self, block: Any, following: Any | None, dtype: torch.dtype, passes: Passes):
         self.dtype, exact = dtype, torch.promote_types(dtype, torch.float32)
         self.convs = [Conv(layer, dtype, passes) for layer in (getattr(block, "conv0", None), block.conv1) if layer]
-        self.const = block.const.detach().to(exact)[None] if hasattr(block, "const") else None
+        self.const: Any = block.const.detach().to(exact, copy=True)[None] if hasattr(block, "const") else None
         self.onward = None if following is None else Affine(following.conv0.affine, exact)
         self.rgb = ToRGB(block.torgb, exact) if hasattr(block, "torgb") else None
 
@@ -232,6 +233,7 @@ class StyledConvolution(torch.autograd.Function):
         return None if onward is None else image_like(onward, ctx.size), drawn
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, of_onward: Features | None, of_drawn: Images | None) -> Any:  # pyright: ignore
         conv, (y, d, s, mixer) = ctx.conv, ctx.saved_tensors
         onward = (None, None) if of_onward is None else (flat(of_onward), s)

@@ -48,7 +48,8 @@ def test_the_doodle_judge_has_no_opinion_on_words_of_others(doodles):
     assert DoodleJudge().verdict(prompt("ears up"), doodles[0], doodles[0]) is None
 
 
-def test_a_judge_is_found_for_the_embedded_generator_only(tmp_path):
+def test_a_judge_is_found_for_the_embedded_generator_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(judges, "has_mediapipe", lambda: True)
     assert isinstance(find_judge(read_domain("doodle").generator.fingerprint), DoodleJudge)
     assert find_judge("0" * 16) is None
     (tmp_path / "face.task").touch()
@@ -85,6 +86,7 @@ def test_faces_count_that_were_seen_before_and_a_face_lost_on_the_way_did_not_ri
         return seen[asked[-1]]
 
     monkeypatch.setattr(judges, "read_blendshapes", read)
+    monkeypatch.setattr(judges, "has_mediapipe", lambda: True)
     (tmp_path / "face.task").touch()
     judge = BlendshapeJudge(tmp_path / "face.task")
     verdict = judge.verdict(prompt("smiling"), before, after)
@@ -101,9 +103,10 @@ def test_faces_count_that_were_seen_before_and_a_face_lost_on_the_way_did_not_ri
 def test_a_missing_file_and_a_missing_program_are_said_in_words(monkeypatch, tmp_path):
     with pytest.raises(InputError, match="no face landmarker at .*nowhere.task"):
         BlendshapeJudge(tmp_path / "nowhere.task")
+    (tmp_path / "face.task").touch()
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(InputError, match="needs MediaPipe.*pip install mediapipe"):
-        read_blendshapes(tmp_path / "face.task", torch.zeros(1, 3, 8, 8))
+        find_judge("0" * 16, tmp_path / "face.task")
 
 
 def test_a_file_that_is_no_landmarker_is_refused(tmp_path):

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -103,28 +104,33 @@ def generated_and_rendered(out: Path, effort: float, seed: int = 3, tricks: Tens
     return demo_clip.joined(demo_clip.render_pool(load_renders(out), n // 2), generated)
 
 
-def make_tricks(out: Path, effort: float) -> None:
-    """Let a motion please the second CLIP alone, and keep its offsets: some of them mean nothing to a person."""
+def make_tricks(out: Path, effort: float, name: str, scorers: Sequence[str], before: str | None = None) -> None:
+    """Let a motion please these CLIPs, and keep its offsets: some of them mean nothing to a person.
+
+    They go into `name`.safetensors, with those of the file `before`.
+    """
     generator, clip = load_generator(out / "generator.safetensors"), load_clip(out / "clip.safetensors")
-    places = attribute_map(out)
-    ws = generator.broadcast(places.to_w(sample_neutral(24, torch.Generator().manual_seed(70))))
-    model = load_motion(train_doodle_motion(out, replace(doodle_kit(out), scorers=()), "run_tricks", effort))
+    kit = replace(doodle_kit(out), scorers=tuple(str(out / f"{scorer}.safetensors") for scorer in scorers))
+    model = load_motion(train_doodle_motion(out, kit, f"run_{name}", effort))
+    ws = generator.broadcast(attribute_map(out).to_w(sample_neutral(24, torch.Generator().manual_seed(70))))
     with torch.no_grad():
         pictures = clip.encode_images(generator.synthesis(ws))
-        text = clip.encode_text([SENTENCES[name] for name in EXPRESSION_PRESETS])
+        text = clip.encode_text([SENTENCES[prompt] for prompt in EXPRESSION_PRESETS])
         offsets = [model(sentence[None], pictures, 4)[:, -1, 0] for sentence in text]
-    save_file({"tricks": torch.cat(offsets)}, out / "tricks.safetensors")
+    if before is not None:
+        offsets.insert(0, load_file(out / f"{before}.safetensors")["tricks"])
+    save_file({"tricks": torch.cat(offsets)}, out / f"{name}.safetensors")
 
 
-def make_doubter(out: Path, effort: float) -> None:
-    """A CLIP that was shown the tricks: a second opinion on motions, which does not ship."""
-    tricks = load_file(out / "tricks.safetensors")["tricks"]
-    pool = generated_and_rendered(out, effort, seed=13, tricks=tricks)
-    path = out / "doubter_ungated.safetensors"
+def make_doubter(out: Path, effort: float, name: str, tricks: str, seed: int) -> None:
+    """A CLIP that was shown the tricks: one more opinion on motions, which ships for training alone."""
+    shown = load_file(out / f"{tricks}.safetensors")["tricks"]
+    pool = generated_and_rendered(out, effort, seed=10 + seed, tricks=shown)
+    path = out / f"{name}_ungated.safetensors"
     steps = some(demo_clip.STEPS_GENERATED, effort)
-    demo_clip.train_clip(pool, path, steps, out / "clip.safetensors", lr=8e-4, seed=6)
+    demo_clip.train_clip(pool, path, steps, out / "clip.safetensors", lr=8e-4, seed=seed)
     check_gate(out, path, effort)
-    path.replace(out / "doubter.safetensors")
+    path.replace(out / f"{name}.safetensors")
 
 
 def check_gate(out: Path, path: Path, effort: float) -> None:
@@ -151,7 +157,7 @@ def make_encoder(out: Path, effort: float) -> None:
 
 
 def make_motion(out: Path, effort: float) -> None:
-    """All three CLIPs have to be convinced; the domain's own starts the motion."""
+    """All four CLIPs have to be convinced; the domain's own starts the motion."""
     path = train_doodle_motion(out, doodle_kit(out), "run_motion", effort)
     shutil.copyfile(path, out / "motion.safetensors")
 
@@ -263,8 +269,16 @@ STAGES: dict[str, Stage] = {
     "finish": Stage("finished.safetensors", make_finish, show_synthesis("finished")),
     "mapping": Stage("generator.safetensors", make_mapping, show_seeds),
     "clip": Stage("clip.safetensors", make_clip, nothing),
-    "tricks": Stage("tricks.safetensors", make_tricks, nothing),
-    "doubter": Stage("doubter.safetensors", make_doubter, nothing),
+    "tricks": Stage("tricks.safetensors", partial(make_tricks, name="tricks", scorers=()), nothing),
+    "doubter": Stage("doubter.safetensors", partial(make_doubter, name="doubter", tricks="tricks", seed=6), nothing),
+    "tricks2": Stage(
+        "tricks2.safetensors",
+        partial(make_tricks, name="tricks2", scorers=("clip_renders", "doubter"), before="tricks"),
+        nothing,
+    ),
+    "doubter2": Stage(
+        "doubter2.safetensors", partial(make_doubter, name="doubter2", tricks="tricks2", seed=7), nothing
+    ),
     "encoder": Stage("encoder.safetensors", make_encoder, show_inversions),
     "motion": Stage("motion.safetensors", make_motion, show_motion),
     "export": Stage("domain/domain.json", export, nothing),

@@ -16,8 +16,8 @@ from .attributes import NUM_ATTRIBUTES, from_normal, sample, sample_neutral
 from .generator import AttributeMap
 
 ASSETS = Path(__file__).parent / "assets"
-SCORERS = ("clip_renders", "doubter")
-"""CLIPs that only train: one that saw renders alone, and one that was shown the tricks which fool another."""
+SCORERS = ("clip_renders", "doubter", "doubter2")
+"""CLIPs that only train: one that saw renders alone, and two that were shown tricks which fool the others."""
 NUM_VARIED = 8192
 
 
