@@ -8,7 +8,7 @@ first run, which no median counts; `first run s` is that run. Peak memory is abo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,21 @@ from torch import Tensor
 
 from lga_core import FrozenSynthesis, Generator, GeneratorConfig, WPlus
 
-from .comparison import COLUMNS, COMMUNITY, DTYPES, NVIDIA, Folders, Works
-from .comparison import add_memory, arguments, facts_of, in_threads, noise_note, report, timed
+from .comparison import (
+    COLUMNS,
+    COMMUNITY,
+    DTYPES,
+    NVIDIA,
+    Folders,
+    Works,
+    add_memory,
+    arguments,
+    facts_of,
+    in_threads,
+    noise_note,
+    report,
+    timed,
+)
 from .measuring import Sample, random_generator, sample
 from .peers import Draw
 from .reports import Column
@@ -32,23 +45,23 @@ FROZEN = {f"ours, frozen {dtype}{how}": (dtype, bool(how)) for dtype in DTYPES f
 
 def main(argv: Sequence[str] | None = None) -> Path:
     """Measure, and write the results; their folder."""
-    args = arguments(__doc__, resolutions=(256, 1024), repeats=5).parse_args(argv)
+    parser = arguments(__doc__, resolutions=(256, 1024), repeats=5)
+    parser.add_argument("--eager", action="store_true", help="leave out what compiles")
+    args = parser.parse_args(argv)
     folders = Folders(args.nvidia, args.community)
     rows: list[dict[str, Any]] = []
     alone: list[Sample] = []
     for resolution in args.resolutions:
         generator = random_generator(GeneratorConfig(resolution))
         batch = BATCHES.get(resolution, 4)
-        names = variants(folders, args.dtypes)
+        names = variants(folders, args.dtypes, args.eager)
         for threads in in_threads(args.threads):
             works = {name: works_of(name, generator, folders, faces(generator, batch)) for name in names}
             firsts = first_runs(works)
             measured, samples = timed(works, args.repeats, batch)
             del works
             alone += [each for taken in samples.values() for each in taken if threads == 1]
-            found = [
-                {"resolution": resolution, "batch": batch, **row, **firsts[row["variant"]]} for row in measured
-            ]
+            found = [{"resolution": resolution, "batch": batch, **row, **firsts[row["variant"]]} for row in measured]
             if args.memory and not any(row["resolution"] == resolution for row in rows):
                 add_memory(found, prepare, resolution, batch, folders)
             rows += found
@@ -64,9 +77,9 @@ def main(argv: Sequence[str] | None = None) -> Path:
     return args.out
 
 
-def variants(folders: Folders, dtypes: Sequence[str]) -> list[str]:
+def variants(folders: Folders, dtypes: Sequence[str], eager: bool = False) -> list[str]:
     peers = {NVIDIA: folders.nvidia, COMMUNITY: folders.community}
-    ours = [name for name, (dtype, _) in FROZEN.items() if dtype in dtypes]
+    ours = [name for name, (dtype, compiled) in FROZEN.items() if dtype in dtypes and not (eager and compiled)]
     return [*(name for name, folder in peers.items() if folder is not None), PLAIN, *ours]
 
 
@@ -79,13 +92,17 @@ def works_of(name: str, generator: Generator, folders: Folders, ws: WPlus) -> di
 
 
 def gradient(draw: Draw, ws: WPlus) -> WPlus:
-    """Of a random direction in the space of pictures, the same for everyone."""
+    """Of one random picture in the space of pictures, the same for everyone."""
     ws = ws.detach().requires_grad_()
     images = draw(ws)
-    probe = torch.randn(images.shape, generator=torch.Generator().manual_seed(2)).to(images)
-    images.backward(probe)
+    images.backward(direction(images.shape[1:], images.device).expand_as(images))
     assert ws.grad is not None
     return ws.grad
+
+
+@cache
+def direction(shape: torch.Size, device: torch.device) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(2)).to(device)
 
 
 def first_runs(works: Works) -> dict[str, dict[str, float]]:

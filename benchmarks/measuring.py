@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,10 +121,8 @@ def _peak(threads: int, prepare: Callable[..., Work], *args: Any) -> float:
 
 def _reset_peak() -> float:
     """Makes the peak begin at what is resident now, where the system can; the bytes it begins at."""
-    try:
+    with suppress(OSError):  # where it cannot, only what goes beyond the peak so far is seen
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # the peak so far stays, and only what goes beyond it is seen
     return _peak_bytes()
 
 

@@ -59,7 +59,7 @@ class PublishedStep:
         self.optimizer.zero_grad()
         total.backward()
         self.optimizer.step()
-        return float(total)
+        return total.item()
 
     def draw(self, ws: Tensor, is_read: bool) -> Tensor:
         with torch.no_grad() if self.lean and not is_read else nullcontext():

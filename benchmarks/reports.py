@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,11 +33,19 @@ class Report:
     columns: Sequence[Column]
     notes: Sequence[str] = ()
     plot: Figure | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What only the JSON holds."""
 
     def write(self, folder: Path) -> None:
         """`name`.json, .md and .svg in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        kept = {"title": self.title, "facts": self.facts, "notes": list(self.notes), "rows": list(self.rows)}
+        kept = {
+            "title": self.title,
+            "facts": self.facts,
+            "notes": list(self.notes),
+            "rows": list(self.rows),
+            **self.more,
+        }
         (folder / f"{self.name}.json").write_text(json.dumps(kept, indent=1) + "\n")
         (folder / f"{self.name}.md").write_text(self.markdown())
         if self.plot is not None:

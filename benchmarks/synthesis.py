@@ -17,8 +17,21 @@ from torch import Tensor
 
 from lga_core import Generator, GeneratorConfig, WPlus
 
-from .comparison import COLUMNS, COMMUNITY, DTYPES, NVIDIA, Folders, Works
-from .comparison import add_memory, arguments, facts_of, in_threads, noise_note, report, timed
+from .comparison import (
+    COLUMNS,
+    COMMUNITY,
+    DTYPES,
+    NVIDIA,
+    Folders,
+    Works,
+    add_memory,
+    arguments,
+    facts_of,
+    in_threads,
+    noise_note,
+    report,
+    timed,
+)
 from .measuring import Sample, differences, random_generator
 from .peers import Community, Draw, Nvidia
 from .reports import Column

@@ -258,7 +258,7 @@ def generator_and_clips(options: argparse.Namespace) -> tuple[Any, Any, Any]:
     from lga_core import ClipModel, Generator, GeneratorConfig
 
     def clip(name: str) -> ClipModel:
-        config = open_clip.get_model_config(name)
+        config: Any = open_clip.get_model_config(name)
         colours = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
         return ClipModel(name, open_clip.CLIP(**config), config, *colours).to(options.device)
 
@@ -268,6 +268,7 @@ def generator_and_clips(options: argparse.Namespace) -> tuple[Any, Any, Any]:
 
 def published(options: argparse.Namespace) -> tuple[Callable[[], float], int]:
     import torch
+
     from lga_trainer.prompts import load_prompts
 
     from .published import PublishedStep

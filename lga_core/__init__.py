@@ -3,7 +3,7 @@
 All that may be imported from outside is named here.
 """
 
-from .animate import chunk_size, draw, film, frame_bytes, frames, grid_shape
+from .animate import chunk_size, draw, film, frame_bytes, frames, free_bytes, grid_shape
 from .checkpoints import (
     FOREIGN_SUFFIXES,
     as_native,
@@ -51,7 +51,7 @@ from .motion import MotionConfig, MotionModel, rates
 from .plot import plot_motion, stacked
 from .prompting import Text, Wording, embed, parse_prompts
 from .shapes import Images, Motion, WPlus
-from .stylegan2 import FrozenSynthesis, Generator, GeneratorConfig, truncate
+from .stylegan2 import Engine, FrozenSynthesis, Generator, GeneratorConfig, fastest_dtype, truncate
 from .values import Faces, Identity, Movement, load_faces, load_movement, save_faces, save_movement
 from .video import check_writable, contact_sheet, evenly, write_clip, write_contact_sheet
 
@@ -67,6 +67,7 @@ __all__ = [
     "EMBEDDED",
     "Encoder",
     "EncoderConfig",
+    "Engine",
     "Faces",
     "FrozenSynthesis",
     "Generator",
@@ -103,11 +104,13 @@ __all__ = [
     "draw",
     "embed",
     "evenly",
+    "fastest_dtype",
     "film",
     "fingerprint",
     "fit_square",
     "frame_bytes",
     "frames",
+    "free_bytes",
     "grid_shape",
     "inbetween",
     "inspect",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 from collections.abc import Iterator
 
 import torch
@@ -11,20 +13,26 @@ from .errors import DrawingError, MismatchError
 from .shapes import Images, Motion, WPlus
 from .stylegan2 import Generator, GeneratorConfig
 
+LOG = logging.getLogger(__name__)
 MAX_CHUNK = 8
 SHARE_OF_FREE_MEMORY = 0.5
 PEAK_MAPS = 8
 """Feature maps of the widest layer that are alive at once while it works: measured 4 to 7, rounded up."""
+PEAK_PICTURES = 6
+"""Pictures of a frame that are alive at once, from its drawing to its encoding."""
+BATCHED = 64
+"""Resolution up to which a processor holds the feature maps of all frames of a chunk at once."""
+FREE_IF_UNKNOWN = 2e9
 
 
 def frames(
-    generator: Generator, ws: WPlus, motion: Motion, chunk: int = 8, dtype: torch.dtype | None = None
+    generator: Generator, ws: WPlus, motion: Motion, chunk: int | None = None, dtype: torch.dtype | None = None
 ) -> Iterator[Images]:
     """Frames [k c h w] in -1..1 of the face `ws` [1 num_ws w_dim] under `motion` [1 t num_ws w_dim], k <= `chunk`.
 
-    Lazy: a chunk is drawn when it is asked for, so that a clip of any length needs the memory of one chunk. Where the
-    motion is zero the frame is the face itself. `dtype` float16 or bfloat16 draws in half precision; a chunk that
-    overflows then is drawn again in full.
+    Lazy: a chunk is drawn when it is asked for, so that a clip of any length needs the memory of one chunk. Its size is
+    chosen from the free memory unless it is given, and halved where that was too much. Where the motion is zero the
+    frame is the face itself. `dtype` is as in `draw`.
 
     Raises MismatchError, at the call, if face, motion and generator differ in their number of style vectors or in their
     width, and DrawingError for a frame that full precision cannot draw either.
@@ -42,7 +50,7 @@ def film(
     generator: Generator,
     ws: WPlus,
     motion: Motion,
-    chunk: int = 8,
+    chunk: int | None = None,
     *,
     side_by_side: bool = True,
     dtype: torch.dtype | None = None,
@@ -54,15 +62,50 @@ def film(
     """
     n, t = len(ws), motion.shape[1]
     motion = motion.expand(n, -1, -1, -1)
+    drawn = InChunks(generator, chunk or chunk_size(generator.config, free_bytes(ws.device), dtype, ws.device), dtype)
     if not side_by_side or n == 1:
         for face, offsets in zip(ws, motion, strict=True):
-            for part in offsets.split(chunk):  # [k num_ws w_dim]
-                yield draw(generator, face + part, dtype)
+            for part in offsets.split(drawn.chunk):  # [k num_ws w_dim]
+                yield from drawn(face + part)
         return
-    for start in range(0, t, max(1, chunk // n)):
-        moment = (ws[:, None] + motion[:, start : start + max(1, chunk // n)]).flatten(0, 1)  # [n k num_ws w_dim]
-        drawn = torch.cat([draw(generator, part, dtype) for part in moment.split(chunk)])
-        yield _laid_out(drawn.unflatten(0, (n, -1)))
+    moments = max(1, drawn.chunk // n)
+    for start in range(0, t, moments):
+        faces = (ws[:, None] + motion[:, start : start + moments]).flatten(0, 1)  # [n k num_ws w_dim]
+        yield _laid_out(torch.cat(list(drawn(faces))).unflatten(0, (n, -1)))
+
+
+class InChunks:
+    """Draws faces, at most `chunk` at once. The chunk is halved, for good, whenever memory does not suffice."""
+
+    def __init__(self, generator: Generator, chunk: int, dtype: torch.dtype | None):
+        self.generator, self.chunk, self.dtype = generator, chunk, dtype
+
+    def __call__(self, ws: WPlus) -> Iterator[Images]:
+        start = 0
+        while start < len(ws):
+            images = self.attempt(ws[start : start + self.chunk])
+            if images is not None:
+                start += len(images)
+                yield images
+
+    def attempt(self, ws: WPlus) -> Images | None:
+        """Pictures, or None where that takes more memory than there is, and fewer may take less."""
+        try:
+            return draw(self.generator, ws, self.dtype)
+        except (MemoryError, RuntimeError) as err:
+            if len(ws) == 1 or not _out_of_memory(err):
+                raise
+        # Here, no longer in `except`, nothing refers to what the attempt had allocated.
+        self.chunk = max(1, len(ws) // 2)
+        LOG.warning("Memory does not suffice for %d frames at once: going on with %d.", len(ws), self.chunk)
+        if ws.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+
+def _out_of_memory(err: BaseException) -> bool:
+    """A processor's allocator raises a plain RuntimeError."""
+    return isinstance(err, (MemoryError, torch.cuda.OutOfMemoryError)) or "allocate memory" in str(err)
 
 
 def grid_shape(n: int) -> tuple[int, int]:
@@ -80,20 +123,17 @@ def _laid_out(images: Images) -> Images:
     return cells.unflatten(0, (rows, columns)).permute(2, 3, 0, 4, 1, 5).reshape(k, c, rows * h, columns * w)
 
 
-@torch.no_grad()
 def draw(generator: Generator, ws: WPlus, dtype: torch.dtype | None = None) -> Images:
-    """Pictures [n c h w] float32 of the faces `ws`; in half precision where `dtype` says so and where that suffices.
+    """Pictures [n c h w] of the faces `ws`, by the generator's engine, on the device of `ws`, without gradients.
+
+    `dtype` is the precision: None is full, float16 and bfloat16 are half (`fastest_dtype` names the device's best). What
+    half precision cannot hold is drawn in full. Pictures are float32.
 
     Raises DrawingError if numbers come out that are none, which a screen would show as black.
     """
-    if dtype not in (None, torch.float32):
-        with torch.autocast(ws.device.type, dtype):
-            images = generator.synthesis(ws).float()
-        if torch.isfinite(images).all():
-            return images
-    with torch.autocast(ws.device.type, enabled=False):
-        images = generator.synthesis(ws.to(generator.w_avg.dtype))
-    if not torch.isfinite(images).all():
+    full = torch.promote_types(generator.w_avg.dtype, torch.float32)
+    images = generator.engine(dtype or full, ws.device)(ws)
+    if not images.sum().isfinite() and not images.isfinite().all():  # the sum is quick
         bad = int((~torch.isfinite(images)).flatten(1).any(dim=1).sum())
         where = "the face or its motion" if not torch.isfinite(ws).all() else "the generator's sums"
         raise DrawingError(
@@ -103,12 +143,36 @@ def draw(generator: Generator, ws: WPlus, dtype: torch.dtype | None = None) -> I
     return images
 
 
-def frame_bytes(config: GeneratorConfig, dtype: torch.dtype = torch.float32) -> int:
-    """About how much memory drawing one frame takes, above the weights."""
-    widest = max(config.channels(resolution) * resolution**2 for resolution in config.block_resolutions)
-    return PEAK_MAPS * widest * dtype.itemsize
+def frame_bytes(
+    config: GeneratorConfig, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+) -> int:
+    """About how much memory each frame of a chunk takes, above the weights.
+
+    A processor draws large features frame by frame, and has small ones and pictures of all frames of a chunk.
+    """
+    on_card = torch.device(device).type != "cpu"
+    sizes = [resolution for resolution in config.block_resolutions if on_card or resolution <= BATCHED]
+    widest = max(config.channels(resolution) * resolution**2 for resolution in sizes)
+    picture = config.img_channels * config.resolution**2 * torch.float32.itemsize
+    return PEAK_MAPS * widest * (dtype or torch.float32).itemsize + PEAK_PICTURES * picture
 
 
-def chunk_size(config: GeneratorConfig, free_bytes: float, dtype: torch.dtype = torch.float32) -> int:
+def chunk_size(
+    config: GeneratorConfig,
+    free_bytes: float,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> int:
     """How many frames to draw at once: 1 to 8 (a person watches, and may cancel), in half of the free memory."""
-    return max(1, min(MAX_CHUNK, int(free_bytes * SHARE_OF_FREE_MEMORY / frame_bytes(config, dtype))))
+    return max(1, min(MAX_CHUNK, int(free_bytes * SHARE_OF_FREE_MEMORY / frame_bytes(config, dtype, device))))
+
+
+def free_bytes(device: torch.device) -> float:
+    """Memory that is free on `device`, in bytes; 2 GB where nobody says."""
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, and free
+        return float(torch.cuda.mem_get_info(device)[0] + kept)
+    try:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):  # Windows, macOS
+        return FREE_IF_UNKNOWN

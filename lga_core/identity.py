@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -90,5 +89,3 @@ def _config(path: Path, tensors: dict[str, Tensor]) -> IdentityConfig:
         return IdentityConfig(widths, embed_dim=tensors["output_layer.3.weight"].shape[0])  # pyright: ignore
     except (KeyError, IndexError) as err:
         raise CheckpointError(f"{path} is no ArcFace IR-SE50 (it lacks {err}). Bring model_ir_se50.pth.") from err
-
-

@@ -10,12 +10,15 @@ import struct
 import tempfile
 import warnings
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import chain
 from os import PathLike
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,8 +47,8 @@ def write_clip(path: str | PathLike[str], frames: Iterable[Images], fps: float |
     """Write `frames`, chunks [k 3 h w] in -1..1, at `fps` frames a second; the suffix of `path` chooses the format.
 
     .mp4 is H.264 in yuv420p, and an odd height or width grows by one repeated row or column, with a warning; .webp and
-    .gif play in a loop. Frames are taken one chunk at a time and memory does not grow with their number. The file
-    appears at `path` when it is whole, and not at all if anything fails.
+    .gif play in a loop. Frames are taken one chunk at a time and memory does not grow with their number; a chunk is
+    encoded in a thread while the next is made. The file appears at `path` when it is whole, and not at all if anything fails.
 
     Raises OutputError when the file cannot be written there, InputError for no frames or an impossible `fps`.
     """
@@ -55,8 +58,38 @@ def write_clip(path: str | PathLike[str], frames: Iterable[Images], fps: float |
         raise OutputError(f"{path} should end in one of {', '.join(_WRITERS)}: the ending chooses the kind of clip.")
     rate = _frame_rate(fps, MAX_GIF_FPS if path.suffix.lower() == ".gif" else MAX_FPS)
     with writing_aside(path) as aside:
-        write(aside, _one_size(frames), rate)
+        _beside(frames, lambda chunks: write(aside, _one_size(chunks), rate))
     return path
+
+
+def _beside(chunks: Iterable[Images], work: Callable[[Iterator[Images]], None]) -> None:
+    """`work(chunks)` in a thread of its own, while this one makes the next chunk. What either raises is raised here."""
+    waiting: Queue[Images | None] = Queue(maxsize=1)
+    failed: list[BaseException] = []
+
+    def taken() -> Iterator[Images]:
+        while (chunk := waiting.get()) is not None:
+            yield chunk
+
+    def run() -> None:
+        try:
+            work(taken())
+        except BaseException as err:
+            failed.append(err)
+            deque(taken(), maxlen=0)  # so that nobody waits for room in the queue
+
+    thread = Thread(target=run, name="encoding")
+    thread.start()
+    try:
+        for chunk in chunks:
+            waiting.put(chunk)
+            if failed:
+                break
+    finally:
+        waiting.put(None)
+        thread.join()
+    if failed:
+        raise failed[0]
 
 
 @contextmanager
@@ -97,7 +130,7 @@ def _one_size(chunks: Iterable[Images]) -> Iterator[FramesUInt8]:
         size = size or tuple(images.shape[1:])
         if images.shape[1:] != size or size[0] != 3:
             raise MismatchError(f"Frames of one clip need one size and 3 channels: {list(images.shape)} after {size}.")
-        yield to_uint8(images).cpu()
+        yield torch.cat([to_uint8(image).cpu() for image in images.split(1)])  # one by one: floats take four times as much
     if size is None:
         raise InputError("There are no frames to write. A clip needs one at least.")
 

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ..lga_core import FOREIGN_SUFFIXES, InputError, LgaError, as_native, read_metadata
+from ..lga_core import FOREIGN_SUFFIXES, InputError, LgaError, as_native, free_bytes, read_metadata
 
 LOG = logging.getLogger("language-guided-animation")
 MODELS = "lga"
@@ -238,7 +238,7 @@ def free_memory(device: torch.device) -> float:
         from comfy import model_management
 
         return float(model_management.get_free_memory(device))
-    return 2e9
+    return free_bytes(device)
 
 
 def half_type(device: torch.device) -> torch.dtype:

@@ -78,8 +78,8 @@ class SynthesizeFrames:
         _check(generator, faces, motion)
         device = generator.model.device
         dtype = half_type(device) if precision == HALF else torch.float32
-        network = generator.model.ready(frame_bytes(generator.model.module.config, dtype))
-        chunk = chunk_size(network.config, free_memory(device), dtype)
+        network = generator.model.ready(frame_bytes(generator.model.module.config, dtype, device))
+        chunk = chunk_size(network.config, free_memory(device), dtype, device)
         ws, offsets = faces.ws.to(device), motion.offsets.to(device)
         side_by_side = layout == GRID
         (rows, columns), size = grid_shape(len(ws)) if side_by_side else (1, 1), network.config.resolution

@@ -71,5 +71,6 @@ def test_the_settings_of_the_training_are_understood(command, monkeypatch):
 
 def test_every_setting_that_is_named_exists():
     settings = {*train_cli.setting_flags(MotionRun), *train_cli.setting_flags(EncoderRun), "--config"}
-    named = set(re.findall(r"(--[a-z-]+\.[a-z-]+|--(?:images|preset|prompts|blendshapes|score-clips|config))\b", README))
+    options = "images|preset|prompts|blendshapes|score-clips|config"
+    named = set(re.findall(rf"(--[a-z-]+\.[a-z-]+|--(?:{options}))\b", README))
     assert named and named <= settings

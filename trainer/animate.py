@@ -14,6 +14,7 @@ from tqdm import tqdm
 from lga_core import (
     check_writable,
     evenly,
+    fastest_dtype,
     fit_square,
     frames,
     load_domain,
@@ -37,10 +38,12 @@ def animate(
     strength: float = 1.0,
     seed: int = 0,
     domain: str = "doodle",
+    full_precision: bool = False,
 ) -> tuple[Path, Path]:
     """Animates the face in `image`, or else the one that the seed `face` draws at truncation `psi`; the files written.
 
-    `seed` is of the motion's first state. Raises an LgaError for whatever a person can put right.
+    `seed` is of the motion's first state. Frames are drawn in half precision where the hardware has it, unless
+    `full_precision` is wanted: nobody sees the difference. Raises an LgaError for whatever a person can put right.
     """
     sheet = out.with_name(f"{out.stem}_sheet.png")
     check_writable(sheet)
@@ -51,7 +54,8 @@ def animate(
         model = load_domain(domain)
         ws = model.generator.sample([face], psi) if picture is None else model.invert(picture)
         model.wording.warn_if_far(model.clip, prompt)
-        yield from frames(model.generator, ws, model.motion_for(prompt, ws, num_frames, strength, seed))
+        motion = model.motion_for(prompt, ws, num_frames, strength, seed)
+        yield from frames(model.generator, ws, motion, dtype=None if full_precision else fastest_dtype(ws.device))
 
     shown: list[Float[Tensor, "c h w"]] = []
     write_clip(out, _watched(drawn(), num_frames, shown), fps)
@@ -68,6 +72,6 @@ def _watched(
     index = itertools.count()
     with tqdm(total=num_frames, desc="frames", unit="frame", disable=None) as bar:
         for chunk in chunks:
-            shown += [image for image in chunk if next(index) in wanted]
+            shown += [image.clone() for image in chunk if next(index) in wanted]  # not the whole chunk
             yield chunk
             bar.update(len(chunk))

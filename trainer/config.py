@@ -77,12 +77,14 @@ class Losses:
     """The face as the generator draws it, or the picture it was inverted from, where there is one (published)."""
     pixels: float = 1.0
     """L1 to the source, by each prompt's kind: see keep and keep_outside in a prompt set."""
+    tones: float = 4.0
+    """L1 between coarse colours, under expressions alone: shapes may change, skin and hair may not."""
     face: tuple[float, float, float, float] = (0.0, 0.12, 0.66, 0.68)
     """Ellipse that holds the face: centre x y, half width, half height, the picture being -1..1. FFHQ's crops fit."""
     unlikeliness: float = 0.15
     """Mahalanobis length of the last offset: what lies where no face varies costs a hundred times more."""
     unlikeliness_end: float = 0.3
-    """The same in the last third of the run, after an even rise. So firm from the start, eyes do not close."""
+    """The same in the last third of the run. So firm from the start, eyes do not close."""
     identity: float = 0.0
     """1 - cosine of an identity network's features between last frame and source. Needs --identity-network."""
     w_discriminator: float = 0.0
@@ -211,7 +213,7 @@ class MotionRun:
         return {name: weight for name, weight in weights.items() if weight}
 
 
-LOSS_NAMES = ("contrastive", "w_reg", "latent_reg", "path", "first_difference", "perceptual", "pixels")
+LOSS_NAMES = ("contrastive", "w_reg", "latent_reg", "path", "first_difference", "perceptual", "pixels", "tones")
 LOSS_NAMES += ("unlikeliness", "identity", "w_discriminator")
 
 
@@ -292,6 +294,7 @@ def _published(**changes: object) -> dict[str, object]:
             perceptual_frames="first-last",
             perceptual_against="input",
             pixels=0.0,
+            tones=0.0,
             unlikeliness=0.0,
             unlikeliness_end=0.0,
         ),

@@ -118,6 +118,15 @@ def pixels(pictures: Pictures, sources: Pictures, weight: Float[Tensor, "n 1 h w
     return ((pictures - sources).abs() * weight).mean()
 
 
+def tones(pictures: Pictures, sources: Pictures, held: Float[Tensor, "n"], cells: int = 8) -> Scalar:
+    """L1 between mean colours of `cells` x `cells` parts of the picture, of the samples that `held` weighs.
+
+    A closing eye hardly changes them, a face that darkens until its eyes seem closed does.
+    """
+    change = (F.adaptive_avg_pool2d(pictures, cells) - F.adaptive_avg_pool2d(sources, cells)).abs()
+    return (change.mean(dim=(1, 2, 3)) * held).mean()
+
+
 def identity(features: Float[Tensor, "n c"], sources: Float[Tensor, "n c"]) -> Scalar:
     """1 - cosine of an identity network's unit features, picture against source (METHOD 1.2, row 22)."""
     return (1 - (features * sources).sum(dim=1)).mean()

@@ -64,7 +64,8 @@ class Cast:
     """Everything that plays a part in a step and is not trained by it.
 
     draw: the frozen generator. embed: sentences -> unit embeddings [b c] of the CLIP that starts motions. distance: the
-    perceptual one. keep [k 1 h w]: how much each pixel stays under each prompt. white [d d]: whitens W. identity:
+    perceptual one. keep [k 1 h w]: how much each pixel stays under each prompt. toned [k]: 1 for
+    prompts that leave colours alone. white [d d]: whitens W. identity:
     pictures -> unit features. discriminator: of W.
     """
 
@@ -72,6 +73,7 @@ class Cast:
     embed: Callable[[Sequence[str]], Float[Tensor, "b c"]]
     scorers: Sequence[Scorer]
     keep: Float[Tensor, "k 1 h w"]
+    toned: Float[Tensor, "k"]
     white: Float[Tensor, "d d"]
     distance: Distance | None = None
     identity: Callable[[Pictures], Float[Tensor, "n c"]] | None = None
@@ -114,6 +116,7 @@ def train_step(
         "first_difference": lambda: losses.first_difference(moved.motion, settings.reduction),
         "perceptual": lambda: perceptual(frames, batch, cast, settings),
         "pixels": lambda: losses.pixels(last, batch.pictures, cast.keep[batch.chosen]),
+        "tones": lambda: losses.tones(last, batch.pictures, cast.toned[batch.chosen]),
         "unlikeliness": lambda: losses.unlikeliness(moved.motion, cast.white),
         "identity": lambda: identity(last, batch, cast),
         "w_discriminator": lambda: discriminated(moved, batch, cast),

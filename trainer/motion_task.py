@@ -26,7 +26,7 @@ from .workers import Share
 
 R1_WEIGHT = 5.0
 FIRM_FROM = 2 / 3
-"""Share of the run at whose end `unlikeliness_end` is reached."""
+"""Share of the run from which on `unlikeliness_end` holds."""
 
 
 class Sources(NamedTuple):
@@ -112,11 +112,10 @@ class MotionTask:
         return Objective("discriminator", parameters, adam, told_apart, lambda step: weights, lambda step: lr)
 
     def weights_at(self, step: int) -> dict[str, float]:
-        """Weights of the motion's losses. Offsets are held to how faces vary ever more firmly, up to the last third."""
+        """Weights of the motion's losses. Offsets are held more firmly to how faces vary in the last third."""
         weights = self.run.weights
-        if "unlikeliness" in weights:
-            begin, end = self.run.losses.unlikeliness, self.run.losses.unlikeliness_end
-            weights["unlikeliness"] = begin + (end - begin) * min(1.0, step / (FIRM_FROM * self.run.steps))
+        if "unlikeliness" in weights and step >= FIRM_FROM * self.run.steps:
+            weights["unlikeliness"] = self.run.losses.unlikeliness_end
         return weights
 
     def lr_at(self, step: int) -> float:

@@ -30,6 +30,7 @@ MEANINGS: Mapping[str, str] = {
     "first_difference": "Size of the steps from frame to frame.",
     "perceptual": "How different the picture looks to a network's eye. 0 is the same picture.",
     "pixels": "How much the picture changes where it should stay as it is.",
+    "tones": "How much the coarse colours change, such as skin and hair, where only shapes should.",
     "unlikeliness": "How far the movement leaves what faces of this domain look like.",
     "identity": "How unlike the person becomes, to a face-recognition network. 0 is the same.",
     "w_discriminator": "How easily the codes are told from the generator's own.",

@@ -114,6 +114,7 @@ def assemble(run: MotionRun, parts: Parts, draw: Draw, sources: Sources) -> Moti
         embed=clip.encode_text if run.optimizer.finetune_clip else SpokenOnce(clip, prompts),
         scorers=[Scorer(scorer, scorer.encode_text(prompts.sentences)) for scorer in parts.scorers],
         keep=keep_maps(prompts.prompts, run.losses.face, sources.pictures.shape[-1]).to(device),
+        toned=torch.tensor([float(prompt.kind == "expression") for prompt in prompts.prompts], device=device),
         white=losses.spread(many, power=-0.5),
         distance=perceptual_distance(run, parts),
         identity=parts.identity,

@@ -33,6 +33,7 @@ PUBLISHED = {
     "losses.views": 0,  # CLIP sees the plain picture, as the code resizes it
     "losses.contrastive_view": "official",
     "losses.pixels": 0.0,
+    "losses.tones": 0.0,
     "losses.unlikeliness": 0.0,
     "losses.unlikeliness_end": 0.0,
     "faces.psi": 1.0,  # no truncation

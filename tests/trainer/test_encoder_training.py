@@ -332,7 +332,7 @@ def state_after(run: EncoderRun, folder: Path, cut_at: int | None = None) -> dic
 
 def test_a_killed_run_that_goes_on_ends_with_the_same_bits(generator_path, tmp_path):
     images = picture_files(tmp_path / "images", [(20 * i, 100, 200 - 20 * i) for i in range(10)])
-    run = run_with(generator_path, images=str(images), faces=EncoderFaces(images_share=0.4))
+    run = run_with(generator_path, batch=8, images=str(images), faces=EncoderFaces(images_share=0.4))
     whole = state_after(run, tmp_path / "whole")
     resumed = state_after(run, tmp_path / "resumed", cut_at=5)
     assert whole.keys() == resumed.keys()

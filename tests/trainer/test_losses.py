@@ -296,3 +296,12 @@ def test_half_of_all_looks_are_mirrored_and_none_is_far_off():
     zoom = looks[:, :2].norm(dim=1)
     assert 0.75 - 1e-4 <= zoom.min() < 0.76 and 1.09 < zoom.max() <= 1.1 + 1e-4
     assert looks[:, 6].sub(1).abs().max() < 0.5
+
+
+def test_tones_hold_coarse_colours_and_let_shapes_change():
+    sources = torch.zeros(2, 3, 64, 64)
+    darker, moved = sources - 0.5, sources.clone()
+    moved[:, :, ::2], moved[:, :, 1::2] = 0.5, -0.5  # as large a change, none of it coarse
+    held = torch.tensor([1.0, 0.0])
+    assert losses.tones(darker, sources, held).item() == pytest.approx(0.25)  # the second sample is not held
+    assert losses.tones(moved, sources, held).item() == pytest.approx(0, abs=1e-6)

@@ -20,8 +20,11 @@ from PIL import Image
 
 from lga_core import (
     Encoder,
+    EncoderConfig,
+    Faces,
     Generator,
     GeneratorConfig,
+    Identity,
     MotionConfig,
     MotionModel,
     fingerprint,
@@ -30,6 +33,7 @@ from lga_core import (
     load_motion,
     read_metadata,
     read_motion_card,
+    save_encoder,
     save_faces,
     save_motion,
 )
@@ -66,6 +70,12 @@ def lga(capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def unreported(monkeypatch):
+    """Reports take longer than these runs."""
+    monkeypatch.setattr(train_motion, "report", lambda *_: None)
 
 
 @pytest.fixture
@@ -181,16 +191,20 @@ def test_the_command_says_where_the_model_and_the_report_are(train, tmp_path):
 
 def test_after_kill_9_the_same_command_goes_on_to_the_very_same_model(train, whole, tmp_path, domain_folder):
     """Meanwhile nobody else may train in its folder."""
-    words = [str(x) for x in ("--seed", 3, "--watch.preview-every", 5)]
-    command = [sys.executable, "-m", "lga_trainer.cli", "train", "motion", "--generator", str(domain_folder), *SMALL]
-    command += ["--out", str(tmp_path / "run"), "--steps", str(STEPS), *words]
-    slow = "import time, lga_trainer.motion_task as m; old = m.MotionTask.after\n"
-    slow += "m.MotionTask.after = lambda self, step: (old(self, step), time.sleep(0.2 if step < 5 else 60))\n"
-    slow += "import sys; sys.argv = sys.argv[1:]; from lga_trainer import cli; sys.exit(cli.main(sys.argv[3:]))"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", slow, *command], env=environment, stdout=subprocess.DEVNULL)
+    words = ["--seed", "3", "--watch.preview-every", "5"]
+    script = (
+        "import sys, time; from lga_trainer import cli, motion_task; after = motion_task.MotionTask.after\n"
+        "motion_task.MotionTask.after = lambda *args: (after(*args), time.sleep(60 * (args[1] == 5)))\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    command = ["train", "motion", "--generator", domain_folder, "--out", tmp_path / "run", *SMALL, "--steps", STEPS]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, command), *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+    )
     try:
-        wait_for(lambda: (tmp_path / "run" / "metrics.jsonl").exists() and len(logged(tmp_path / "run")) >= 5, process)
+        wait_for(lambda: (tmp_path / "run" / "metrics.jsonl").exists() and len(logged(tmp_path / "run")) == 5, process)
         code, _, err = train(*words, steps=STEPS)
         assert (code, err.count("\n")) == (2, 1) and "Another training is at work" in err
     finally:
@@ -211,22 +225,23 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 90) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_ctrl_c_saves_says_so_and_is_exit_code_130(train, whole, tmp_path, monkeypatch):
-    after = motion_task.MotionTask.after
+    batch = motion_task.MotionTask.batch
 
-    def press(self, step):
-        after(self, step)
+    def pressed(self, step, share):
         if step == 5:
             os.kill(os.getpid(), signal.SIGINT)
+        return batch(self, step, share)
 
-    monkeypatch.setattr(motion_task.MotionTask, "after", press)
-    code, out, err = train("--seed", 3, steps=STEPS)
+    with monkeypatch.context() as patch:
+        patch.setattr(motion_task.MotionTask, "batch", pressed)
+        code, out, err = train("--seed", 3, steps=STEPS)
     assert code == 130
     assert "Stopping after this step" in out and "Run the same command again to go on" in out
     assert err == "Interrupted.\n"
-    assert read_metadata(tmp_path / "run" / "state.safetensors")["step"] in (6, 7)
+    assert read_metadata(tmp_path / "run" / "state.safetensors")["step"] == 6
     assert not (tmp_path / "run" / "motion.safetensors").exists()
-    monkeypatch.undo()
     assert train("--seed", 3, steps=STEPS)[0] == 0
     assert_same_model(tmp_path / "run", whole)
 
@@ -252,6 +267,7 @@ def test_a_run_does_not_go_on_under_another_setting_and_names_it(train, tmp_path
 # Settings
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_settings_file_overrides_the_preset_and_flags_override_both(train, tmp_path):
     told = {
         "preset": "no-path",
@@ -270,12 +286,14 @@ def test_a_settings_file_overrides_the_preset_and_flags_override_both(train, tmp
     assert used["losses"]["contrastive_form"] == "batch"  # the preset's
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_run_s_own_settings_make_the_same_model_again(lga, train, tmp_path, whole):
     code, _, err = lga("train", "motion", "--config", whole / "config.json", "--out", tmp_path / "again")
     assert code == 0, err
     assert_same_model(tmp_path / "again", whole)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_another_seed_is_another_model(train, whole, tmp_path):
     assert train("--seed", 4, steps=STEPS)[0] == 0
     assert any(
@@ -300,6 +318,7 @@ def test_train_alone_says_what_can_be_trained(lga, words):
     assert "lga train {motion,encoder}" in out
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_generator_and_a_clip_of_one_s_own_are_enough(lga, domain_folder, tmp_path):
     (tmp_path / "words.txt").write_text("template: The cartoon face is {}.\nsmiling\nsad\n")
     files = ["--generator", domain_folder / "generator.safetensors", "--clip", domain_folder / "clip.safetensors"]
@@ -314,6 +333,7 @@ def test_a_generator_and_a_clip_of_one_s_own_are_enough(lga, domain_folder, tmp_
     ]
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_fine_tuned_clip_is_saved_beside_the_model_that_needs_it(train, tmp_path, domain_folder):
     code, _, err = train("--optimizer.finetune-clip", "--optimizer.clip-lr", 1e-3, steps=2)
     assert code == 0, err
@@ -365,9 +385,8 @@ def test_pictures_are_inverted_once_and_a_cut_one_is_skipped_and_named(train, pi
     assert sum(inverted) == 7
 
 
+@pytest.mark.usefixtures("unreported")
 def test_codes_may_be_given_instead(train, domain_folder, tmp_path):
-    from lga_core import Faces, Identity
-
     generator = load_generator(domain_folder / "generator.safetensors")
     faces = Faces(generator.sample(range(3)), Identity(fingerprint(generator), "tiny"))
     save_faces(tmp_path / "codes.safetensors", faces)
@@ -428,8 +447,6 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def other_encoder(tmp_path_factory):
-    from lga_core import EncoderConfig, save_encoder
-
     path = tmp_path_factory.mktemp("other") / "encoder.safetensors"
     config = EncoderConfig(
         num_ws=10, w_dim=16, input_size=32, widths=(4,) * 4, units=(1,) * 4, heads="dense", dense_pool=2
@@ -460,8 +477,6 @@ def here(tmp_path, monkeypatch):
         Path(name).write_text(text)
     Image.new("RGB", (40, 40)).save("good/a.png")
     foreign = Generator(GeneratorConfig(64, z_dim=16, w_dim=16, channel_base=256, channel_max=16))
-    from lga_core import Faces, Identity
-
     save_faces("foreign.safetensors", Faces(foreign.sample(range(2)), Identity(fingerprint(foreign), "foreign")))
     return tmp_path
 
