@@ -36,12 +36,15 @@ class Card:
         end.synchronize()
         return begin.elapsed_time(end)
 
-    def seconds(self, work: Work) -> float:
-        """Seconds on the wall until all is done: for a first run, in which processors compile."""
-        begun = time.perf_counter()
-        work()
+    def now(self) -> float:
+        """Seconds on the wall, once all that was begun is done."""
         self.wait()
-        return time.perf_counter() - begun
+        return time.perf_counter()
+
+    def seconds(self, work: Work) -> float:
+        begun = self.now()
+        work()
+        return self.now() - begun
 
     def peak_bytes(self, work: Work) -> float | None:
         """What a run takes beyond what is allocated; None without a card."""
@@ -82,15 +85,13 @@ class Card:
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
     """Whether fp32 products may be rounded to TF32, in convolutions and matrix products."""
-    switches = (torch.backends.cudnn, torch.backends.cuda.matmul)
-    before = [switch.allow_tf32 for switch in switches]
-    for switch in switches:
-        switch.allow_tf32 = allowed
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = allowed  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:
-        for switch, was in zip(switches, before, strict=True):
-            switch.allow_tf32 = was
+        cudnn.allow_tf32, matmul.allow_tf32 = before  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def with_tf32(allowed: bool, run: Run) -> Run:

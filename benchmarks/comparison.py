@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +76,7 @@ def add_memory(rows: Sequence[dict[str, Any]], prepare: Callable[..., Any], *arg
     torch.set_num_threads(threads)
 
 
-def in_threads(counts: Sequence[int]) -> Any:
+def in_threads(counts: Sequence[int]) -> Iterator[int]:
     """Each distinct number in turn, with torch set to it; as it was at the end."""
     before = torch.get_num_threads()
     try:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
     args = parse(argv)
     torch.backends.cudnn.benchmark = True
     card = Card(torch.device("cuda" if not args.dry_run else "cpu"))
+    begun = card.now()
     if args.train_steps:
         from .card_training import training_report
 
@@ -80,18 +82,19 @@ def main(argv: Sequence[str] | None = None) -> Path:
     facts = {**machine(), "peers": {} if nvidia is None else {NVIDIA: nvidia.source}, "repeats": args.repeats}
     if nvidia is not None and card.is_cuda:
         facts["seconds_to_compile_its_plugins"] = round(card.seconds(nvidia.compile), 1)
+    seconds = args.seconds - (card.now() - begun)
     cases = [(r, task, batch) for r in args.resolutions for task in TASKS for batch in args.batches or TASKS[task]]
     rows: Rows = []
     scans: dict[str, dict[str, float]] = {}
     generator = None
-    for (resolution, task, batch), left in zip(cases, split_of(args.seconds, len(cases)), strict=True):
+    for (resolution, task, batch), left in zip(cases, split_of(seconds, len(cases)), strict=True):
         if generator is None or generator.config.resolution != resolution:
             generator = random_generator(GeneratorConfig(resolution, conv_clamp=CLAMP)).to(card.device)
         bench = Bench(card, generator, nvidia, task, batch)
         scan = bench.scan(SETTINGS[:1] if args.dry_run else SETTINGS, left)
         scans[f"{resolution} px, {task}, batch {batch}"] = {str(setting): round(ms, 3) for setting, ms in scan.items()}
         found = bench.measured(scan, args.warm_ups, args.repeats, left)
-        print(*(f"{row['ms']:9.3f} ms {row['variant']} ({row['setting']})" for row in found), "", sep="\n")
+        print(*(f"{row.get('ms', 0):9.3f} ms {row['variant']} {row['setting']}" for row in found), "", sep="\n")
         rows += found
     report(rows, {**facts, "dry_run": args.dry_run}, scans).write(args.out)
     return args.out
@@ -113,7 +116,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("torch finds no CUDA card here; --dry-run shows what would be done")
     args.resolutions = args.resolutions or [16 if args.dry_run else 1024]
     if args.dry_run:
-        args.batches, args.warm_ups, args.repeats = [1, 2], 1, 2
+        args.batches, args.warm_ups, args.repeats = args.batches or [1, 2], 1, 2
     return args
 
 
@@ -184,24 +187,26 @@ class Bench:
 
     def measured(self, scan: Mapping[Setting, float], warm_ups: int, repeats: int, left: Callable[[], float]) -> Rows:
         """Rows of everyone at their best, NVIDIA first."""
-        runs, rows = {}, {}
+        rows: dict[str, dict[str, Any]] = {}
+        runs: dict[str, Run] = {}
         reference = (self.nvidias(EXACT) if self.nvidia else self._made(lambda: self.generator.synthesis))().clone()
         for name, (make, setting) in self.candidates(scan).items():
-            row = {**self.place, "variant": name, "setting": setting}
+            rows[name] = {**self.place, "variant": name, "setting": setting}
             try:
-                drawn: list[Tensor] = []
-                first = self.card.seconds(lambda make=make, drawn=drawn: drawn.extend([run := make(), run()]))
-                row |= {"first_s": first, **differences(drawn[1], reference)}
-                peak = self.card.peak_bytes(drawn[0])
-                row |= {} if peak is None else {"peak_mb": peak / MB}
-            except (torch.cuda.OutOfMemoryError, RuntimeError) as error:
-                print(f"{name}: left out, {str(error).splitlines()[0]}")
+                begun = self.card.now()
+                run = make()
+                drawn = run()
+                rows[name] |= {"first_s": self.card.now() - begun, **differences(drawn, reference)}
+                peak = self.card.peak_bytes(run)
+            except RuntimeError as error:  # out of memory is one, too
+                rows[name]["setting"] = f"left out: {str(error).splitlines()[0]}"
                 continue
-            runs[name], rows[name] = drawn[0], row
+            rows[name] |= {} if peak is None else {"peak_mb": peak / MB}
+            runs[name] = run
         affordable = left() / max(1e-9, sum(self.card.seconds(run) for run in runs.values()))
         warm_ups, repeats = (max(2, int(min(n, affordable * n / (warm_ups + repeats)))) for n in (warm_ups, repeats))
         samples = interleaved(runs, repeats, warm_ups, self.card.ms)
-        return [rows[name] | self.times(name, samples) for name in rows]
+        return [row | (self.times(name, samples) if name in samples else {}) for name, row in rows.items()]
 
     def candidates(self, scan: Mapping[Setting, float]) -> dict[str, tuple[Callable[[], Any], str]]:
         """How to make each run, and what to call its setting."""
@@ -210,14 +215,19 @@ class Bench:
             best = next(iter(scan))
             found[NVIDIA] = partial(self.nvidias, best), str(best)
             if self.task == "drawing":
-                graph, setting = self.best_graph(list(scan)[:WORTH_A_GRAPH])
-                found[GRAPHED] = (lambda: graph), setting
+                found |= self.best_graph(list(scan)[:WORTH_A_GRAPH])
         return {**found, **{name: (make, "") for name, make in self.ours().items()}}
 
-    def best_graph(self, settings: Sequence[Setting]) -> tuple[Run, str]:
-        graphs = {str(setting): self.card.graphed(self.nvidias(setting)) for setting in settings}
-        best = min(graphs, key=lambda name: min(self.card.ms(graphs[name]) for _ in range(5)))
-        return graphs[best], best
+    def best_graph(self, settings: Sequence[Setting]) -> dict[str, tuple[Callable[[], Run], str]]:
+        """The fastest of them under a CUDA graph; none where none can be captured."""
+        graphs: dict[Setting, Run] = {}
+        for setting in settings:
+            with suppress(RuntimeError):
+                graphs[setting] = self.card.graphed(self.nvidias(setting))
+        if not graphs:
+            return {}
+        best = min(graphs, key=lambda setting: min(self.card.ms(graphs[setting]) for _ in range(SCANNED)))
+        return {GRAPHED: (lambda: graphs[best], str(best))}
 
     def times(self, name: str, samples: Mapping[str, list[float]]) -> dict[str, Any]:
         taken = samples[name]
@@ -249,7 +259,7 @@ def report(rows: Rows, facts: Mapping[str, Any], scans: Mapping[str, Mapping[str
     panels: dict[str, dict[str, dict[str, float]]] = {}
     for row in rows:
         panel = panels.setdefault(row["task"], {}).setdefault(row["variant"], {})
-        panel[f"{row['resolution']} px, {row['batch']}"] = row["per_second"]
+        panel[f"{row['resolution']} px, {row['batch']}"] = row.get("per_second", 0.0)
     notes = ["Errors are in standard deviations of NVIDIA's (else our) pictures, or gradients, in fp32 without TF32."]
     if facts["dry_run"]:
         notes.append("**A dry run on a processor: these figures say nothing about a card.**")

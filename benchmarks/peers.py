@@ -174,7 +174,8 @@ def _remembering_extensions() -> Iterator[None]:
 
     def load(name: str, *args: Any, **kwargs: Any) -> Any:
         module = compiled(name, *args, **kwargs)
-        sys.modules.setdefault(name, module)
+        if isinstance(module, ModuleType):
+            sys.modules.setdefault(name, module)
         return module
 
     with patch.object(torch.utils.cpp_extension, "load", load):

@@ -37,6 +37,8 @@ RECIPES = {
 }
 CHANNEL_BASE = {256: 16384}  # NVIDIA's configuration of that size; 32768 at others
 NUM_FRAMES = 4
+MOST_STEPS = 2000
+"""That ours can take: a whole run."""
 
 
 def main() -> None:
@@ -297,7 +299,14 @@ def ours(options: argparse.Namespace) -> tuple[Callable[[], float], int]:
     from lga_trainer.workers import Workers
 
     settings = Optimizer(precision=options.worker[:4], compiled=not options.worker.endswith("plain"))
-    run = MotionRun("random", batch=options.batch, num_frames=NUM_FRAMES, device=options.device, optimizer=settings)
+    run = MotionRun(
+        "random",
+        steps=MOST_STEPS,
+        batch=options.batch,
+        num_frames=NUM_FRAMES,
+        device=options.device,
+        optimizer=settings,
+    )
     workers = Workers(options.device)
     generator, clip, scorer = generator_and_clips(options)
     parts = Parts(

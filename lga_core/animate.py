@@ -126,8 +126,8 @@ def _laid_out(images: Images) -> Images:
 def draw(generator: Generator, ws: WPlus, dtype: torch.dtype | None = None) -> Images:
     """Pictures [n c h w] of the faces `ws`, by the generator's engine, on the device of `ws`, without gradients.
 
-    `dtype` is the precision: None is full, float16 and bfloat16 are half (`fastest_dtype` names the device's best). What
-    half precision cannot hold is drawn in full. Pictures are float32.
+    `dtype` is the precision: None is full, float16 and bfloat16 are half (`fastest_dtype` names the device's best).
+    What half precision cannot hold is drawn in full. Pictures are float32.
 
     Raises DrawingError if numbers come out that are none, which a screen would show as black.
     """
@@ -143,9 +143,7 @@ def draw(generator: Generator, ws: WPlus, dtype: torch.dtype | None = None) -> I
     return images
 
 
-def frame_bytes(
-    config: GeneratorConfig, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
-) -> int:
+def frame_bytes(config: GeneratorConfig, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> int:
     """About how much memory each frame of a chunk takes, above the weights.
 
     A processor draws large features frame by frame, and has small ones and pictures of all frames of a chunk.

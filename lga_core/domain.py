@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from .animate import draw
 from .checkpoints import check_fingerprint, load_encoder, load_generator, load_motion, read_metadata
 from .clip import ClipModel, load_clip
 from .errors import CheckpointError, InputError, MismatchError
@@ -115,7 +116,7 @@ class Domain:
         """
         if not math.isfinite(strength):
             raise InputError(f"The strength is {strength}; it must be a number, 1 for the motion as it was trained.")
-        picture = self.clip.encode_images(self.generator.synthesis(ws))
+        picture = self.clip.encode_images(draw(self.generator, ws))
         return self.motion(self.embed(prompt), picture, num_frames, strength, seed)
 
 

@@ -48,7 +48,8 @@ def write_clip(path: str | PathLike[str], frames: Iterable[Images], fps: float |
 
     .mp4 is H.264 in yuv420p, and an odd height or width grows by one repeated row or column, with a warning; .webp and
     .gif play in a loop. Frames are taken one chunk at a time and memory does not grow with their number; a chunk is
-    encoded in a thread while the next is made. The file appears at `path` when it is whole, and not at all if anything fails.
+    encoded in a thread while the next is made. The file appears at `path` when it is whole, and not at all if anything
+    fails.
 
     Raises OutputError when the file cannot be written there, InputError for no frames or an impossible `fps`.
     """
@@ -72,11 +73,12 @@ def _beside(chunks: Iterable[Images], work: Callable[[Iterator[Images]], None]) 
             yield chunk
 
     def run() -> None:
+        left = taken()
         try:
-            work(taken())
+            work(left)
         except BaseException as err:
             failed.append(err)
-            deque(taken(), maxlen=0)  # so that nobody waits for room in the queue
+            deque(left, maxlen=0)  # so that nobody waits for room in the queue
 
     thread = Thread(target=run, name="encoding")
     thread.start()
@@ -130,7 +132,8 @@ def _one_size(chunks: Iterable[Images]) -> Iterator[FramesUInt8]:
         size = size or tuple(images.shape[1:])
         if images.shape[1:] != size or size[0] != 3:
             raise MismatchError(f"Frames of one clip need one size and 3 channels: {list(images.shape)} after {size}.")
-        yield torch.cat([to_uint8(image).cpu() for image in images.split(1)])  # one by one: floats take four times as much
+        # One by one: as floats they take four times as much.
+        yield torch.cat([to_uint8(image).cpu() for image in images.split(1)])
     if size is None:
         raise InputError("There are no frames to write. A clip needs one at least.")
 

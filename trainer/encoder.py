@@ -36,7 +36,8 @@ from . import encoder_losses as losses
 from .encoder_figures import encoder_figures, encoder_sheet
 from .encoder_pictures import Album, Draw, Generated, Mixed, Pictures
 from .encoder_run import EncoderRun
-from .encoder_task import Comparison, EncoderTask, encoder_config, fresh_encoder
+from .encoder_sizes import encoder_config, fresh_encoder
+from .encoder_task import Comparison, EncoderTask
 from .faces import find_pictures
 from .loop import Pace, train
 from .motion_parts import open_clip_model, precision
@@ -49,15 +50,17 @@ from .workers import Workers
 __all__ = ["EncoderRun", "EncoderTask", "train_encoder"]
 
 RESULT = "encoder.safetensors"
+SOFTER = "There is no network for a perceptual loss: pixels alone are compared, which makes softer faces."
 
 
 class Domain(NamedTuple):
-    """The generator that an encoder is trained for. `draw`: the same, arranged for training."""
+    """The generator that an encoder is trained for; `draw`: the same, arranged for training. `clip`: the domain's."""
 
     name: str
     generator: Generator
     draw: Draw
     licence: str | None
+    clip: Path | None = None
 
 
 def train_encoder(run: EncoderRun) -> Path:
@@ -70,7 +73,7 @@ def train_encoder(run: EncoderRun) -> Path:
     dtype = precision(run, workers.device)  # pyright: ignore  (only its `optimizer.precision` is read)
     domain = load_domain(run, dtype, workers.device)
     encoder = begin(run, domain.generator)
-    comparisons = find_comparisons(run, workers.device)
+    comparisons = find_comparisons(run, domain)
     task = EncoderTask(run, encoder, domain.generator, domain.draw, find_faces(run, domain), comparisons, dtype)
     path = carry_out(task, domain, folder, workers)
     workers.end()
@@ -98,10 +101,10 @@ def carry_out(task: EncoderTask, domain: Domain, folder: RunFolder, workers: Wor
 
 def load_domain(run: EncoderRun, dtype: torch.dtype, device: torch.device) -> Domain:
     """The generator of a run. Raises InputError or CheckpointError."""
-    path, name = Path(run.generator), Path(run.generator).stem
+    path, name, clip = Path(run.generator), Path(run.generator).stem, None
     if run.generator in EMBEDDED or (path / "domain.json").is_file():
         card = read_domain(run.generator)
-        path, name = card.files["generator"], card.name
+        path, name, clip = card.files["generator"], card.name, card.files["clip"]
     if not path.is_file():
         raise InputError(
             f"There is no generator at {path}. Give --generator a model file, a domain's folder, or one of "
@@ -115,7 +118,7 @@ def load_domain(run: EncoderRun, dtype: torch.dtype, device: torch.device) -> Do
             f"--optimizer.recompute-from is {again}; the generator's blocks are {', '.join(map(str, blocks))}."
         )
     draw = FrozenSynthesis(generator, dtype, again, run.optimizer.compiled)
-    return Domain(name, generator, draw, read_metadata(path).get("licence"))
+    return Domain(name, generator, draw, read_metadata(path).get("licence"), clip)
 
 
 def begin(run: EncoderRun, generator: Generator) -> Encoder:
@@ -144,10 +147,11 @@ def find_faces(run: EncoderRun, domain: Domain) -> Pictures:
     return Mixed(generated, album, faces.images_share) if faces.images_share < 1 else album
 
 
-def find_comparisons(run: EncoderRun, device: torch.device) -> dict[str, Comparison]:
+def find_comparisons(run: EncoderRun, domain: Domain) -> dict[str, Comparison]:
     """The losses on pictures that are on and have what they need."""
+    device = domain.generator.w_avg.device
     found = {"l2": Comparison(run.losses.l2, losses.l2)}
-    if (perceptual := find_perceptual(run)) is not None:
+    if (perceptual := find_perceptual(run, domain.clip)) is not None:
         found["perceptual"] = Comparison(run.losses.perceptual, perceptual.to(device))
     if run.identity_network is not None:
         network = load_identity(as_native(run.identity_network, "identity", Path(run.out) / "converted"))
@@ -155,9 +159,9 @@ def find_comparisons(run: EncoderRun, device: torch.device) -> dict[str, Compari
     return found
 
 
-def find_perceptual(run: EncoderRun) -> Lpips | ClipStages | None:
-    """The perceptual distance that is asked for; of "auto" what is at hand, if anything, with a warning if not."""
-    asked = run.losses.perceptual_network
+def find_perceptual(run: EncoderRun, domain_clip: Path | None) -> Lpips | ClipStages | None:
+    """The perceptual distance that is asked for; of "auto" what is at hand, with a warning if nothing is."""
+    asked, clip = run.losses.perceptual_network, run.clip or domain_clip
     if not run.losses.perceptual or asked == "none":
         return None
     if asked in ("alex", "vgg") or (asked == "auto" and has_lpips()):
@@ -165,17 +169,13 @@ def find_perceptual(run: EncoderRun) -> Lpips | ClipStages | None:
         weights = Path(run.perceptual_weights) if run.perceptual_weights else cached_weights(network)
         if weights is not None:
             return Lpips(network, weights)
-    if run.clip is not None and asked in ("clip", "auto"):
-        return ClipStages(open_clip_model(run.clip, torch.device("cpu")))
+    if clip is not None and asked in ("clip", "auto"):
+        return ClipStages(open_clip_model(str(clip), torch.device("cpu")))
     if asked != "auto":
         raise InputError(
             f"--losses.perceptual-network {asked} needs {'--clip' if asked == 'clip' else '--perceptual-weights'} FILE."
         )
-    warnings.warn(
-        "There is no network for a perceptual loss (--perceptual-weights FILE, or --clip FILE with a ResNet): pixels "
-        "alone are compared, which makes softer faces.",
-        stacklevel=2,
-    )
+    warnings.warn(f"{SOFTER} Give --perceptual-weights FILE (AlexNet), or --clip FILE with a ResNet.", stacklevel=2)
     return None
 
 
@@ -227,8 +227,13 @@ def report(task: EncoderTask, domain: Domain, folder: RunFolder, figures: dict[s
         **_versions(),
         **({"licence of the generator": domain.licence} if domain.licence else {}),
     }
+    perceptual, notes = task.comparisons.get("perceptual"), list(task.pictures.notes)
+    if perceptual is not None:
+        facts["perceptual loss"] = getattr(perceptual.distance, "label", "")
+    elif task.run.losses.perceptual:
+        notes.append(SOFTER)
     shown = [("Pictures that were not trained on, over what the generator makes of their codes", sheet)]
-    write_report(folder.path, f"Encoder for {domain.name}", facts, figures, shown, task.pictures.notes)
+    write_report(folder.path, f"Encoder for {domain.name}", facts, figures, shown, notes)
 
 
 def described(run: EncoderRun, domain: Domain) -> dict[str, Any]:

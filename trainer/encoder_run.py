@@ -101,10 +101,9 @@ class EncoderRun:
     start: str | None = None
     """An encoder to begin from, instead of a fresh one; it brings its own size."""
     size: Size = "auto"
-    """full: IR-SE50 with a stack of convolutions per row (published, 0.5 GB); light: the same with pooled heads
-    (80 MB); small: for generators up to 128 px (5 MB). auto goes by the generator's resolution."""
+    """full: a head of convolutions per row (published, 0.5 GB); light: pooled heads, 80 MB; small: to 128 px, 5 MB."""
     clip: str | None = None
-    """A ResNet CLIP for the perceptual loss: a file of ours, or NAME=WEIGHTS with open_clip's name."""
+    """A ResNet CLIP for the perceptual loss: a file of ours, or NAME=WEIGHTS (open_clip's). Default: a domain's."""
     perceptual_weights: str | None = None
     """AlexNet's or VGG's weights for LPIPS (torchvision's file). Default: where torchvision keeps them."""
     identity_network: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +15,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
-from lga_core import Encoder, EncoderConfig, Generator, GeneratorConfig, Images, WPlus
+from lga_core import Encoder, Generator, Images, WPlus
 
 from . import encoder_losses as losses
 from .discriminator import WDiscriminator, WPool, convincing, r1, taken_for_fake, taken_for_real
 from .encoder_pictures import Draw, Pictures, Shown, sample_w
-from .encoder_run import LEARNING_RATES, EncoderRun, Size
+from .encoder_run import LEARNING_RATES, EncoderRun
+from .encoder_sizes import size_for
 from .loop import Objective, cosine, follow, step_generator
 from .sheets import reconstruction_sheet
 from .workers import Share
@@ -217,38 +218,3 @@ class EncoderTask:
         groups = self.pictures.examples(NUM_PREVIEWED).values()
         pictures = torch.cat([shown.pictures for shown in groups])
         reconstruction_sheet(pictures, self.draw(self.result()(pictures)), path, columns=NUM_PREVIEWED)
-
-
-# The network
-
-
-def size_for(size: Size, generator: GeneratorConfig) -> Size:
-    """What "auto" stands for."""
-    if size != "auto":
-        return size
-    return "small" if generator.resolution <= 128 else "light" if generator.resolution <= 256 else "full"
-
-
-def encoder_config(size: Size, generator: GeneratorConfig) -> EncoderConfig:
-    """An encoder of this size: IR-SE50 sees the picture at up to 256 px, the small one half as large."""
-    input_size = min(max(generator.resolution, 32), 256)
-    full = EncoderConfig(generator.num_ws, generator.w_dim, input_size)
-    if (size := size_for(size, generator)) == "full":
-        return full
-    light = replace(full, heads="dense", dense_channels=64, dense_hidden=512)
-    if size == "light":
-        return light
-    sizes = {"widths": (32, 64, 96, 160), "units": (1, 2, 2, 1), "dense_channels": 24, "dense_hidden": 128}
-    return replace(light, input_size=max(input_size // 2, 32), **sizes)
-
-
-def fresh_encoder(config: EncoderConfig, average: Float[Tensor, "w_dim"], seed: int = 0) -> Encoder:
-    """An encoder that begins near the average face: heads of rows 1 and up give nothing yet, so all rows are row 0."""
-    encoder = Encoder(config, seed)
-    heads = [head.linear for head in encoder.styles] if config.heads == "conv" else list(encoder.rows)  # pyright: ignore
-    with torch.no_grad():
-        for head in heads[1:] if config.row0_shared else ():
-            nn.init.zeros_(head.weight)  # pyright: ignore
-            nn.init.zeros_(head.bias)  # pyright: ignore
-    encoder.latent_avg.copy_(average.expand_as(encoder.latent_avg))
-    return encoder.to(average.device).to(memory_format=torch.channels_last)

@@ -48,21 +48,21 @@ class Lpips(nn.Module):
             raise InputError("LPIPS needs the package lpips: pip install lpips, or choose another perceptual loss.")
         import lpips
 
-        self.network = network
+        self.label = f"LPIPS on {network}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torchvision's, on how lpips calls it
             self.distance = lpips.LPIPS(net=network, pnet_rand=True, verbose=False)
-        self._fill(weights)
+        self._fill(network, weights)
         self.eval().requires_grad_(False)
 
-    def _fill(self, weights: Path) -> None:
+    def _fill(self, network: LpipsNetwork, weights: Path) -> None:
         """Give the convolutions, `features.N` in the file, to the slices that hold them by the same number."""
         own, found = self.distance.net.state_dict(), _tensors(weights)
         names = {name: "features." + name.split(".", 1)[1] for name in own}
         if wrong := [name for name in own if getattr(found.get(names[name]), "shape", None) != own[name].shape]:
             raise CheckpointError(
-                f"{weights} lacks {names[wrong[0]]} of shape {list(own[wrong[0]].shape)}. LPIPS on {self.network} "
-                f"needs torchvision's {WEIGHTS[self.network]}."
+                f"{weights} lacks {names[wrong[0]]} of shape {list(own[wrong[0]].shape)}. LPIPS on {network} "
+                f"needs torchvision's {WEIGHTS[network]}."
             )
         self.distance.net.load_state_dict({name: found[names[name]] for name in own})
 
@@ -82,6 +82,7 @@ class ClipStages(nn.Module):
     def __init__(self, clip: ClipModel) -> None:
         super().__init__()
         self.clip = clip
+        self.label = f"feature maps of CLIP '{clip.name}'"
 
     def forward(self, drawn: Images, pictures: Images) -> Float[Tensor, ""]:
         with torch.no_grad():

@@ -225,6 +225,7 @@ class StyledConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Features, d: Styles, s: Styles | None, mixer: Mixer | None, conv: Conv) -> Any:
         x = conv.convolve(x)
+        d, s = d.detach(), None if s is None else s.detach()  # the same to the compiler, whoever differentiates
         ctx.conv, ctx.size = conv, x.shape[2:]
         y, onward = conv.passes.forward(flat(x), d, conv.noise, conv.bias, conv.limit, s)
         ctx.save_for_backward(y, d, s, mixer)

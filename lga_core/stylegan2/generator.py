@@ -340,10 +340,13 @@ class Generator(nn.Module):
         ws = self.truncate(self.broadcast(self.mapping(z, c)), psi, cutoff)
         return self.synthesis(ws, noise=noise)
 
-    def engine(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Engine:
+    def engine(
+        self, dtype: torch.dtype | None = None, device: torch.device | str | None = None, compiled: bool = False
+    ) -> Engine:
         """The same synthesis for drawing, faster: engine(ws) is synthesis(ws), without gradients.
 
         Prepared at the first call and kept as long as the generator; prepared anew when weights have changed or moved.
         `dtype` of features: None takes the fastest of `device`, which is the generator's own unless it is given.
+        `compiled` pays on a card, in a long run: see `Engine`.
         """
-        return prepared(self, dtype, device)
+        return prepared(self, dtype, device, compiled)

@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from lga_core import (
     DrawingError,
+    Engine,
     Generator,
     GeneratorConfig,
     MismatchError,
@@ -14,6 +15,7 @@ from lga_core import (
     film,
     frame_bytes,
     frames,
+    free_bytes,
     grid_shape,
 )
 
@@ -49,12 +51,18 @@ def test_a_clip_is_the_synthesis_of_face_plus_motion(generator, face, motion):
 def test_where_the_motion_is_zero_the_frame_is_the_face(generator, face, motion):
     first = next(frames(generator, face, motion, chunk=1))
     with torch.no_grad():
-        assert torch.equal(first, generator.synthesis(face))
+        assert_close(first, generator.synthesis(face))
 
 
-def test_a_chunk_is_drawn_when_it_is_asked_for(generator, face, motion, monkeypatch):
-    drawn, synthesis = [], generator.synthesis.forward
-    monkeypatch.setattr(generator.synthesis, "forward", lambda ws: drawn.append(len(ws)) or synthesis(ws))
+@pytest.fixture
+def drawn(monkeypatch):
+    """How many faces were drawn at once, in order."""
+    drawn, draw_all = [], Engine.__call__
+    monkeypatch.setattr(Engine, "__call__", lambda engine, ws: drawn.append(len(ws)) or draw_all(engine, ws))
+    return drawn
+
+
+def test_a_chunk_is_drawn_when_it_is_asked_for(generator, face, motion, drawn):
     clip = frames(generator, face, motion, chunk=3)
     assert drawn == []
     next(clip)
@@ -117,9 +125,7 @@ def test_faces_in_turn_play_one_clip_after_the_other(generator, several, chunk, 
 
 @pytest.mark.parametrize("side_by_side", [False, True])
 @pytest.mark.parametrize("chunk", [1, 2, 4, 7])
-def test_no_more_faces_are_drawn_at_once_than_the_chunk_allows(generator, several, chunk, side_by_side, monkeypatch):
-    drawn, synthesis = [], generator.synthesis.forward
-    monkeypatch.setattr(generator.synthesis, "forward", lambda ws: drawn.append(len(ws)) or synthesis(ws))
+def test_no_more_faces_are_drawn_at_once_than_the_chunk_allows(generator, several, chunk, side_by_side, drawn):
     clip = film(generator, *several, chunk, side_by_side=side_by_side)
     next(clip)
     assert sum(drawn) <= max(chunk, 3 if side_by_side else 1)  # lazy: one chunk, or one moment of all faces
@@ -143,56 +149,70 @@ def test_a_grid_holds_all_and_has_no_empty_row(n):
 # Precision
 
 
-class Spoilt:
-    """A generator of float32 whose pictures are `value` where `breaks` says so, given whether autocast is on."""
+@pytest.fixture
+def single(generator):
+    """The generator in float32."""
+    single = Generator(generator.config).eval()
+    single.load_state_dict({name: tensor.float() for name, tensor in generator.state_dict().items()})
+    return single
 
-    def __init__(self, breaks, value=float("inf")):
-        self.breaks, self.value, self.w_avg, self.seen = breaks, value, torch.zeros(8), []
 
-    def synthesis(self, ws):
-        self.seen.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
-        picture = ws[:, 0, 0, None, None, None].expand(-1, 3, 4, 4)
-        return torch.full_like(picture, self.value) if self.breaks(self.seen[-1]) else picture
+@pytest.fixture
+def spoil(monkeypatch):
+    """Makes the engine's pictures `value` where `breaks(dtype)` says so; gives the types that were drawn in."""
+
+    def spoiling(breaks, value=float("inf")):
+        seen, drawn = [], Engine.drawn
+
+        def drawing(engine, ws, count):
+            seen.append(engine.dtype)
+            images = drawn(engine, ws, count)
+            return torch.full_like(images, value) if breaks(engine.dtype) else images
+
+        monkeypatch.setattr(Engine, "drawn", drawing)
+        return seen
+
+    return spoiling
 
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
-def test_half_precision_is_used_where_it_suffices(half):
-    generator = Spoilt(lambda dtype: False)
-    draw(generator, torch.zeros(2, 6, 8), half)
-    assert generator.seen == [half]
-    draw(generator, torch.zeros(2, 6, 8))
-    draw(generator, torch.zeros(2, 6, 8), torch.float32)
-    assert generator.seen == [half, None, None]
+def test_half_precision_is_used_where_it_is_asked_for(single, spoil, half):
+    seen, ws = spoil(lambda dtype: False), torch.zeros(2, 6, 8)
+    for dtype in (half, None, torch.float32):
+        assert draw(single, ws, dtype).dtype == torch.float32
+    assert seen == [half, torch.float32, torch.float32]
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
-def test_what_half_precision_cannot_draw_is_drawn_again_in_full_and_only_that(value):
-    generator = Spoilt(lambda dtype: dtype is not None, value)
+def test_what_half_precision_cannot_draw_is_drawn_again_in_full(single, spoil, value):
     ws = torch.rand(2, 6, 8)
-    assert torch.equal(draw(generator, ws, torch.bfloat16), ws[:, 0, 0, None, None, None].expand(-1, 3, 4, 4))
-    assert generator.seen == [torch.bfloat16, None]
+    full = draw(single, ws)
+    spoil(lambda dtype: dtype == torch.bfloat16, value)
+    assert_close(draw(single, ws, torch.bfloat16), full, atol=1e-5, rtol=1e-5)
 
 
-def test_full_precision_is_full_whatever_is_on_around_it():
-    generator = Spoilt(lambda dtype: False)
+def test_full_precision_is_full_whatever_is_on_around_it(single):
+    ws = torch.rand(1, 6, 8)
     with torch.autocast("cpu", torch.bfloat16):
-        draw(generator, torch.zeros(1, 6, 8))
-    assert generator.seen == [None]
+        images = draw(single, ws)
+    assert torch.equal(images, draw(single, ws))
 
 
-def test_frames_that_cannot_be_drawn_are_counted_and_their_origin_is_named():
-    broken = Spoilt(lambda dtype: True, float("nan"))
+@pytest.mark.parametrize("half", [None, torch.float16])
+def test_frames_that_cannot_be_drawn_are_counted_and_their_origin_is_named(single, half):
+    with torch.no_grad():
+        single.synthesis.b16.torgb.bias[0] = float("nan")
     with pytest.raises(DrawingError, match="2 of 2 frames .* in full precision too: they stem from the generator's"):
-        draw(broken, torch.zeros(2, 6, 8), torch.float16)
+        draw(single, torch.zeros(2, 6, 8), half)
+    with torch.no_grad():
+        single.synthesis.b16.torgb.bias[0] = 0
     ws = torch.zeros(3, 6, 8)
     ws[1, 0, 0] = float("nan")
     with pytest.raises(DrawingError, match="1 of 3 frames .* they stem from the face or its motion"):
-        draw(Spoilt(lambda dtype: False), ws)
+        draw(single, ws, half)
 
 
-def test_half_precision_makes_nearly_the_same_clip_in_float32(generator, face, motion):
-    single = Generator(generator.config).eval()
-    single.load_state_dict({name: tensor.float() for name, tensor in generator.state_dict().items()})
+def test_half_precision_makes_nearly_the_same_clip_in_float32(single, face, motion):
     full, half = (
         torch.cat(list(frames(single, face.float(), motion.float(), dtype=dtype))) for dtype in (None, torch.bfloat16)
     )
@@ -207,8 +227,10 @@ def test_half_precision_makes_nearly_the_same_clip_in_float32(generator, face, m
 LARGE = GeneratorConfig(1024)
 
 
-def test_more_memory_draws_more_frames_at_once_within_bounds():
-    sizes = [chunk_size(LARGE, gigabytes * 1e9) for gigabytes in (0, 1, 4, 8, 12, 16, 80, 1e6)]
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_more_memory_draws_more_frames_at_once_within_bounds(device):
+    free = [gigabytes * 1e8 for gigabytes in (0, 2, 5, 8, 16, 40, 80, 120, 160, 800, 1e7)]
+    sizes = [chunk_size(LARGE, bytes_, device=device) for bytes_ in free]
     assert sizes == sorted(sizes)
     assert (sizes[0], sizes[-1]) == (1, 8)
     assert len(set(sizes)) > 3
@@ -216,15 +238,59 @@ def test_more_memory_draws_more_frames_at_once_within_bounds():
 
 def test_a_chunk_takes_no_more_than_half_of_what_is_free():
     for free in (5e9, 8e9, 16e9):
-        size = chunk_size(LARGE, free)
+        size = chunk_size(LARGE, free, device="cuda")
         assert 1 < size < 8
-        assert size * frame_bytes(LARGE) <= free / 2 < (size + 1) * frame_bytes(LARGE)
+        assert size * frame_bytes(LARGE, device="cuda") <= free / 2 < (size + 1) * frame_bytes(LARGE, device="cuda")
 
 
-def test_half_precision_takes_half_the_memory():
-    assert frame_bytes(LARGE, torch.float16) * 2 == frame_bytes(LARGE)
-    assert chunk_size(LARGE, 8e9, torch.float16) == pytest.approx(2 * chunk_size(LARGE, 8e9), abs=1)
+def test_a_frame_takes_eight_of_its_largest_map_and_six_pictures():
+    small = GeneratorConfig(16, channel_base=128, channel_max=8)
+    assert frame_bytes(small) == frame_bytes(small, device="cuda") == (8 * 8 + 6 * 3) * 4 * 16 * 16
+    assert frame_bytes(small, torch.float16) == (8 * 8 * 2 + 6 * 3 * 4) * 16 * 16
 
 
-def test_a_frame_takes_eight_of_its_largest_map():
-    assert frame_bytes(GeneratorConfig(16, channel_base=128, channel_max=8)) == 8 * 4 * 8 * 16 * 16
+def test_a_processor_holds_large_features_of_one_frame_only():
+    largest_held, picture = 512 * 64 * 64 * 4, 3 * 1024 * 1024 * 4
+    assert frame_bytes(LARGE) == 8 * largest_held + 6 * picture < frame_bytes(LARGE, device="cuda") / 5
+
+
+def test_free_memory_is_known_or_assumed(monkeypatch):
+    assert 1e6 < free_bytes(torch.device("cpu")) < 1e15
+    monkeypatch.delattr("os.sysconf")  # Windows
+    assert free_bytes(torch.device("cpu")) == 2e9
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.cuda.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    ],
+)
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_where_memory_does_not_suffice_the_chunk_is_halved_for_good(generator, face, motion, monkeypatch, most, error):
+    whole, asked, draw_all = torch.cat(list(frames(generator, face, motion))), [], Engine.__call__
+
+    def scarce(engine, ws):
+        asked.append(len(ws))
+        if len(ws) > most:
+            raise error
+        return draw_all(engine, ws)
+
+    monkeypatch.setattr(Engine, "__call__", scarce)
+    assert_close(torch.cat(list(frames(generator, face, motion, chunk=6))), whole)
+    assert asked == {1: [6, 3, *[1] * 7], 2: [6, 3, *[1] * 7], 3: [6, 3, 3, 1]}[most]
+    side_by_side = list(film(generator, face.repeat(2, 1, 1), motion, chunk=6))
+    assert_close(torch.cat(side_by_side)[:, :, :, 16:], whole)
+
+
+def test_one_frame_that_is_too_large_and_other_errors_are_raised(generator, face, motion, monkeypatch):
+    for error in (MemoryError("too little"), RuntimeError("a fault")):
+
+        def failing(engine, ws, error=error):
+            raise error
+
+        monkeypatch.setattr(Engine, "__call__", failing)
+        with pytest.raises(type(error), match=str(error)):
+            list(frames(generator, face, motion))

@@ -1,4 +1,4 @@
-"""The engine draws what the generator's synthesis draws: with strips of any height, any number of frames, any precision."""
+"""The engine draws what the generator's synthesis draws: strips of any height, any number of frames, any precision."""
 
 import copy
 import dataclasses
@@ -12,6 +12,8 @@ from torch.testing import assert_close
 
 from lga_core import Generator, GeneratorConfig, InputError
 from lga_core.stylegan2.engine import Engine, batched, fastest_dtype, strips
+from lga_core.stylegan2.engine.card import MAX_RECORDINGS, Replayed
+from lga_core.stylegan2.epilogue import Passes
 
 CPU = torch.device("cpu")
 TINY = GeneratorConfig(resolution=32, z_dim=6, w_dim=8, channel_base=128, channel_max=8, mapping_layers=2)
@@ -153,7 +155,7 @@ def test_frames_that_half_precision_cannot_hold_are_drawn_by_the_generator_and_o
     with torch.no_grad():
         generator.synthesis.get_submodule("b8").get_submodule("conv1").bias[:] = 1e5  # more than float16 can say
     engine = generator.engine(torch.float16)
-    spoilt = engine._drawn(ws, 4)
+    spoilt = engine.drawn(ws, 4)
     assert not spoilt.isfinite().all()
     with caplog.at_level(logging.INFO):
         assert_close(engine(ws), plain(generator, ws), rtol=1e-3, atol=1.0)
@@ -161,9 +163,9 @@ def test_frames_that_half_precision_cannot_hold_are_drawn_by_the_generator_and_o
         "3 of 3 frames are more than torch.float16 can hold: drawn in full."
     ]
     fine = engine.__class__(make(torch.float32), torch.bfloat16, CPU)
-    drawn = fine._drawn(ws, 4)
+    drawn = fine.drawn(ws, 4)
     drawn[1, 0, 3, 3] = torch.inf
-    monkeypatch.setattr(fine, "_drawn", lambda *_: drawn.clone())
+    monkeypatch.setattr(fine, "drawn", lambda *_: drawn.clone())
     mended = fine(ws)
     assert torch.equal(mended[[0, 2]], drawn[[0, 2]])
     assert torch.equal(mended[1:2], plain(make(torch.float32), ws[1:2]))
@@ -177,7 +179,7 @@ def test_styles_of_any_size_fit_into_float16(rng):
             if "conv" in name and "affine" in name:
                 tensor *= 1e6
     ws = rng.randn(2, generator.num_ws, 8).float()
-    images = generator.engine(torch.float16)._drawn(ws, 4)
+    images = generator.engine(torch.float16).drawn(ws, 4)
     assert error(images, plain(generator, ws)) < 5e-3
 
 
@@ -191,7 +193,12 @@ def test_autocast_around_it_changes_nothing(rng):
 
 @pytest.mark.parametrize(
     "amx, avx, dtype",
-    [(True, True, torch.bfloat16), (False, True, torch.bfloat16), (False, False, torch.float32), (None, None, torch.float32)],
+    [
+        (True, True, torch.bfloat16),
+        (False, True, torch.bfloat16),
+        (False, False, torch.float32),
+        (None, None, torch.float32),
+    ],
 )
 def test_the_processor_is_asked_what_it_has(monkeypatch, amx, avx, dtype):
     for name, answer in (("_is_amx_tile_supported", amx), ("_is_avx512_bf16_supported", avx)):
@@ -250,3 +257,82 @@ def test_prepared_in_inference_mode_it_draws_outside_of_it(rng):
         assert generator.engine(torch.float32) is engine
     ws = rng.randn(2, generator.num_ws, 8).float()
     assert_close(engine(ws), plain(generator, ws), atol=1e-5, rtol=1e-5)
+
+
+# Cards, as far as a processor can tell
+
+
+@pytest.mark.parametrize("changes", KINDS, ids=str)
+def test_with_passes_of_their_own_pictures_are_the_same(rng, changes, monkeypatch):
+    """What would be compiled, without a compiler."""
+    monkeypatch.setattr(batched, "compiled_passes", lambda *_: Passes())
+    generator = make(**changes)
+    ws = rng.randn(3, generator.num_ws, 8)
+    assert_close(Engine(generator, torch.float64, CPU, 32, compiled=True)(ws), plain(generator, ws))
+
+
+@pytest.fixture
+def recorder():
+    """In the place of CUDA graphs: notes for how many frames was recorded; a recording is for that number only."""
+    notes = []
+
+    def record(draw, ws):
+        notes.append(len(ws))
+
+        def replay(given):
+            assert given.shape == ws.shape
+            return draw(given)
+
+        return replay
+
+    return record, notes
+
+
+def test_work_is_recorded_once_for_each_number_of_frames_and_kind_of_work(rng, recorder):
+    generator = make()
+    engine = Engine(generator, torch.float64, CPU, 32)
+    engine._draw = Replayed(engine._pictures, recorder[0])
+    three, two = rng.randn(3, 8, 8), rng.randn(2, 8, 8)
+    alike = three.clone()
+    alike[:, :4] = alike[:1, :4]
+    for ws in (three, two, three + 1, alike, two, alike):
+        assert_close(engine(ws), plain(generator, ws))
+    assert recorder[1] == [3, 2, 3]
+    assert_close(engine(two, max_resolution=8), plain(generator, two, max_resolution=8))
+    assert recorder[1] == [3, 2, 3, 2]
+    assert engine(two[:0]).shape == (0, 3, 32, 32)
+
+
+def test_few_recordings_are_kept_and_those_in_use_longest(recorder):
+    replayed = Replayed(lambda ws: ws, recorder[0])
+    for n in range(1, MAX_RECORDINGS + 1):
+        replayed(torch.zeros(n, 1))
+    replayed(torch.zeros(1, 1))
+    replayed(torch.zeros(99, 1))
+    assert len(replayed.recordings) == MAX_RECORDINGS
+    replayed(torch.zeros(1, 1))
+    assert recorder[1] == [1, 2, 3, 4, 99]
+    replayed(torch.zeros(2, 1))
+    assert recorder[1] == [1, 2, 3, 4, 99, 2]
+
+
+def test_where_recording_fails_work_goes_on_and_the_log_says_so_once(caplog):
+    def failing(draw, ws):
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    replayed = Replayed(lambda ws: ws + 1, failing)
+    with caplog.at_level(logging.WARNING):
+        for n in (1, 2, 2):
+            assert torch.equal(replayed(torch.zeros(n, 1)), torch.ones(n, 1))
+    assert len(caplog.records) == 1
+    assert caplog.records[0].getMessage().endswith("slower: operation not permitted when stream is capturing")
+
+
+def test_too_little_memory_for_a_recording_is_left_to_who_can_draw_fewer_frames():
+    def failing(draw, ws):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    replayed = Replayed(lambda ws: ws, failing)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        replayed(torch.zeros(1, 1))
+    assert replayed.works

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from checkpoints import writers
+
 from lga_core import CheckpointError, convert, load_identity
 from lga_core.identity import IdentityConfig, IdentityNetwork, face_crop
 

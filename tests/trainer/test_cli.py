@@ -200,7 +200,7 @@ def test_a_folder_that_may_not_be_written_to_is_one_line(lga, here, monkeypatch)
 
 
 def test_a_full_disk_is_one_line(lga, here, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(lga_trainer.animate, "frames", full)
@@ -213,8 +213,8 @@ def test_a_full_disk_is_one_line(lga, here, monkeypatch):
 def test_an_interrupt_leaves_nothing_and_is_exit_code_130(lga, here, monkeypatch):
     frames = lga_trainer.animate.frames
 
-    def interrupted(*args):
-        yield next(frames(*args))
+    def interrupted(*args, **options):
+        yield next(frames(*args, **options))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(lga_trainer.animate, "frames", interrupted)
@@ -224,7 +224,7 @@ def test_an_interrupt_leaves_nothing_and_is_exit_code_130(lga, here, monkeypatch
 
 
 def test_a_bug_is_not_hidden_as_a_mistake(lga, monkeypatch):
-    monkeypatch.setattr(lga_trainer.animate, "frames", lambda *_: 1 / 0)
+    monkeypatch.setattr(lga_trainer.animate, "frames", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         lga("animate", "face.png", "smiling")
 

@@ -17,6 +17,7 @@ from lga_trainer.demo.attributes import (
 from lga_trainer.demo.captions import Captioner, all_phrases
 from lga_trainer.demo.concepts import CONCEPT_NAMES, SENTENCES, held_out_sentences, truth
 from lga_trainer.demo.renderer import BROW_LINE, Canvas, Face, ellipse, parabola, render
+from lga_trainer.prompts import load_prompts
 
 
 def people(n: int, seed: int = 0) -> torch.Tensor:
@@ -111,10 +112,12 @@ def test_captions_are_true_of_their_own_face_and_use_known_phrases():
 
 
 def test_held_out_words_are_in_no_training_sentence_of_a_motion():
-    from lga_trainer.demo.motion import prompts
-
-    trained = {sentence for prompt in prompts() for sentence in (prompt.sentence, *prompt.paraphrases)}
+    prompts = load_prompts("doodle")
+    trained = {sentence for prompt in prompts.prompts for sentence in (prompt.sentence, *prompt.paraphrases)}
     held_out = held_out_sentences()
+    assert {prompts.prompts[index].prompt: sentence for sentence, index in prompts.held_out.items()} == {
+        prompt: sentence for sentence, prompt in held_out.items()
+    }
     assert len(held_out) == len(PROMPTS) and set(held_out.values()) == set(PROMPTS)
     for sentence in held_out:
         word = (

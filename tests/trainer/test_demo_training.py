@@ -86,11 +86,6 @@ def test_path_loss_is_zero_on_a_straight_even_path_only():
     assert losses.path(straight**2) == pytest.approx(4.0)
 
 
-def test_offset_size_sums_over_frames_and_averages_over_elements():
-    motion = torch.tensor([0.0, 1.0, 2.0]).reshape(1, 3, 1, 1).expand(4, 3, 5, 6)
-    assert losses.offset_size(motion).item() == pytest.approx(0 + 1 + 4)
-
-
 def test_pixel_loss_counts_only_where_it_is_told_to():
     source, moved = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
     moved[..., 0, 0] = 1.0

@@ -630,7 +630,6 @@ def test_without_an_average_the_last_weights_come_out(make, workers):
     assert clip is not task.clip
 
 
-
 # Learning in units of how faces vary
 
 SHARED = MotionConfig(code_dim=8, num_ws=4, w_dim=6, hidden_dim=8, mapper_dim=8, head="shared", last_activation=False)

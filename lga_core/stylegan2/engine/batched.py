@@ -9,15 +9,16 @@ import torch
 import torch.nn.functional as F
 
 from ...shapes import Features, FeaturesOut, Images, Styles, W, WPlus
-from .prepared import Blur, Residual, Styling, ToRGB, doubled
+from ..epilogue import compiled_passes
+from .prepared import Blur, Residual, Styling, ToRGB, doubled, exact
 
 
 class BatchedBlock:
     """`generator.Block`, prepared."""
 
-    def __init__(self, block: Any, dtype: torch.dtype, device: torch.device):
+    def __init__(self, block: Any, dtype: torch.dtype, device: torch.device, compiled: bool = False):
         layers = [block.conv0, block.conv1] if hasattr(block, "conv0") else [block.conv1]
-        self.convs = [BatchedConv(layer, dtype, device) for layer in layers]
+        self.convs = [BatchedConv(layer, dtype, device, compiled) for layer in layers]
         self.const = block.const.detach().to(device, dtype)[None] if hasattr(block, "const") else None
         self.skip = Residual(block.skip, dtype, device) if hasattr(block, "skip") else None
         self.rgb = ToRGB(block.torgb, dtype, device) if hasattr(block, "torgb") else None
@@ -27,7 +28,7 @@ class BatchedBlock:
         features: Any = self.const if x is None else x
         for row, conv in enumerate(self.convs):
             features = conv(features, ws[:, row])
-        if self.skip is not None:
+        if self.skip is not None and x is not None:
             features = features.add_(self.skip(x))
         if self.rgb is not None:
             drawn = self.rgb(features, self.rgb.mixer(ws[:, -1]))
@@ -38,12 +39,15 @@ class BatchedBlock:
 class BatchedConv(Styling):
     """`generator.StyledConv` for all frames at once."""
 
-    def __init__(self, layer: Any, dtype: torch.dtype, device: torch.device):
+    def __init__(self, layer: Any, dtype: torch.dtype, device: torch.device, compiled: bool):
         super().__init__(layer, dtype, device)
         weight = self.weight.transpose(0, 1) if self.up else self.weight
         self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
         self.blur = Blur(len(self.bias), dtype, device) if self.up else None
-        self.shift = (self.noise + self.bias[:, None, None]).contiguous(memory_format=torch.channels_last)
+        self.passes = compiled_passes(dtype, exact(dtype), device) if compiled else None
+        shift = self.noise + self.bias[:, None, None]
+        # Once for all on a processor, where these blocks are small; a card has room for better and adds fast.
+        self.shift = shift.contiguous(memory_format=torch.channels_last) if device.type == "cpu" else None
 
     def __call__(self, x: Features, w: W) -> FeaturesOut:
         style = self.affine(w)
@@ -60,7 +64,16 @@ class BatchedConv(Styling):
         return self.blur(F.conv_transpose2d(x, self.weight, stride=2), padding=(1, 1))
 
     def finished(self, x: Features, demodulation: Styles) -> Features:
-        return self.activated(torch.addcmul(self.shift, x, spread(demodulation, x)))
+        if self.passes is not None:
+            rows, noise, bias = (
+                x.permute(0, 2, 3, 1),
+                self.noise.view(-1, 1).to(demodulation),
+                self.bias.to(demodulation),
+            )
+            y, _ = self.passes.forward(rows.flatten(1, 2).contiguous(), demodulation, noise, bias, self.limit, None)
+            return y.unflatten(1, rows.shape[1:3]).permute(0, 3, 1, 2)
+        shift = self.noise + self.bias[:, None, None] if self.shift is None else self.shift
+        return self.activated(torch.addcmul(shift, x, spread(demodulation, x)))
 
 
 def spread(values: Styles, x: Features) -> Features:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...shapes import Features, Images, WPlus
 from .batched import BatchedBlock
+from .card import Replayed
 from .prepared import exact
 from .strips import StripBlock
 
@@ -48,6 +49,8 @@ class Engine:
         device: to draw on.
         batched_to: blocks up to this resolution draw all frames at once.
         rows: height of the strips of blocks above.
+        compiled: compile what lies between the convolutions of blocks that draw all frames at once, at the first use,
+            which takes a while. Where no compiler works it runs as it is, with a warning.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Engine:
         device: torch.device,
         batched_to: int | None = None,
         rows: int = 64,
+        compiled: bool = False,
     ):
         if dtype not in DTYPES:
             raise ValueError(f"dtype is {dtype}; it must be one of {DTYPES}")
@@ -70,9 +74,11 @@ class Engine:
             for resolution in self.config.block_resolutions:
                 block, last = self._definition.get_submodule(f"b{resolution}"), resolution == self.config.resolution
                 batched = resolution <= max(batched_to, 4)
-                self.blocks.append(
-                    BatchedBlock(block, dtype, device) if batched else StripBlock(block, dtype, device, rows, last)
-                )
+                if batched:
+                    self.blocks.append(BatchedBlock(block, dtype, device, compiled))
+                else:
+                    self.blocks.append(StripBlock(block, dtype, device, rows, last))
+        self._draw = Replayed(self._pictures) if device.type == "cuda" else self._pictures
 
     @torch.no_grad()
     def __call__(self, ws: WPlus, max_resolution: int | None = None) -> Images:
@@ -87,11 +93,14 @@ class Engine:
         if max_resolution is not None:
             count = self.config.block_resolutions.index(max_resolution) + 1
         with torch.autocast(self.device.type, enabled=False):
-            return self._mended(self._drawn(ws, count), ws, max_resolution)
+            return self._mended(self.drawn(ws, count), ws, max_resolution)
 
-    def _drawn(self, ws: WPlus, count: int) -> Images:
-        """Pictures of the first `count` blocks."""
-        shared = self._shared(ws, count)
+    def drawn(self, ws: WPlus, count: int) -> Images:
+        """Pictures of the first `count` blocks, as the engine's type has them."""
+        return self._draw(ws, self._shared(ws, count), count)
+
+    def _pictures(self, ws: WPlus, shared: int, count: int) -> Images:
+        """`drawn`, where the first `shared` blocks are the same in all frames."""
         batched = [block for block in self.blocks[:count] if isinstance(block, BatchedBlock)]
         start = self._run((None, None), ws[:1], 0, shared)
         if shared == count:
@@ -101,6 +110,9 @@ class Engine:
         for first in range(0, len(ws), self._batch):
             part = ws[first : first + self._batch]
             x, image = self._run(start, part, shared, len(batched))
+            if image is not None and len(batched) == count:
+                images[first : first + len(part)] = image
+                continue
             for index, w in enumerate(part.split(1)):
                 state = self._run((_one(x, index), _one(image, index)), w, max(shared, len(batched)), count)
                 images[first + index] = _picture(state)[0]
@@ -145,13 +157,13 @@ def _one(x: Tensor | None, index: int) -> Tensor | None:
     return x if x is None or len(x) == 1 else x[index : index + 1]
 
 
-_PREPARED: WeakKeyDictionary[Generator, tuple[tuple, dict[tuple[torch.dtype, torch.device], Engine]]] = (
-    WeakKeyDictionary()
-)
+_PREPARED: WeakKeyDictionary[Generator, tuple[tuple, dict[tuple, Engine]]] = WeakKeyDictionary()
 """Engines of the generators that are alive, and the state of the weights that they were prepared from."""
 
 
-def prepared(generator: Generator, dtype: torch.dtype | None, device: torch.device | str | None) -> Engine:
+def prepared(
+    generator: Generator, dtype: torch.dtype | None, device: torch.device | str | None, compiled: bool = False
+) -> Engine:
     """See `Generator.engine`."""
     device = next(generator.synthesis.parameters()).device if device is None else torch.device(device)
     dtype = fastest_dtype(device) if dtype is None else dtype
@@ -159,9 +171,9 @@ def prepared(generator: Generator, dtype: torch.dtype | None, device: torch.devi
     known, engines = _PREPARED.get(generator, (None, {}))
     if known != state:
         _PREPARED[generator] = state, (engines := {})
-    if (dtype, device) not in engines:
-        engines[dtype, device] = Engine(generator, dtype, device)
-    return engines[dtype, device]
+    if (dtype, device, compiled) not in engines:
+        engines[dtype, device, compiled] = Engine(generator, dtype, device, compiled=compiled)
+    return engines[dtype, device, compiled]
 
 
 def _state(tensor: Tensor) -> tuple[int, int]:

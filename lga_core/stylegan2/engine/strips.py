@@ -34,7 +34,8 @@ class StripBlock:
         mixer = None if self.rgb is None else self.rgb.mixer(ws[:, -1])
         features = self.skip(x) if self.skip is not None else None if self.last else empty_like(x, self.shape)
         if mixer is not None:
-            image = mixer.new_zeros(1, mixer.shape[1], *self.shape[1:]) if image is None else doubled(image).contiguous()
+            blank = (1, mixer.shape[1], *self.shape[1:])
+            image = mixer.new_zeros(blank) if image is None else doubled(image).contiguous()
         for top, strip in self.strips(x, ws):
             here = slice(top, top + strip.shape[2])
             if self.skip is not None and features is not None:
