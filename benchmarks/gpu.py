@@ -94,7 +94,12 @@ def main(argv: Sequence[str] | None = None) -> Path:
         scan = bench.scan(SETTINGS[:1] if args.dry_run else SETTINGS, left)
         scans[f"{resolution} px, {task}, batch {batch}"] = {str(setting): round(ms, 3) for setting, ms in scan.items()}
         found = bench.measured(scan, args.warm_ups, args.repeats, left)
-        print(*(f"{row.get('ms', 0):9.3f} ms {row['variant']} {row['setting']}" for row in found), "", sep="\n")
+        print(
+            *(f"{row.get('ms', 0):9.3f} ms {row['variant']} {row['setting']}" for row in found),
+            "",
+            sep="\n",
+            flush=True,
+        )
         rows += found
     report(rows, {**facts, "dry_run": args.dry_run}, scans).write(args.out)
     return args.out

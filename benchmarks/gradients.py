@@ -65,7 +65,12 @@ def main(argv: Sequence[str] | None = None) -> Path:
             if args.memory and not any(row["resolution"] == resolution for row in rows):
                 add_memory(found, prepare, resolution, batch, folders)
             rows += found
-            print(*(f"{row['cpu_ms']:8.0f} ms {row['variant']} {row['setting']}" for row in found), "", sep="\n")
+            print(
+                *(f"{row['cpu_ms']:8.0f} ms {row['variant']} {row['setting']}" for row in found),
+                "",
+                sep="\n",
+                flush=True,
+            )
     columns = [COLUMNS[0], Column("batch", "pictures a run"), *COLUMNS[1:]]
     columns += [Column("gradient_error", "gradient's error", ".1e"), Column("first_s", "first run s", ".1f")]
     columns.append(Column("peak_mb", "peak MB", ".0f"))

@@ -63,7 +63,12 @@ def main(argv: Sequence[str] | None = None) -> Path:
             if args.memory and not any(row["resolution"] == resolution for row in rows):
                 add_memory(found, prepare, resolution, folders)
             rows += found
-            print(*(f"{row['cpu_ms']:8.0f} ms {row['variant']} {row['setting']}" for row in found), "", sep="\n")
+            print(
+                *(f"{row['cpu_ms']:8.0f} ms {row['variant']} {row['setting']}" for row in found),
+                "",
+                sep="\n",
+                flush=True,
+            )
     columns = [*COLUMNS, Column("max_error", "max error", ".1e"), Column("rms_error", "rms error", ".1e")]
     columns.append(Column("peak_mb", "peak MB", ".0f"))
     notes = [noise_note(alone)] if alone else []

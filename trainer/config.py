@@ -260,6 +260,11 @@ def _check_run(run: MotionRun) -> None:
             f"--num-frames is {run.num_frames}, but the path loss looks at three frames. Take at least 3, or "
             "--losses.path 0."
         )
+    if losses.unlikeliness and not losses.unlikeliness_end:
+        raise InputError(
+            "--losses.unlikeliness-end is 0, and --losses.unlikeliness is not. Take a small one for the end, as 0.001, "
+            "or 0 for both."
+        )
     if not run.weights.get("contrastive"):
         raise InputError(
             "--losses.contrastive is 0: nothing would say what the face should do. Take a positive weight."

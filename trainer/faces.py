@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -49,6 +49,14 @@ def sampled_faces(generator: Generator, count: int, psi: float, seed: int) -> Fa
     first = seed * 1_000_003
     ws = [generator.sample(range(first + i, first + min(i + 64, count)), psi) for i in range(0, count, 64)]
     return FaceSet(torch.cat(ws)[:count].contiguous())
+
+
+def noisy(faces: FaceSet, std: float, seed: int) -> FaceSet:
+    """The faces with noise on each row of W+, `std` in units of each dimension's own deviation over the faces."""
+    if not std:
+        return faces
+    noise = torch.randn(faces.ws.shape, generator=torch.Generator().manual_seed(seed)).to(faces.ws)
+    return replace(faces, ws=faces.ws + std * faces.ws.std(dim=(0, 1), correction=0) * noise)
 
 
 def find_pictures(folder: Path) -> list[Path]:

@@ -32,7 +32,7 @@ from lga_core import (
 )
 
 from .config import MotionRun
-from .faces import FaceSet, inverted_faces, sampled_faces
+from .faces import FaceSet, inverted_faces, noisy, sampled_faces
 from .judges import Judge, find_judge
 from .kits import DEFAULT_PROMPTS, Kit, kit_of
 from .motion import Draw, at_score_size
@@ -162,7 +162,12 @@ def precision(run: MotionRun, device: torch.device) -> torch.dtype:
 
 
 def find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers) -> FaceSet:
-    """The faces to train on. Pictures are inverted by the first process; the others read what it kept."""
+    """The faces to train on."""
+    return noisy(_find_faces(run, parts, folder, workers), run.faces.noise_std, run.seed)
+
+
+def _find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers) -> FaceSet:
+    """Given, sampled, or inverted by the first process; the others read what it kept."""
     generator = parts.generator
     if run.codes is not None:
         faces = load_faces(run.codes)

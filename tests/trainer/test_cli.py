@@ -110,7 +110,7 @@ def test_a_warning_is_one_line_and_the_clip_is_made(lga, monkeypatch):
 def test_an_unknown_word_is_named_once(lga):
     code, _, err = lga("animate", "face.png", "sad zebra", "--frames", 2)
     assert code == 0
-    assert [line for line in err.splitlines() if "zebra" in line and "far from" not in line] == [err.splitlines()[0]]
+    assert len([line for line in err.splitlines() if "zebra" in line and "far from" not in line]) == 1
 
 
 def test_a_progress_bar_counts_the_frames(lga, monkeypatch):

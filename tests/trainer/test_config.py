@@ -183,6 +183,7 @@ BAD = {
     "negative weight": (losses(path=-1.0), "--losses.path is -1.0; it must be a number, not negative"),
     "weight is no number": (losses(w_reg=float("nan")), "--losses.w-reg is nan"),
     "endless weight": (losses(unlikeliness_end=float("inf")), "--losses.unlikeliness-end is inf"),
+    "unlikeliness that goes off": (losses(unlikeliness_end=0.0), "Take a small one for the end, as 0.001, or 0"),
     "no contrast": (losses(contrastive=0.0), "nothing would say what the face should do"),
     "no temperature": (losses(temperature=0.0), "--losses.temperature is 0.0; it must be a positive number"),
     "negative looks": (losses(views=-1), "--losses.views is -1"),

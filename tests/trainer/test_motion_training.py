@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,10 +15,11 @@ from torch.nn.functional import normalize
 
 from lga_core import FrozenSynthesis, InputError, MotionConfig, MotionModel
 from lga_trainer import losses as loss_functions
-from lga_trainer.config import LOSS_NAMES, MotionRun, Optimizer, preset
+from lga_trainer.config import LOSS_NAMES, Faces, MotionRun, Optimizer, preset
+from lga_trainer.faces import FaceSet, noisy
 from lga_trainer.loop import gradients_of, optimise
 from lga_trainer.motion import Batch, at_score_size, frames_shown, keep_maps, move, train_step
-from lga_trainer.motion_parts import check_sizes, load_parts, prepare_sources
+from lga_trainer.motion_parts import check_sizes, find_faces, load_parts, prepare_sources
 from lga_trainer.motion_task import (
     MotionTask,
     SpokenOnce,
@@ -28,6 +30,7 @@ from lga_trainer.motion_task import (
     plain_copy,
 )
 from lga_trainer.prompts import Prompt
+from lga_trainer.runs import RunFolder
 from lga_trainer.train_motion import assemble
 from lga_trainer.views import looked_at, official_view
 from lga_trainer.workers import Share, Workers
@@ -422,6 +425,26 @@ def test_clips_are_as_long_as_asked_or_of_any_length_in_between(make):
     lengths = [batch(task, step).num_frames for step in range(40)]
     assert set(lengths) == {3, 4, 5}
     assert move(task.model, task.cast, batch(task, 0)).motion.shape[1] == lengths[0]
+
+
+def test_noise_on_faces_is_on_each_row_in_units_of_how_faces_vary():
+    ws = torch.randn(400, 1, 6, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 2, 3, 4, 5, 0])
+    faces = FaceSet(ws.expand(-1, 3, -1), (Path("a.png"),))
+    added = noisy(faces, 0.5, seed=1).ws - faces.ws
+    torch.testing.assert_close(added.std(dim=(0, 1)), 0.5 * ws.std(dim=(0, 1)), atol=0.1, rtol=0.05)
+    assert not torch.equal(added[:, 0], added[:, 1])
+    assert noisy(faces, 0.0, seed=1) is faces and noisy(faces, 0.5, seed=1).pictures == faces.pictures
+    assert torch.equal(noisy(faces, 0.5, seed=1).ws, faces.ws + added)
+
+
+def test_faces_are_made_noisy_before_they_are_drawn(domain_folder, words, workers, tmp_path):
+    run = MotionRun(str(domain_folder), prompts=str(words), faces=Faces(count=4, noise_std=0.5))
+    parts, folder = load_parts(run, torch.device("cpu")), RunFolder(tmp_path)
+    found, plain = (
+        find_faces(replace(run, faces=replace(run.faces, noise_std=std)), parts, folder, workers).ws
+        for std in (0.5, 0.0)
+    )
+    assert not torch.allclose(found, plain) and torch.equal(plain[:, 0], plain[:, 1])
 
 
 def test_every_picture_is_seen_as_its_face_is_drawn(anchored):

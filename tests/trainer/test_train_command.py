@@ -217,7 +217,7 @@ def test_after_kill_9_the_same_command_goes_on_to_the_very_same_model(train, who
     assert logged(tmp_path / "run") == logged(whole)
 
 
-def wait_for(condition, process: subprocess.Popen, seconds: float = 90) -> None:
+def wait_for(condition, process: subprocess.Popen, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, "the process has ended"

@@ -23,7 +23,7 @@ SCRIPT = toy_training.__file__
 def launched(folder: Path, processes: int, **options) -> subprocess.CompletedProcess:
     words = [*LAUNCHER, str(processes), SCRIPT, str(folder), json.dumps(options)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
+    return subprocess.run(words, capture_output=True, text=True, timeout=400, env=environment)
 
 
 def state(folder: Path) -> dict[str, torch.Tensor]:
