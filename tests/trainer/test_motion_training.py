@@ -589,7 +589,7 @@ def test_the_discriminator_learns_to_tell_moved_codes_and_the_motion_to_be_taken
     task.objectives = [discriminator]
     for step in range(60):
         optimise(task, step, 1, workers)
-    assert task.cast.discriminator(task.variety[:64]).mean() > fake() + 0.1
+    assert task.cast.discriminator(task.variety[:64]).mean() > 0 > fake()
     before = fake()
     task.objectives = [replace_losses(motion, task, ["w_discriminator"])]
     for step in range(20):
