@@ -100,33 +100,43 @@ def peak_above_resident(prepare: Callable[..., Work], *args: Any) -> float:
 
     Everything the work needs is made, and it has run once, before the count begins. `prepare` must be importable.
     """
-    # Large blocks go back to the system when they are freed: else those of the first run would hide the second's.
+    return alone(_peak, prepare, *args)
+
+
+def alone(measure: Callable[..., Any], *args: Any) -> Any:
+    """`measure(*args)` in a process of its own, with as many threads as here. It must be importable."""
+    # Large blocks go back to the system when they are freed: else those of one run would hide the next one's.
     with patch.dict(os.environ, {"MALLOC_MMAP_THRESHOLD_": "1000000", "MALLOC_TRIM_THRESHOLD_": "1000000"}):
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
-            return pool.submit(_peak, torch.get_num_threads(), prepare, *args).result()
+            return pool.submit(_in_threads, torch.get_num_threads(), measure, *args).result()
 
 
-def _peak(threads: int, prepare: Callable[..., Work], *args: Any) -> float:
+def _in_threads(threads: int, measure: Callable[..., Any], *args: Any) -> Any:
     torch.set_num_threads(threads)
+    return measure(*args)
+
+
+def _peak(prepare: Callable[..., Work], *args: Any) -> float:
     work = prepare(*args)
     work()
+    before = forget_peak()
+    work()
+    return max(0.0, peak_bytes() - before)
+
+
+def forget_peak() -> float:
+    """Makes `peak_bytes` begin at what is resident now; the bytes it begins at."""
     gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)
-    before = _reset_peak()
-    work()
-    return max(0.0, _peak_bytes() - before)
-
-
-def _reset_peak() -> float:
-    """Makes the peak begin at what is resident now, where the system can; the bytes it begins at."""
     with suppress(OSError):  # where it cannot, only what goes beyond the peak so far is seen
         Path("/proc/self/clear_refs").write_text("5")
-    return _peak_bytes()
+    return peak_bytes()
 
 
-def _peak_bytes() -> float:
+def peak_bytes() -> float:
+    """Most bytes that were resident since `forget_peak`."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024

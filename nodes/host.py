@@ -241,15 +241,6 @@ def free_memory(device: torch.device) -> float:
     return free_bytes(device)
 
 
-def half_type(device: torch.device) -> torch.dtype:
-    """What half precision is on `device`: bfloat16 where it has it, else float16."""
-    if in_comfyui():
-        from comfy import model_management
-
-        return torch.bfloat16 if model_management.should_use_bf16(device) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" else torch.float16
-
-
 def result_device() -> torch.device:
     """Where a node's results are kept until the next node wants them."""
     if in_comfyui():

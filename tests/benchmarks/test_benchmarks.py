@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from benchmarks import comparison, gpu, gradients, measuring, peers, synthesis
+from benchmarks import clip, comparison, gpu, gradients, measuring, peers, synthesis
 from benchmarks.reports import Column, Report, table
 from lga_core import GeneratorConfig
 
@@ -41,6 +41,14 @@ def test_gradients_are_compared_with_both_peers(checkouts, tmp_path):
     assert [*rows] == ["NVIDIA", "community", "ours, plain fp32", "ours, frozen fp32", "ours, frozen bf16"]
     assert rows["community"]["gradient_error"] < 1e-4
     assert rows["ours, frozen fp32"]["gradient_error"] < 2e-3 < rows["ours, frozen bf16"]["gradient_error"] < 0.5
+
+
+def test_clips_of_two_lengths_are_drawn_and_written(tmp_path):
+    clip.main(["--resolution", "8", "--frames", "3", "9", "--out", str(tmp_path)])
+    rows = json.loads((tmp_path / "clip.json").read_text())["rows"]
+    assert [row["frames"] for row in rows] == [3, 9]
+    assert all(0 < row["synthesis_share"] < 1 and row["peak_mb"] >= 0 for row in rows)
+    assert "9 frames took" in (tmp_path / "clip.md").read_text()
 
 
 def test_a_dry_run_does_all_that_a_card_would(nvidia, tmp_path):

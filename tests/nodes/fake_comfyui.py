@@ -31,7 +31,6 @@ class FakeComfyUI:
     bars: list[Any] = field(default_factory=list)
     texts: list[tuple[str, str]] = field(default_factory=list)
     keeps_results_on: torch.device = torch.device("cpu")
-    has_bf16: bool = True
     free: float = 2e9
     cancel_after: int | None = None
     """Steps of a progress bar after which the person cancels."""
@@ -76,7 +75,6 @@ class FakeComfyUI:
             unet_offload_device=lambda: cpu,
             intermediate_device=lambda: self.keeps_results_on,
             get_free_memory=lambda device: self.free,
-            should_use_bf16=lambda device: self.has_bf16,
             load_models_gpu=load_models_gpu,
             throw_exception_if_processing_interrupted=throw_exception_if_processing_interrupted,
         )

@@ -154,12 +154,6 @@ def test_results_are_kept_where_comfyui_wants_them(id_, comfyui, tiny, pictures)
         assert all(tensor.device.type == "meta" for tensor in tensors(value))
 
 
-def test_half_precision_is_the_kind_that_the_device_has(comfyui):
-    assert host.half_type(torch.device("cpu")) is torch.bfloat16
-    comfyui.has_bf16 = False
-    assert host.half_type(torch.device("cpu")) is torch.float16
-
-
 def test_where_memory_is_short_fewer_frames_are_drawn_at_once(comfyui, tiny):
     inputs = {"generator": tiny.generator, "faces": tiny.faces(), "motion": movement(tiny, 40)}
     steps = []

@@ -83,6 +83,12 @@ def test_frames_a_second_are_handed_on_and_change_no_frame(tiny):
 # Precision
 
 
+@pytest.fixture(autouse=True)
+def bfloat(monkeypatch):
+    """Half precision is bfloat16, whatever this machine is fastest in."""
+    monkeypatch.setattr(render, "fastest_dtype", lambda device: torch.bfloat16)
+
+
 @pytest.fixture
 def spoil(monkeypatch):
     """Breaks the engine's pictures where `breaks(dtype)` says so; gives the types that were drawn in."""
@@ -109,6 +115,12 @@ def test_half_precision_differs_little_and_is_used(tiny, spoil):
     assert set(seen) == {torch.bfloat16}
     assert not same(half, full)
     assert_close(half, full, atol=0.05, rtol=0)
+
+
+def test_half_precision_is_full_where_nothing_else_is_fast(tiny, monkeypatch):
+    monkeypatch.setattr(render, "fastest_dtype", lambda device: torch.float32)
+    face, motion = tiny.faces(), movement(tiny)
+    assert same(frames_of(tiny, face, motion, precision="half"), frames_of(tiny, face, motion))
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
