@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import json
-import platform
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from lga_core import (
-    EMBEDDED,
+    ClipStages,
     Encoder,
-    FrozenSynthesis,
     Generator,
     InputError,
+    Lpips,
     MismatchError,
     OutputError,
     as_native,
+    cached_weights,
     fingerprint,
+    has_lpips,
     load_encoder,
-    load_generator,
     load_identity,
-    read_domain,
-    read_metadata,
     save_encoder,
 )
 
@@ -39,12 +36,12 @@ from .encoder_run import EncoderRun
 from .encoder_sizes import encoder_config, fresh_encoder
 from .encoder_task import Comparison, EncoderTask
 from .faces import find_pictures
+from .generators import arranged, check_drawing, find_generator, precision
 from .loop import Pace, train
-from .motion_parts import open_clip_model, precision
-from .perceptual import ClipStages, Lpips, cached_weights, has_lpips
+from .motion_parts import open_clip_model
+from .origin import made, versions
 from .report import write_report
 from .runs import RunFolder
-from .train_motion import revision
 from .workers import Workers
 
 __all__ = ["EncoderRun", "EncoderTask", "train_encoder"]
@@ -70,8 +67,7 @@ def train_encoder(run: EncoderRun) -> Path:
     """
     torch.use_deterministic_algorithms(run.optimizer.deterministic)
     workers, folder = Workers(run.device), RunFolder(Path(run.out))
-    dtype = precision(run, workers.device)  # pyright: ignore  (only its `optimizer.precision` is read)
-    domain = load_domain(run, dtype, workers.device)
+    domain, dtype = load_domain(run, workers.device), precision(run.optimizer, workers.device)
     encoder = begin(run, domain.generator)
     comparisons = find_comparisons(run, domain)
     task = EncoderTask(run, encoder, domain.generator, domain.draw, find_faces(run, domain), comparisons, dtype)
@@ -87,7 +83,13 @@ def carry_out(task: EncoderTask, domain: Domain, folder: RunFolder, workers: Wor
         if workers.is_first:
             folder.keep_config(described(task.run, domain))
         workers.wait()
-        seconds = train(task, folder, pace(task.run), workers, f"Encoder for {domain.name}")
+        seconds = train(
+            task,
+            folder,
+            Pace.of(task.run.steps, task.run.optimizer.accumulate, task.run.watch),
+            workers,
+            f"Encoder for {domain.name}",
+        )
         if workers.is_first:
             figures = measure(task, domain)
             save_result(path, task, domain, figures, seconds)
@@ -99,26 +101,11 @@ def carry_out(task: EncoderTask, domain: Domain, folder: RunFolder, workers: Wor
 # What goes in
 
 
-def load_domain(run: EncoderRun, dtype: torch.dtype, device: torch.device) -> Domain:
+def load_domain(run: EncoderRun, device: torch.device) -> Domain:
     """The generator of a run. Raises InputError or CheckpointError."""
-    path, name, clip = Path(run.generator), Path(run.generator).stem, None
-    if run.generator in EMBEDDED or (path / "domain.json").is_file():
-        card = read_domain(run.generator)
-        path, name, clip = card.files["generator"], card.name, card.files["clip"]
-    if not path.is_file():
-        raise InputError(
-            f"There is no generator at {path}. Give --generator a model file, a domain's folder, or one of "
-            f"{', '.join(EMBEDDED)}."
-        )
-    path = as_native(path, "generator", Path(run.out) / "converted")
-    generator = load_generator(path).to(device).requires_grad_(False)
-    again, blocks = run.optimizer.recompute_from, generator.config.block_resolutions
-    if again is not None and again not in blocks:
-        raise InputError(
-            f"--optimizer.recompute-from is {again}; the generator's blocks are {', '.join(map(str, blocks))}."
-        )
-    draw = FrozenSynthesis(generator, dtype, again, run.optimizer.compiled)
-    return Domain(name, generator, draw, read_metadata(path).get("licence"), clip)
+    name, generator, card, licence = find_generator(run.generator, Path(run.out), device)
+    check_drawing(run.optimizer, generator)
+    return Domain(name, generator, arranged(generator, run.optimizer), licence, card and card.files["clip"])
 
 
 def begin(run: EncoderRun, generator: Generator) -> Encoder:
@@ -205,7 +192,7 @@ def save_result(path: Path, task: EncoderTask, domain: Domain, figures: Mapping[
         "steps": task.run.steps,
         "training": described(task.run, domain),
         "figures": dict(figures),
-        "made": {"date": date.today().isoformat(), "minutes": round(seconds / 60, 1), **_versions()},
+        "made": made(seconds),
         **({"generator_licence": domain.licence} if domain.licence else {}),
     }
     encoder = task.result()
@@ -224,7 +211,7 @@ def report(task: EncoderTask, domain: Domain, folder: RunFolder, figures: dict[s
         "losses": ", ".join(task.objectives[0].weights(task.run.steps)),
         "steps": f"{task.run.steps} of {task.run.batch} pictures",
         "time": f"{seconds / 60:.0f} minutes",
-        **_versions(),
+        **versions(),
         **({"licence of the generator": domain.licence} if domain.licence else {}),
     }
     perceptual, notes = task.comparisons.get("perceptual"), list(task.pictures.notes)
@@ -241,14 +228,3 @@ def described(run: EncoderRun, domain: Domain) -> dict[str, Any]:
     settings = json.loads(json.dumps(asdict(run)))
     settings["generator"] = {"name": domain.name, "fingerprint": fingerprint(domain.generator)}
     return settings
-
-
-def pace(run: EncoderRun) -> Pace:
-    watch = run.watch
-    return Pace(
-        run.steps, run.optimizer.accumulate, watch.log_every, watch.save_every, watch.preview_every, watch.tensorboard
-    )
-
-
-def _versions() -> dict[str, str]:
-    return {"torch": torch.__version__, "python": platform.python_version(), "revision": revision()}

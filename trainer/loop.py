@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from lga_core import MismatchError
 
+from .config import Watch
 from .display import Display
 from .runs import RunFolder
 from .workers import Share, TrainingError, Workers
@@ -73,6 +74,10 @@ class Pace:
     save_every: int = 200
     preview_every: int = 200
     tensorboard: bool = True
+
+    @classmethod
+    def of(cls, steps: int, accumulate: int, watch: Watch) -> Pace:
+        return cls(steps, accumulate, watch.log_every, watch.save_every, watch.preview_every, watch.tensorboard)
 
 
 class Stopped(Exception):

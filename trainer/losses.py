@@ -4,7 +4,6 @@ Where paper and code differ, both are here: the paper's by default, the code's u
 "mean" is a mean over elements; "sum" is as printed, thousands of times more.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -102,15 +101,6 @@ def unlikeliness(motion: Offsets, white: Float[Tensor, "d d"]) -> Scalar:
 
 
 # How the pictures behave
-
-
-def perceptual(stages: Sequence[Pictures], source_stages: Sequence[Pictures]) -> Scalar:
-    """LPIPS with unit weights on a network's feature maps: mean squared distance of channel-normalised features."""
-    distances = [
-        (F.normalize(ours.float(), dim=1) - F.normalize(theirs.float(), dim=1)).square().sum(dim=1).mean()
-        for ours, theirs in zip(stages, source_stages, strict=True)
-    ]
-    return sum(distances[1:], distances[0]) / len(distances)
 
 
 def pixels(pictures: Pictures, sources: Pictures, weight: Float[Tensor, "n 1 h w"]) -> Scalar:

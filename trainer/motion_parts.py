@@ -11,33 +11,33 @@ import torch
 from torch import Tensor
 
 from lga_core import (
-    EMBEDDED,
+    LPIPS_WEIGHTS,
     ClipModel,
+    ClipStages,
     DomainCard,
     Generator,
     Identity,
     IdentityNetwork,
     InputError,
+    Lpips,
     as_native,
+    cached_weights,
     fingerprint,
     fit_square,
     load_clip,
     load_encoder,
     load_faces,
-    load_generator,
     load_identity,
     load_image,
-    read_domain,
-    read_metadata,
 )
 
 from .config import MotionRun
 from .faces import FaceSet, inverted_faces, noisy, sampled_faces
+from .generators import check_drawing, find_generator
 from .judges import Judge, find_judge
 from .kits import DEFAULT_PROMPTS, Kit, kit_of
 from .motion import Draw, at_score_size
 from .motion_task import Sources
-from .perceptual import WEIGHTS, ClipStages, Lpips, cached_weights
 from .prompts import Prompt, PromptSet, load_prompts
 from .runs import RunFolder
 from .workers import Workers
@@ -63,15 +63,7 @@ def load_parts(run: MotionRun, device: torch.device, kit: Kit | None = None) -> 
 
     Raises InputError, CheckpointError or MismatchError.
     """
-    card = read_domain(run.generator) if run.generator in EMBEDDED or _is_domain(Path(run.generator)) else None
-    path = Path(run.generator) if card is None else card.files["generator"]
-    if not path.is_file():
-        raise InputError(
-            f"There is no generator at {path}. Give --generator a model file, a domain's folder, or one of "
-            f"{', '.join(EMBEDDED)}."
-        )
-    path = as_native(path, "generator", Path(run.out) / "converted")
-    generator = load_generator(path).to(device).requires_grad_(False)
+    name, generator, card, licence = find_generator(run.generator, Path(run.out), device)
     if run.clip is None and card is None:
         raise InputError(
             "Which CLIP? Give --clip a file, such as RN50-quickgelu=RN50.pt (open_clip's name of the model, then its "
@@ -84,7 +76,7 @@ def load_parts(run: MotionRun, device: torch.device, kit: Kit | None = None) -> 
     prompts.check_words(clip)
     encoder = run.encoder or (card.files["encoder"] if card else None)
     return Parts(
-        name=run.name or (card.name if card else Path(run.generator).stem),
+        name=run.name or name,
         generator=generator,
         clip=clip,
         scorers=tuple(scorers if run.score_clips else [clip, *scorers]),
@@ -93,12 +85,8 @@ def load_parts(run: MotionRun, device: torch.device, kit: Kit | None = None) -> 
         encoder_path=None if encoder is None else Path(encoder),
         identity=None if run.identity_network is None else open_identity(run, device),
         judge=find_judge(fingerprint(generator), Path(run.blendshapes) if run.blendshapes else None),
-        licence=read_metadata(path).get("licence"),
+        licence=licence,
     )
-
-
-def _is_domain(path: Path) -> bool:
-    return (path / "domain.json").is_file()
 
 
 def _prompts(run: MotionRun, card: DomainCard | None, kit: Kit) -> PromptSet:
@@ -133,11 +121,7 @@ def check_sizes(run: MotionRun, parts: Parts, workers: Workers) -> None:
             "--losses.perceptual-network clip needs a CLIP with a ResNet, such as RN50, and none of those given is "
             "one. Take alex with --perceptual-weights FILE, or --losses.perceptual 0."
         )
-    if run.optimizer.recompute_from and run.optimizer.recompute_from not in parts.generator.config.block_resolutions:
-        raise InputError(
-            f"--optimizer.recompute-from is {run.optimizer.recompute_from}; the generator's blocks are "
-            f"{', '.join(map(str, parts.generator.config.block_resolutions))}."
-        )
+    check_drawing(run.optimizer, parts.generator)
 
 
 def _resnet(parts: Parts) -> ClipModel | None:
@@ -146,19 +130,6 @@ def _resnet(parts: Parts) -> ClipModel | None:
         if hasattr(clip.model.visual, "layer4"):
             return clip
     return None
-
-
-def precision(run: MotionRun, device: torch.device) -> torch.dtype:
-    """Of the frozen generator: what was asked for, or bf16 where the hardware has it."""
-    named = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    if run.optimizer.precision != "auto":
-        return named[run.optimizer.precision]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    has_bf16 = (
-        device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
-    return torch.bfloat16 if has_bf16 else torch.float32
 
 
 def find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers) -> FaceSet:
@@ -221,6 +192,6 @@ def perceptual_distance(run: MotionRun, parts: Parts) -> Callable[[Tensor, Tenso
     if weights is None:
         raise InputError(
             f"LPIPS on {network} needs its weights, which are not on this machine: give --perceptual-weights FILE "
-            f"(torchvision's {WEIGHTS[network]}), or take --losses.perceptual-network clip."
+            f"(torchvision's {LPIPS_WEIGHTS[network]}), or take --losses.perceptual-network clip."
         )
     return Lpips(network, weights).to(parts.generator.w_avg.device)

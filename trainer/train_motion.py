@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict
-from datetime import date
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,6 @@ from torch import Tensor
 
 from lga_core import (
     ClipModel,
-    FrozenSynthesis,
     MotionConfig,
     MotionModel,
     WPlus,
@@ -32,12 +27,14 @@ from . import losses
 from .config import MotionRun
 from .discriminator import WDiscriminator
 from .faces import FaceSet
+from .generators import arranged
 from .kits import Kit, sampled_variety
 from .loop import Pace, train
 from .measures import motion_figures
 from .motion import Cast, Draw, Scorer, at_score_size, keep_maps
-from .motion_parts import Parts, check_sizes, find_faces, load_parts, perceptual_distance, precision, prepare_sources
+from .motion_parts import Parts, check_sizes, find_faces, load_parts, perceptual_distance, prepare_sources
 from .motion_task import MotionTask, Sources, SpokenOnce, begin_coloured, colour_output, mean_direction
+from .origin import machine, made, versions
 from .prompts import Prompt
 from .report import write_report
 from .runs import PARTS, RunFolder
@@ -71,21 +68,11 @@ def _train(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers) ->
     if workers.is_first:
         folder.keep_config(described(run, parts))
     workers.wait()
-    draw = FrozenSynthesis(
-        parts.generator, precision(run, workers.device), run.optimizer.recompute_from, run.optimizer.compiled
-    )
+    draw = arranged(parts.generator, run.optimizer)
     faces = find_faces(run, parts, folder, workers)
     sources = prepare_sources(run, faces, draw, parts.clip, workers.device)
     task = assemble(run, parts, draw, sources)
-    watch = run.watch
-    pace = Pace(
-        run.steps,
-        run.optimizer.accumulate,
-        watch.log_every,
-        watch.save_every,
-        watch.preview_every,
-        watch.tensorboard,
-    )
+    pace = Pace.of(run.steps, run.optimizer.accumulate, run.watch)
     seconds = train(task, folder, pace, workers, f"{parts.name}: {len(parts.prompts.prompts)} prompts")
     path = folder.path / RESULT
     if workers.is_first:
@@ -213,7 +200,7 @@ def save_result(run: MotionRun, parts: Parts, task: MotionTask, sources: Sources
         clip_fingerprint=fingerprint(clip),
         steps=run.steps,
         training=described(run, parts),
-        made={"date": date.today().isoformat(), "minutes": round(seconds / 60, 1), **_versions()},
+        made=made(seconds),
         **parts.prompts.wording.described(),
         **said,
     )
@@ -228,32 +215,6 @@ def described(run: MotionRun, parts: Parts) -> dict[str, Any]:
         "sentences": {prompt.sentence: list(prompt.paraphrases) for prompt in parts.prompts.prompts},
     }
     return {**json.loads(json.dumps(asdict(run))), PARTS: said}
-
-
-def _versions() -> dict[str, str]:
-    return {"torch": torch.__version__, "python": platform.python_version(), "revision": revision()}
-
-
-def machine(device: torch.device) -> str:
-    """What a training ran on, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-
-
-def revision() -> str:
-    """The version of this code: git's if it is a checkout."""
-    try:
-        root = Path(__file__).resolve().parent.parent
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
-        if (root / ".git").exists():
-            return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        pass
-    try:
-        return version("language-guided-animation")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def report(
@@ -276,7 +237,7 @@ def report(
         "steps": str(run.steps),
         "time": f"{seconds / 60:.0f} minutes",
         "machine": machine(task.device),
-        **_versions(),
+        **versions(),
         **({"licence of the generator": parts.licence} if parts.licence else {}),
     }
     notes = [f"{path.name} was skipped: {why}" for path, why in faces.skipped]

@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from lga_core import (
-    CheckpointError,
     Encoder,
     EncoderConfig,
     Generator,
@@ -39,7 +37,6 @@ from lga_trainer.encoder_run import EncoderFaces, EncoderLosses, EncoderOptimize
 from lga_trainer.encoder_sizes import encoder_config, fresh_encoder
 from lga_trainer.encoder_task import EncoderTask
 from lga_trainer.loop import Pace, train
-from lga_trainer.perceptual import Lpips
 from lga_trainer.runs import RunFolder
 from lga_trainer.workers import Share, Workers
 
@@ -80,7 +77,7 @@ def run_with(generator_path: Path, **changes) -> EncoderRun:
 
 
 def task_for(run: EncoderRun, config: EncoderConfig | None = None) -> EncoderTask:
-    domain = load_domain(run, torch.float32, CPU)
+    domain = load_domain(run, CPU)
     encoder = fresh_encoder(config, domain.generator.w_avg) if config else begin(run, domain.generator)
     comparisons = find_comparisons(run, domain)
     return EncoderTask(run, encoder, domain.generator, domain.draw, find_faces(run, domain), comparisons)
@@ -226,7 +223,7 @@ def test_every_loss_that_is_on_is_computed_and_no_other(generator_path, identity
     task = task_for(run_with(generator_path, losses=on, identity_network=str(identity_path)))
     names = {"latent", "delta", "spread", "w_discriminator", "l2", "identity"}
     assert set(task.encoder_losses(task.batch(0, WHOLE))) == names == set(task.objectives[0].weights(0))
-    assert "identity" in measure(task, load_domain(task.run, torch.float32, CPU))["generated faces"]
+    assert "identity" in measure(task, load_domain(task.run, CPU))["generated faces"]
 
 
 def test_nothing_is_drawn_for_losses_on_codes_alone(generator_path):
@@ -301,7 +298,7 @@ def learned(generator_path: Path, folder: Path, weights: EncoderLosses, steps: i
     """Figures of an encoder before and after some steps."""
     optimizer = EncoderOptimizer(precision="fp32", lr=4e-3, warmup=10, average=0.97)
     run = run_with(generator_path, steps=steps, batch=12, optimizer=optimizer, losses=weights)
-    task, domain = task_for(run, SLIM), load_domain(run, torch.float32, CPU)
+    task, domain = task_for(run, SLIM), load_domain(run, CPU)
     before = measure(task, domain)["generated faces"]
     train(task, RunFolder(folder), Pace(steps, tensorboard=False, preview_every=1000), Workers("cpu"), "encoder")
     return before, measure(task, domain)["generated faces"]
@@ -444,22 +441,3 @@ def test_a_domain_s_own_clip_is_the_perceptual_network_where_there_is_no_other(d
     pictures = task.pictures.examples(2)["generated faces"].pictures
     assert task.comparisons["perceptual"].distance(pictures, pictures) == 0
     assert task.comparisons["perceptual"].distance(pictures.flip(3), pictures) > 0
-
-
-def test_lpips_reads_torchvision_s_alexnet_and_no_other_file(tmp_path):
-    pytest.importorskip("lpips")
-    from torchvision.models import alexnet
-
-    with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in alexnet().features.state_dict().items()}
-    state = {f"features.{name}": 0.05 * torch.randn(shape, generator=rng()) for name, shape in shapes.items()}
-    save_file(state, tmp_path / "alex.safetensors")
-    lpips = Lpips("alex", tmp_path / "alex.safetensors")
-    assert_close(lpips.distance.net.slice1[0].weight, state["features.0.weight"])
-    pictures = torch.rand(2, 3, 32, 32, generator=rng()) * 2 - 1
-    assert lpips(pictures, pictures) == 0
-    each = lpips.each(pictures.flip(3), pictures)
-    assert each.shape == (2,) and (each > 0).all()
-    torch.save({**state, "features.3.weight": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match="lacks features.3.weight of shape"):
-        Lpips("alex", tmp_path / "other.pth")

@@ -10,7 +10,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from . import judge as demo_judge
 from .attributes import EXPRESSION_PRESETS, PROMPTS, sample, sample_neutral, with_preset
 from .concepts import SENTENCES, TEMPLATE
 from .encoder import train_doodle_encoder
+from .finder import framing_of, points_at_rest, train_finder
+from .finder_checks import show_finder
 from .finish import FINISH_STEPS, MAPPING_STEPS, distil_mapping, finish_synthesis
 from .generator import STAGES as SYNTHESIS_STAGES
 from .generator import AttributeMap, train_synthesis
@@ -162,11 +164,15 @@ def make_motion(out: Path, effort: float) -> None:
     shutil.copyfile(path, out / "motion.safetensors")
 
 
+def make_finder(out: Path, effort: float) -> None:
+    train_finder(out, effort)
+
+
 def export(out: Path, effort: float = 1.0) -> None:
     """The domain as a folder that `load_domain` opens."""
     domain = out / "domain"
     domain.mkdir(exist_ok=True)
-    parts = {part: f"{part}.safetensors" for part in ("generator", "encoder", "clip", "motion")}
+    parts = {part: f"{part}.safetensors" for part in ("generator", "encoder", "clip", "motion", "finder")}
     for name in parts.values():
         shutil.copyfile(out / name, domain / name)
     described = {
@@ -174,6 +180,7 @@ def export(out: Path, effort: float = 1.0) -> None:
         "template": TEMPLATE,
         "prompts": [{"prompt": prompt, "sentence": SENTENCES[prompt]} for prompt in PROMPTS],
         "files": parts,
+        "framing": asdict(framing_of(points_at_rest())),
         "fingerprint": fingerprint(load_generator(out / "generator.safetensors")),
         "made": {
             "minutes": json.loads((out / "minutes.json").read_text()),
@@ -281,5 +288,6 @@ STAGES: dict[str, Stage] = {
     ),
     "encoder": Stage("encoder.safetensors", make_encoder, show_inversions),
     "motion": Stage("motion.safetensors", make_motion, show_motion),
+    "finder": Stage("finder.safetensors", make_finder, show_finder),
     "export": Stage("domain/domain.json", export, nothing),
 }

@@ -19,7 +19,7 @@ from ..encoder_losses import l2
 from ..encoder_pictures import Draw, Shown
 from ..encoder_run import EncoderLosses, EncoderOptimizer, EncoderRun
 from ..encoder_task import Comparison, EncoderTask
-from ..motion_parts import precision
+from ..generators import precision
 from ..runs import RunFolder
 from ..workers import Workers
 from .generator import AttributeMap, pyramid_loss
@@ -125,8 +125,8 @@ def phase_run(out: Path, phase: Phase, number: int, effort: float, start: Path |
 def train_phase(run: EncoderRun, phase: Phase, renders: Renders, attribute_map: AttributeMap) -> Path:
     """One phase's encoder: its own training, with pictures and pixel losses of the demo's."""
     workers, folder = Workers(run.device), RunFolder(Path(run.out))
-    dtype = precision(run, workers.device)  # pyright: ignore  (only its `optimizer.precision` is read)
-    domain = load_domain(run, dtype, workers.device)._replace(name="doodle")
+    dtype = precision(run.optimizer, workers.device)
+    domain = load_domain(run, workers.device)._replace(name="doodle")
     pictures = RenderedFaces(renders, attribute_map, domain.generator.num_ws, domain.draw, bool(phase.pixels))
     encoder = begin(run, domain.generator)
     if run.start is None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from ...shapes import Features, FeaturesOut, Images, Styles, W, WPlus
 from ..epilogue import compiled_passes
-from .prepared import Blur, Residual, Styling, ToRGB, doubled, exact
+from .prepared import Blur, Doubling, Residual, Styling, ToRGB, doubled, exact
 
 
 class BatchedBlock:
@@ -41,8 +41,8 @@ class BatchedConv(Styling):
 
     def __init__(self, layer: Any, dtype: torch.dtype, device: torch.device, compiled: bool):
         super().__init__(layer, dtype, device)
-        weight = self.weight.transpose(0, 1) if self.up else self.weight
-        self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
+        self.weight = self.weight.to(dtype).contiguous(memory_format=torch.channels_last)
+        self.doubling = Doubling(self.weight.transpose(0, 1), device) if self.up else None
         self.blur = Blur(len(self.bias), dtype, device) if self.up else None
         self.passes = compiled_passes(dtype, exact(dtype), device) if compiled else None
         shift = self.noise + self.bias[:, None, None]
@@ -59,9 +59,9 @@ class BatchedConv(Styling):
 
     def convolved(self, x: Features) -> FeaturesOut:
         x = x.contiguous(memory_format=torch.channels_last)
-        if self.blur is None:
+        if self.doubling is None or self.blur is None:
             return F.conv2d(x, self.weight, padding=1)
-        return self.blur(F.conv_transpose2d(x, self.weight, stride=2), padding=(1, 1))
+        return self.blur(self.doubling(x), padding=(1, 1))
 
     def finished(self, x: Features, demodulation: Styles) -> Features:
         if self.passes is not None:
@@ -73,7 +73,7 @@ class BatchedConv(Styling):
             y, _ = self.passes.forward(rows.flatten(1, 2).contiguous(), demodulation, noise, bias, self.limit, None)
             return y.unflatten(1, rows.shape[1:3]).permute(0, 3, 1, 2)
         shift = self.noise + self.bias[:, None, None] if self.shift is None else self.shift
-        return self.activated(torch.addcmul(shift, x, spread(demodulation, x)))
+        return self.activated(torch.addcmul(shift, x, spread(demodulation, x), out=x))
 
 
 def spread(values: Styles, x: Features) -> Features:

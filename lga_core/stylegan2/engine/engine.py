@@ -77,7 +77,8 @@ class Engine:
                 if batched:
                     self.blocks.append(BatchedBlock(block, dtype, device, compiled))
                 else:
-                    self.blocks.append(StripBlock(block, dtype, device, rows, last))
+                    first = not self.blocks or isinstance(self.blocks[-1], BatchedBlock)
+                    self.blocks.append(StripBlock(block, dtype, device, rows, first, last))
         self._draw = Replayed(self._pictures) if device.type == "cuda" else self._pictures
 
     @torch.no_grad()

@@ -16,15 +16,19 @@ from .prepared import Blur, Residual, Styling, ToRGB, doubled
 
 
 class StripBlock:
-    """`generator.Block` above 4 px, prepared. `rows`: height of a strip, even. `last`: nobody wants its features."""
+    """`generator.Block` above 4 px, prepared.
 
-    def __init__(self, block: Any, dtype: torch.dtype, device: torch.device, rows: int, last: bool):
+    `rows`: height of a strip, even. `first`: the block before it is none of this kind. `last`: nobody wants its
+    features. Between blocks of this kind features have a row of zeros above and one below, for the next convolution.
+    """
+
+    def __init__(self, block: Any, dtype: torch.dtype, device: torch.device, rows: int, first: bool, last: bool):
         self.up, self.flat = FoldedConv(block.conv0, dtype, device), FoldedConv(block.conv1, dtype, device)
         self.blur = Blur(len(self.up.bias), dtype, device)
         self.skip = Residual(block.skip, dtype, device) if hasattr(block, "skip") else None
         self.rgb = ToRGB(block.torgb, dtype, device) if hasattr(block, "torgb") else None
         self.shape = (len(self.flat.bias), *self.flat.noise.shape[2:])
-        self.rows, self.last = min(rows, self.shape[1]), last
+        self.rows, self.first, self.last = min(rows, self.shape[1]), first, last
 
     def __call__(self, x: Features, image: Images | None, ws: WPlus) -> tuple[FeaturesOut | None, Images | None]:
         """Features and image of one frame and the block's rows of W+ -> those at its resolution.
@@ -32,7 +36,11 @@ class StripBlock:
         After the last block features are not kept, unless residuals are summed in them.
         """
         mixer = None if self.rgb is None else self.rgb.mixer(ws[:, -1])
-        features = self.skip(x) if self.skip is not None else None if self.last else empty_like(x, self.shape)
+        x = F.pad(x, (0, 0, 1, 1)) if self.first else x
+        kept = None if self.last and self.skip is None else self.room(x)
+        features = None if kept is None else kept[:, :, 1:-1]
+        if self.skip is not None and features is not None:
+            features.copy_(self.skip(x[:, :, 1:-1]))
         if mixer is not None:
             blank = (1, mixer.shape[1], *self.shape[1:])
             image = mixer.new_zeros(blank) if image is None else doubled(image).contiguous()
@@ -44,16 +52,22 @@ class StripBlock:
                 features[:, :, here] = strip
             if self.rgb is not None and mixer is not None and image is not None:
                 image[:, :, here] += self.rgb(strip, mixer)
-        return features, image
+        return kept, image
+
+    def room(self, x: Features) -> FeaturesOut:
+        """For the features of one frame, with the rows of zeros."""
+        channels, height, width = self.shape
+        kept = empty_like(x, (channels, height + 2, width))
+        kept[:, :, 0] = kept[:, :, -1] = 0
+        return kept
 
     def strips(self, x: Features, ws: WPlus) -> Iterator[tuple[int, Features]]:
-        """The features strip by strip, and the row at which each begins.
+        """The features strip by strip, and the row at which each begins; `x` has its rows of zeros.
 
         A strip's second convolution wants a row more below than the first has drawn: it ends one row earlier, and the
         first one's last two rows stay for the next strip.
         """
         first, second, rows, size = self.up.folded(ws[:, 0]), self.flat.folded(ws[:, 1]), self.rows, self.shape[1]
-        x = F.pad(x, (0, 0, 1, 1))  # the halo beyond the picture
         inner = empty_like(x, (self.shape[0], rows + 3, size))
         inner[:, :, 1] = 0
         for top in range(0, size, rows):
