@@ -13,18 +13,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from ..shapes import Features, FeaturesOut, Images, Styles, W, WPlus
+from .doubling import Doubling
 from .epilogue import Mixer, Passes, Pixels, compiled_passes
 from .generator import Generator
 from .ops import LRELU_GAIN, fir_kernel
-
-PHASES_FROM = 512
-"""Input channels from which a processor transposes a convolution faster by phases (measured: 1.2 to 2 times)."""
 
 
 class FrozenSynthesis:
@@ -174,8 +170,7 @@ class Conv:
         adjoint = forward if self.up else weight.transpose(0, 1).flip(2, 3)
         self.weight = forward.to(dtype).contiguous(memory_format=torch.channels_last)
         self.adjoint = self.weight if self.up else adjoint.to(dtype).contiguous(memory_format=torch.channels_last)
-        by_phases = self.up and len(self.weight) >= PHASES_FROM and weight.device.type == "cpu"
-        self.phases = phase_kernels(self.weight) if by_phases else None
+        self.doubling = Doubling(self.weight) if self.up else None
         self.noise = (layer.noise_const * layer.noise_strength * self.gain).to(exact).reshape(-1, 1)  # [p 1]
         self.bias = (layer.bias * self.gain).to(exact)
         self.limit = None if layer.clamp is None else layer.clamp * layer.gain
@@ -189,34 +184,12 @@ class Conv:
 
     def convolve(self, x: Features) -> FeaturesOut:
         x = x.contiguous(memory_format=torch.channels_last)
-        return fir(self.transposed(x), padding=1) if self.up else F.conv2d(x, self.weight, padding=1)
+        return F.conv2d(x, self.weight, padding=1) if self.doubling is None else fir(self.doubling(x), padding=1)
 
     def convolve_back(self, gradient: FeaturesOut) -> Features:
         if self.up:
             return F.conv2d(fir(gradient, padding=2), self.adjoint, stride=2)
         return F.conv2d(gradient, self.adjoint, padding=1)
-
-    def transposed(self, x: Features) -> FeaturesOut:
-        """The transposed convolution of stride 2, by even and odd rows and columns where that is faster."""
-        if self.phases is None:
-            return F.conv_transpose2d(x, self.weight, stride=2)
-        n, _, h, w = x.shape
-        out = x.new_empty(n, 2 * h + 1, 2 * w + 1, self.weight.shape[1]).permute(0, 3, 1, 2)
-        for (row, column), kernel in self.phases.items():
-            out[:, :, row::2, column::2] = F.conv2d(x, kernel, padding=(1 - row, 1 - column))
-        return out
-
-
-def phase_kernels(weight: Float[Tensor, "i o 3 3"]) -> dict[tuple[int, int], Float[Tensor, "o i k l"]]:
-    """What a transposed convolution of stride 2 does to its even and odd output rows and columns, as convolutions.
-
-    Along an axis even output 2m is x[m-1] w[2] + x[m] w[0], and odd output 2m+1 is x[m] w[1].
-    """
-    taps = {0: [2, 0], 1: [1]}
-    kernels = {(row, column): weight[:, :, taps[row]][..., taps[column]] for row in taps for column in taps}
-    return {
-        phase: kernel.transpose(0, 1).contiguous(memory_format=torch.channels_last) for phase, kernel in kernels.items()
-    }
 
 
 class StyledConvolution(torch.autograd.Function):

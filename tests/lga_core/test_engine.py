@@ -11,6 +11,7 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import Generator, GeneratorConfig, InputError
+from lga_core.stylegan2 import doubling
 from lga_core.stylegan2.engine import Engine, batched, fastest_dtype, strips
 from lga_core.stylegan2.engine.card import MAX_RECORDINGS, Replayed
 from lga_core.stylegan2.epilogue import Passes
@@ -72,6 +73,15 @@ def test_pictures_are_the_generators_whatever_the_height_of_a_strip(rng, changes
     for batched_to in (4, 8, 32):
         engine = Engine(generator, torch.float64, CPU, batched_to, rows)
         assert_close(engine(ws), plain(generator, ws), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("batched_to", [8, 32])
+def test_many_channels_are_doubled_by_phases(rng, monkeypatch, batched_to):
+    monkeypatch.setattr(doubling, "PHASES_FROM", 1)
+    generator, ws = make(), rng.randn(2, 8, 8)
+    engine = Engine(generator, torch.float64, CPU, batched_to=batched_to)
+    assert engine.blocks[1].convs[0].doubling.phases
+    assert_close(engine(ws), plain(generator, ws), rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 8, 9, 17])

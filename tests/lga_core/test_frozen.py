@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import FrozenSynthesis, Generator, GeneratorConfig, InputError
-from lga_core.stylegan2 import epilogue, frozen
+from lga_core.stylegan2 import doubling, epilogue
 
 TINY = GeneratorConfig(resolution=32, z_dim=6, w_dim=8, channel_base=256, channel_max=12, mapping_layers=2)
 KINDS = [
@@ -79,10 +79,10 @@ def test_half_precision_features_give_nearly_the_same_float32_pictures(rng, arch
 
 
 def test_many_channels_take_the_way_by_phases(rng, monkeypatch):
-    monkeypatch.setattr(frozen, "PHASES_FROM", 1)
+    monkeypatch.setattr(doubling, "PHASES_FROM", 1)
     generator, ws = make(), rng.randn(2, 8, 8)
     synthesis = FrozenSynthesis(generator, torch.float64)
-    assert all(block.convs[0].phases for block in synthesis.blocks[1:])
+    assert all(block.convs[0].doubling.phases for block in synthesis.blocks[1:])
     for found, expected in zip(drawn(synthesis, ws), drawn(generator.synthesis, ws), strict=True):
         assert_close(found, expected, rtol=1e-8, atol=1e-8)
 

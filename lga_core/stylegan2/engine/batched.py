@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from ...shapes import Features, FeaturesOut, Images, Styles, W, WPlus
+from ..doubling import Doubling
 from ..epilogue import compiled_passes
-from .prepared import Blur, Doubling, Residual, Styling, ToRGB, doubled, exact
+from .prepared import Blur, Residual, Styling, ToRGB, doubled, exact
 
 
 class BatchedBlock:
@@ -42,7 +43,7 @@ class BatchedConv(Styling):
     def __init__(self, layer: Any, dtype: torch.dtype, device: torch.device, compiled: bool):
         super().__init__(layer, dtype, device)
         self.weight = self.weight.to(dtype).contiguous(memory_format=torch.channels_last)
-        self.doubling = Doubling(self.weight.transpose(0, 1), device) if self.up else None
+        self.doubling = Doubling(self.weight.transpose(0, 1)) if self.up else None
         self.blur = Blur(len(self.bias), dtype, device) if self.up else None
         self.passes = compiled_passes(dtype, exact(dtype), device) if compiled else None
         shift = self.noise + self.bias[:, None, None]

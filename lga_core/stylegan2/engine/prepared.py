@@ -97,33 +97,6 @@ def doubled(x: Features) -> FeaturesOut:
     return F.interpolate(F.pad(x, (1, 1, 1, 1)), scale_factor=2, mode="bilinear")[..., 2:-2, 2:-2]
 
 
-class Doubling:
-    """A 3x3 convolution, transposed, of stride 2, [n i h w] -> [n o 2h+1 2w+1]; its weight is [i o 3 3].
-
-    On a processor it is four plain ones, one for each parity of the output's rows and columns. An even row or column
-    sees taps 2 and 0, an odd one tap 1 alone: as many products, in half of bfloat16's time where channels are many.
-    """
-
-    def __init__(self, weight: Tensor, device: torch.device):
-        self.weight = weight.contiguous(memory_format=torch.channels_last)
-        self.phases = []
-        if device.type == "cpu":
-            by_output, taps = weight.transpose(0, 1), ([2, 0], [1])
-            for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-                kernel = by_output[:, :, taps[row]][..., taps[column]].contiguous(memory_format=torch.channels_last)
-                self.phases.append((row, column, kernel))
-
-    def __call__(self, x: Features) -> FeaturesOut:
-        if not self.phases:
-            return F.conv_transpose2d(x, self.weight, stride=2)
-        n, _, h, w = x.shape
-        shape = (n, self.weight.shape[1], 2 * h + 1, 2 * w + 1)
-        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-        for row, column, kernel in self.phases:
-            out[:, :, row::2, column::2] = F.conv2d(x, kernel, padding=(1 - row, 1 - column))
-        return out
-
-
 class Blur:
     """The FIR filter of gain 4 on all channels, [n c h w] -> [n c h-3+2p_h w-3+2p_w]."""
 
