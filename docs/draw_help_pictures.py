@@ -1,7 +1,9 @@
 """Draws the pictures of the help pages in web/docs, by running the nodes on the embedded domain.
 
-    python docs/draw_help_pictures.py                        all of them
+    python docs/draw_help_pictures.py                        all of them, but for photographs
     python docs/draw_help_pictures.py LGA_ShapeMotion ...    some
+
+draw_photo_pictures.py draws those of the nodes for photographs.
 
 The panel that shows a page is 220 to 400 pixels wide, so that a picture appears at half its size: hence the large type.
 """
@@ -13,7 +15,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -582,15 +584,15 @@ DRAWN: dict[str, Callable[[], Image.Image]] = {
 }
 
 
-def main(ids: Sequence[str]) -> None:
+def main(ids: Sequence[str], drawn: Mapping[str, Callable[[], Image.Image]] = DRAWN) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     # Nodes that save would otherwise do so below the current folder.
     with tempfile.TemporaryDirectory() as aside, torch.inference_mode():
         before = Path.cwd()
         os.chdir(aside)
         try:
-            for name in ids or DRAWN:
-                picture = DRAWN[name]().quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=3)
+            for name in ids or drawn:
+                picture = drawn[name]().quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=3)
                 file = PICTURES / f"{name}.png"
                 picture.save(file, optimize=True)
                 print(f"{file.name} {picture.width} x {picture.height}, {file.stat().st_size:,} bytes")

@@ -62,7 +62,7 @@ def film(
     """
     n, t = len(ws), motion.shape[1]
     motion = motion.expand(n, -1, -1, -1)
-    drawn = InChunks(generator, chunk or chunk_size(generator.config, free_bytes(ws.device), dtype, ws.device), dtype)
+    drawn = InChunks.of(generator, ws, chunk, dtype)
     if not side_by_side or n == 1:
         for face, offsets in zip(ws, motion, strict=True):
             for part in offsets.split(drawn.chunk):  # [k num_ws w_dim]
@@ -74,11 +74,30 @@ def film(
         yield _laid_out(torch.cat(list(drawn(faces))).unflatten(0, (n, -1)))
 
 
+def in_step(
+    generator: Generator, ws: WPlus, motion: Motion, chunk: int | None = None, dtype: torch.dtype | None = None
+) -> Iterator[Images]:
+    """Frames [k c h w] of a face that is in motion already, as in a video: face i under the motion's frame i.
+
+    ws: [t num_ws w_dim], the face's code in each frame. motion: [1 or t, any, num_ws w_dim]; where it is shorter its
+    last frame holds, and where it is longer it is cut. Chunks are as in `frames`.
+    """
+    t = len(ws)
+    moments = torch.arange(t, device=motion.device).clamp_max(motion.shape[1] - 1)
+    own = torch.arange(t, device=motion.device) if len(motion) > 1 else torch.zeros_like(moments)
+    yield from InChunks.of(generator, ws, chunk, dtype)(ws + motion[own, moments])
+
+
 class InChunks:
     """Draws faces, at most `chunk` at once. The chunk is halved, for good, whenever memory does not suffice."""
 
     def __init__(self, generator: Generator, chunk: int, dtype: torch.dtype | None):
         self.generator, self.chunk, self.dtype = generator, chunk, dtype
+
+    @classmethod
+    def of(cls, generator: Generator, ws: WPlus, chunk: int | None, dtype: torch.dtype | None) -> InChunks:
+        """With a chunk that the free memory allows, unless it is given."""
+        return cls(generator, chunk or chunk_size(generator.config, free_bytes(ws.device), dtype, ws.device), dtype)
 
     def __call__(self, ws: WPlus) -> Iterator[Images]:
         start = 0
@@ -93,7 +112,7 @@ class InChunks:
         try:
             return draw(self.generator, ws, self.dtype)
         except (MemoryError, RuntimeError) as err:
-            if len(ws) == 1 or not _out_of_memory(err):
+            if len(ws) == 1 or not out_of_memory(err):
                 raise
         # Here, no longer in `except`, nothing refers to what the attempt had allocated.
         self.chunk = max(1, len(ws) // 2)
@@ -103,7 +122,7 @@ class InChunks:
         return None
 
 
-def _out_of_memory(err: BaseException) -> bool:
+def out_of_memory(err: BaseException) -> bool:
     """A processor's allocator raises a plain RuntimeError."""
     return isinstance(err, (MemoryError, torch.cuda.OutOfMemoryError)) or "allocate memory" in str(err)
 

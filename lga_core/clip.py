@@ -97,14 +97,15 @@ class ClipModel(nn.Module):
         """Unit embeddings [n c] of pictures in -1..1 of any size: centre crop, resize, the model's own mean and std."""
         return F.normalize(self.model.encode_image(self.preprocess(images)), dim=-1)
 
-    def preprocess(self, images: Images) -> Images:
-        """Pictures in -1..1 as the image tower wants them: `image_size` square, mean and deviation removed."""
-        return ((fit_square(images, self.image_size) + 1) / 2 - self.mean) / self.std
+    def preprocess(self, images: Images, size: int | None = None) -> Images:
+        """Pictures in -1..1 as the image tower wants them: `size` square (`image_size`), mean and deviation removed."""
+        return ((fit_square(images, size or self.image_size) + 1) / 2 - self.mean) / self.std
 
-    def stages(self, images: Images) -> list[Float[Tensor, "n c h w"]]:
+    def stages(self, images: Images, size: int | None = None) -> list[Float[Tensor, "n c h w"]]:
         """Feature maps of a ModifiedResNet image tower, finest first: the stem, then its four stages.
 
-        They serve as a perceptual distance (LPIPS, Zhang et al. 2018). Raises MismatchError for a vision transformer.
+        They serve as a perceptual distance (LPIPS, Zhang et al. 2018). `size`: side in pixels at which pictures are
+        looked at, None for the tower's own. Raises MismatchError for a vision transformer.
         """
         from open_clip.modified_resnet import ModifiedResNet
 
@@ -114,7 +115,7 @@ class ClipModel(nn.Module):
                 f"CLIP '{self.name}' sees through a {type(visual).__name__}, which has no convolutional stages. "
                 "The perceptual distance needs a ResNet CLIP such as RN50."
             )
-        maps = [visual.stem(self.preprocess(images))]
+        maps = [visual.stem(self.preprocess(images, size))]
         for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
             maps.append(layer(maps[-1]))
         return maps

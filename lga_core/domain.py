@@ -9,6 +9,11 @@ The folder holds domain.json and four model files:
       "files": {"generator": "generator.safetensors", "encoder": ..., "clip": ..., "motion": ...},
       "fingerprint": the generator's
     }
+
+and, where its pictures are not framed as FFHQ's, or its faces are none that other finders know:
+
+      "framing": {"down": ..., "eyes": ..., "mouth": ...}        see align.Framing
+      "files": {..., "finder": "finder.safetensors"}              see finding/doodle.py
 """
 
 from __future__ import annotations
@@ -23,14 +28,17 @@ from typing import Any
 
 import torch
 
+from .align import FFHQ, Framing
 from .animate import draw
 from .checkpoints import check_fingerprint, load_encoder, load_generator, load_motion, read_metadata
 from .clip import ClipModel, load_clip
 from .errors import CheckpointError, InputError, MismatchError
+from .finding.doodle import DoodleFinder, load_finder
 from .images import fit_square
-from .inversion import Encoder, refine
+from .inversion import Encoder
 from .motion import MotionModel
 from .prompting import Wording
+from .refining import refine
 from .shapes import Embedding, Images, Motion, WPlus
 from .stylegan2 import Generator
 from .values import Identity
@@ -53,6 +61,9 @@ class DomainCard:
     files: Mapping[str, Path]
     """Model file of each of `PARTS`."""
     generator: Identity
+    framing: Framing = FFHQ
+    finder: Path | None = None
+    """The file of a face finder of its own."""
 
     @property
     def motion(self) -> MotionCard:
@@ -82,6 +93,10 @@ class Domain:
     clip: ClipModel
     motion: MotionModel
     wording: Wording
+    framing: Framing = FFHQ
+    """Where in its pictures the faces are: `align` gives the squares that `invert` expects."""
+    finder: DoodleFinder | None = None
+    """Finds this domain's faces, where other finders do not."""
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -134,6 +149,8 @@ def load_domain(name_or_path: str | PathLike[str] = "doodle", device: str | torc
         clip=load_clip(card.files["clip"], device=device),
         motion=load_motion(card.files["motion"]).to(device),
         wording=card.wording,
+        framing=card.framing,
+        finder=None if card.finder is None else load_finder(card.finder).to(device),
     )
     _check_parts(domain, card)
     return domain
@@ -158,6 +175,8 @@ def read_domain(name_or_path: str | PathLike[str]) -> DomainCard:
         wording=Wording(card["template"], {entry["prompt"]: entry["sentence"] for entry in card["prompts"]}),
         files={part: _find(folder, part, card["files"][part]) for part in PARTS},
         generator=Identity(card["fingerprint"], card["name"]),
+        framing=Framing(**card["framing"]) if "framing" in card else FFHQ,
+        finder=_find(folder, "finder", card["files"]["finder"]) if "finder" in card["files"] else None,
     )
 
 
@@ -218,12 +237,24 @@ def _first_fault(card: Any) -> str | None:
     files, prompts = card.get("files"), card.get("prompts")
     if not isinstance(files, dict) or not all(isinstance(files.get(part), str) for part in PARTS):
         return f"needs a file name for each of {', '.join(PARTS)} under 'files', but has {files!r}"
+    if not isinstance(files.get("finder", ""), str):
+        return f"needs a file name for the finder under 'files', or no finder, but has {files['finder']!r}"
+    if "framing" in card and not _is_framing(card["framing"]):
+        needed = "numbers 'down', 'eyes' and 'mouth', the last two above 0,"
+        return f"needs {needed} as its 'framing', but has {card['framing']!r}"
     if not isinstance(prompts, list) or not prompts:
         return "needs a list of 'prompts', the ones that the motion model was trained on"
     for entry in prompts:
         if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("prompt", "sentence")):
             return f"needs a 'prompt' and a 'sentence' in each of its prompts, but has {entry!r}"
     return None
+
+
+def _is_framing(said: Any) -> bool:
+    if not isinstance(said, dict) or said.keys() != {"down", "eyes", "mouth"}:
+        return False
+    are_numbers = all(type(number) in (int, float) and math.isfinite(number) for number in said.values())
+    return are_numbers and said["eyes"] > 0 and said["mouth"] > 0
 
 
 def _find(folder: Path, part: str, name: str) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -73,12 +74,14 @@ def load_identity(path: str | PathLike[str]) -> IdentityNetwork:
     """An ArcFace IR-SE50 from a file that `lga convert` wrote. Raises CheckpointError."""
     path = Path(path)
     tensors = load_checkpoint(path, "identity").tensors
-    network = IdentityNetwork(_config(path, tensors))
+    with torch.inference_mode(False), torch.device("meta"):  # nothing is drawn at random, to be thrown away
+        network = IdentityNetwork(_config(path, tensors))
     state = network.state_dict()
     need = {name: tensor.shape for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
     if wrong := sorted(n for n in need.keys() | tensors.keys() if getattr(tensors.get(n), "shape", 0) != need.get(n)):
         raise CheckpointError(f"{path} is no ArcFace IR-SE50: '{wrong[0]}' does not fit. Bring another file.")
-    network.load_state_dict({**state, **tensors})
+    counts = {name: torch.zeros((), dtype=torch.long) for name in state.keys() - need.keys()}
+    network.load_state_dict({**counts, **tensors}, assign=True)
     return network.eval().requires_grad_(False)
 
 

@@ -1,4 +1,4 @@
-"""Inversion: a picture of a face -> its W+ code, in one pass of an encoder, and closer by optimisation.
+"""Inversion: a picture of a face -> its W+ code, in one pass of an encoder; `refining.py` and `tuning.py` come closer.
 
 The encoders are Encoder4Editing (Tov et al. 2021, "Designing an Encoder for StyleGAN Image Manipulation") and its
 predecessor pSp (Richardson et al. 2021, "Encoding in Style"), with their published parameter names, and a light
@@ -6,7 +6,6 @@ variant for small domains. A residual backbone with squeeze-and-excitation gives
 network per W+ row, the head, reads one of them: rows 0-2 the coarse map, rows 3-6 the middle, later rows the fine one.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,7 +16,6 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .shapes import Features, FeaturesOut, Images, W, WPlus
-from .stylegan2 import Generator
 from .stylegan2.ops import EqualLinear, initialize
 
 Heads = Literal["conv", "dense"]
@@ -223,51 +221,6 @@ class Encoder(nn.Module):
             return [self.styles[row](maps[level(row)]) for row in range(num_rows)]
         vectors = [module(x) for module, x in zip(self.levels, maps, strict=False)]
         return [self.rows[row](vectors[level(row)]) for row in range(num_rows)]
-
-
-def refine(
-    generator: Generator,
-    ws: WPlus,
-    images: Images,
-    steps: int = 20,
-    lr: float = 0.05,
-    on_step: Callable[[int, Images], None] | None = None,
-) -> WPlus:
-    """Faces closer to the pictures: `steps` of Adam on ws itself, for a mean square and half a mean absolute error.
-
-    An encoder's code is nearly right; a few short steps give back what it missed (+4 dB on the doodle domain at 20
-    steps) and stay near it, so that motions keep working.
-
-    Args:
-        generator: draws the faces; its weights do not change.
-        ws: where to begin, [n num_ws w_dim].
-        images: [n c res res] in -1..1, at the generator's resolution.
-        steps: 0 returns ws as they are.
-        lr: length of a step in each number of ws.
-        on_step: called with the number of steps done and the faces as they were drawn last; what it raises stops.
-
-    Raises InputError for pictures of another size than the generator draws.
-    """
-    size = (generator.config.img_channels, generator.config.resolution, generator.config.resolution)
-    if images.shape[1:] != size or len(images) != len(ws):
-        raise InputError(
-            f"Pictures of shape {list(images.shape)} were given for {len(ws)} faces; refining needs {list(size)} each."
-        )
-    codes, images = ws.detach().clone(), images.detach()
-    if steps < 1:
-        return codes
-    with torch.enable_grad():
-        codes.requires_grad_()
-        optimizer = torch.optim.Adam([codes], lr=lr, betas=(0.9, 0.99))
-        for step in range(steps):
-            drawn = generator.synthesis(codes)
-            error = drawn - images
-            loss = (error.square() + 0.5 * error.abs()).mean(dim=(1, 2, 3)).sum()  # each face by itself
-            (codes.grad,) = torch.autograd.grad(loss, [codes])
-            optimizer.step()
-            if on_step is not None:
-                on_step(step + 1, drawn.detach())
-    return codes.detach()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ MeanW = Float[Tensor, "w_dim"]
 Images = Float[Tensor, "n c h w"]  # -1..1
 ImagesNHWC = Float[Tensor, "n h w c"]  # 0..1, outside the core
 FramesUInt8 = UInt8[Tensor, "n h w c"]  # 0..255, what a video encoder takes
+Mask = Float[Tensor, "n 1 h w"]  # 0..1, the share of a face in each pixel
+
+# Faces in pictures: eye, eye, nose, mouth corner, mouth corner; of each pair the one that is left in an upright picture
+# comes first. x and y in pixels from the upper left corner of the picture. NaN: not found.
+FacePoints = Float[Tensor, "n 5 2"]
 
 # CLIP and the recurrent generator
 Embedding = Float[Tensor, "n c"]  # unit length

@@ -1,8 +1,8 @@
 """The nodes, gathered. Ids, input names and the order of widgets are a file format: append, never rename or reorder."""
 
-from .faces import BlendFaces, DemoFace, InvertE4E, LoadFaces, SampleFace, SaveFaces
+from .faces import BlendFaces, DemoFace, DemoPhoto, InvertE4E, LoadFaces, SampleFace, SaveFaces
 from .host import register_folders
-from .loaders import LoadCLIP, LoadDomain, LoadEncoder, LoadMotionModel, LoadStyleGAN
+from .loaders import LoadCLIP, LoadDomain, LoadEncoder, LoadIdentity, LoadMotionModel, LoadStyleGAN
 from .motion import (
     BlendMotions,
     ChainExpressions,
@@ -12,7 +12,9 @@ from .motion import (
     SaveMotion,
     ShapeMotion,
 )
+from .photo import AlignFace, DetailTransfer, FindFaces, PasteBack, ReadExpressions
 from .render import PreviewMotion, SynthesizeFrames
+from .tuning import IdentityLock, LoadTuning, RefineInversion, SaveTuning
 
 NODE_CLASS_MAPPINGS = {
     "LGA_LoadDomain": LoadDomain,
@@ -35,6 +37,17 @@ NODE_CLASS_MAPPINGS = {
     "LGA_LoadMotion": LoadMotion,
     "LGA_SynthesizeFrames": SynthesizeFrames,
     "LGA_PreviewMotion": PreviewMotion,
+    "LGA_DemoPhoto": DemoPhoto,
+    "LGA_FindFaces": FindFaces,
+    "LGA_AlignFace": AlignFace,
+    "LGA_RefineInversion": RefineInversion,
+    "LGA_SaveTuning": SaveTuning,
+    "LGA_LoadTuning": LoadTuning,
+    "LGA_DetailTransfer": DetailTransfer,
+    "LGA_PasteBack": PasteBack,
+    "LGA_LoadIdentity": LoadIdentity,
+    "LGA_IdentityLock": IdentityLock,
+    "LGA_ReadExpressions": ReadExpressions,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
     "LGA_LoadDomain": "Load Domain",
@@ -57,6 +70,17 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "LGA_LoadMotion": "Load Motion",
     "LGA_SynthesizeFrames": "Synthesize Frames",
     "LGA_PreviewMotion": "Preview Motion",
+    "LGA_DemoPhoto": "Demo Photo",
+    "LGA_FindFaces": "Find Faces",
+    "LGA_AlignFace": "Align Face",
+    "LGA_RefineInversion": "Refine Inversion",
+    "LGA_SaveTuning": "Save Tuning",
+    "LGA_LoadTuning": "Load Tuning",
+    "LGA_DetailTransfer": "Detail Transfer",
+    "LGA_PasteBack": "Paste Back",
+    "LGA_LoadIdentity": "Load Identity Network",
+    "LGA_IdentityLock": "Identity Lock",
+    "LGA_ReadExpressions": "Read Expressions",
 }
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "register_folders"]

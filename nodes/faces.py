@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..lga_core import (
     ROWS,
+    Alignment,
     Encoder,
     Faces,
     Generator,
@@ -19,6 +20,7 @@ from ..lga_core import (
     WPlus,
     blend_faces,
     closeness,
+    crop,
     draw,
     fit_square,
     frame_bytes,
@@ -47,6 +49,8 @@ from .sockets import ENCODER, FACES, GENERATOR, ROOT, LoadedEncoder, LoadedGener
 CATEGORY = f"{ROOT}/faces"
 EXAMPLES = Path(__file__).parent.parent / "faces"
 NUM_EXAMPLES = 6
+VIDEO_SIZE = 384
+"""Side of the demo video's frames, in pixels."""
 POOR = 0.6
 """Below this share of a picture explained by the encoder alone, the domain's faces do not look like the picture:
 doodles have .97 and up, anything else .33 and below (a flat grey .63)."""
@@ -128,11 +132,41 @@ class DemoFace:
         return (to_nhwc(load_image(EXAMPLES / f"face{number}.png")),)
 
 
+class DemoPhoto:
+    DESCRIPTION = (
+        "A picture of a room with three drawn faces on its wall, to try finding and pasting with; or a video of it, in "
+        "which the camera moves."
+    )
+    SEARCH_ALIASES = ["example photo", "test video", "sample photo"]
+    CATEGORY = CATEGORY
+    RETURN_TYPES, RETURN_NAMES = ("IMAGE",), ("image",)
+    OUTPUT_TOOLTIPS = ("The picture, or the video's frames. To Find Faces and Paste Back.",)
+    FUNCTION = "load"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        tooltip = "1 is the whole picture; more are a video in which the camera drifts around the middle face."
+        return {"required": {"frames": ("INT", {"default": 1, "min": 1, "max": 1000, "tooltip": tooltip})}}
+
+    def load(self, frames):
+        scene = load_image(EXAMPLES / "scene.jpg")
+        return (to_nhwc(scene if frames == 1 else crop(scene, _camera(frames), VIDEO_SIZE)),)
+
+
+def _camera(frames: int) -> Alignment:
+    """What a hand-held camera sees: a slow drift, zoom and sway around the middle face."""
+    time = torch.linspace(0, 1, frames)
+    x, y = 486 + 40 * (2 * torch.pi * time).sin(), 225 + 25 * (2 * torch.pi * time).cos()
+    half, turn = 210 + 25 * (torch.pi * time).sin(), 0.08 * (2 * torch.pi * time).sin()
+    axis = half[:, None] * torch.stack([turn.cos(), turn.sin()], dim=1)
+    return Alignment(torch.stack([x, y], dim=1), axis, 640, 960)
+
+
 class InvertE4E:
     DESCRIPTION = (
         "Find the face in a picture: the one the generator draws that looks most like it. What the generator cannot "
         "draw is lost, and the report says how close it came. The picture should show one upright face, framed as the "
-        "domain's faces are; its central square is used."
+        "domain's faces are, as Align Face makes it; its central square is used."
     )
     SEARCH_ALIASES = ["gan inversion", "e4e", "project image", "encode face", "image to latent"]
     CATEGORY = CATEGORY

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
+from jaxtyping import Float
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from ..lga_core import FOREIGN_SUFFIXES, InputError, LgaError, as_native, free_bytes, read_metadata
 
@@ -32,6 +33,8 @@ FOLDERS = {
     "motion": WEIGHTS,
     "clip": WEIGHTS,
     "domains": frozenset({".json"}),
+    "identity": WEIGHTS,
+    "face": frozenset({".task", ".pth", ".xml"}),
 }
 """Model folders under models/lga/, and what they list. In extra_model_paths.yaml: lga_generators, lga_encoders, ..."""
 ALSO = {"generators": "stylegan"}
@@ -87,6 +90,16 @@ def model_path(name: str, file: str) -> Path:
 
         return Path(folder_paths.get_full_path_or_raise(f"{MODELS}_{name}", file))
     return Path("models", MODELS, name, file)
+
+
+def model_folders(name: str) -> list[Path]:
+    """The folders behind a key of `FOLDERS` that exist."""
+    paths = [Path("models", MODELS, name)]
+    if in_comfyui():
+        import folder_paths
+
+        paths = [Path(path) for path in folder_paths.folder_names_and_paths[f"{MODELS}_{name}"][0]]
+    return [path for path in paths if path.is_dir()]
 
 
 def native_path(path: Path, kind: str, node: str | None) -> Path:
@@ -296,6 +309,12 @@ def warnings_said(node: str | None) -> Iterator[list[str]]:
             said += dict.fromkeys(str(entry.message) for entry in caught if entry.category is UserWarning)
     if said:
         say("\n".join(said), node, warning=True)
+
+
+def image_of(drawing: Image.Image) -> Float[Tensor, "1 h w 3"]:
+    """A drawing as ComfyUI's IMAGE."""
+    pixels = torch.frombuffer(bytearray(drawing.convert("RGB").tobytes()), dtype=torch.uint8)
+    return pixels.reshape(1, drawing.height, drawing.width, 3) / 255
 
 
 def choices(options: Iterable[str], tooltip: str, **more: Any) -> tuple[str, dict[str, Any]]:

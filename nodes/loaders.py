@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ..lga_core import (
     EMBEDDED,
+    DomainCard,
     Identity,
     InputError,
     fingerprint,
     load_clip,
     load_encoder,
+    load_finder,
     load_generator,
+    load_identity,
     load_motion,
     read_domain,
     read_metadata,
     read_motion_card,
 )
 from .host import Model, choices, file_state, missing_model, model_files, model_path, native_path
-from .sockets import CLIP, ENCODER, GENERATOR, MOTION_MODEL, ROOT, LoadedClip, LoadedEncoder, LoadedGenerator
+from .sockets import (
+    CLIP,
+    ENCODER,
+    GENERATOR,
+    IDENTITY,
+    MOTION_MODEL,
+    ROOT,
+    LoadedClip,
+    LoadedEncoder,
+    LoadedGenerator,
+    LoadedIdentity,
+)
 from .sockets import LoadedMotionModel as Loaded
 
 CATEGORY = f"{ROOT}/loaders"
@@ -84,6 +99,12 @@ def _generator(path: Path, name: str) -> LoadedGenerator:
     return LoadedGenerator(Model(generator), Identity(fingerprint(generator), name))
 
 
+def _placed(generator: LoadedGenerator, card: DomainCard) -> LoadedGenerator:
+    """The generator, with what its domain knows of where faces are."""
+    finder = None if card.finder is None else Model(load_finder(card.finder))
+    return replace(generator, framing=card.framing, finder=finder)
+
+
 def _encoder(path: Path, name: str) -> LoadedEncoder:
     said = read_metadata(path, "encoder")
     made_for = said.get("generator_fingerprint")
@@ -121,7 +142,7 @@ class LoadDomain:
     @classmethod
     def IS_CHANGED(cls, domain):
         card = cls._card(domain)
-        return file_state(card.path, *card.files.values())
+        return file_state(card.path, *card.files.values(), *filter(None, [card.finder]))
 
     @staticmethod
     def _card(domain: str):
@@ -130,7 +151,7 @@ class LoadDomain:
     @torch.inference_mode(False)
     def load(self, domain):
         card = self._card(domain)
-        generator = _generator(card.files["generator"], card.name)
+        generator = _placed(_generator(card.files["generator"], card.name), card)
         card.generator.check(generator.identity, "This domain.json is for the generator", "the file beside it is")
         encoder = _encoder(card.files["encoder"], card.name)
         encoder.check_fits(generator)
@@ -166,7 +187,9 @@ class LoadStyleGAN:
 
     @torch.inference_mode(False)
     def load(self, generator, node=None):
-        return (_generator(_native("generators", "generator", generator, node), _title(generator)),)
+        loaded = _generator(_native("generators", "generator", generator, node), _title(generator))
+        embedded = _EMBEDDED.get(generator)
+        return (loaded if embedded is None else _placed(loaded, read_domain(embedded)),)
 
 
 class LoadEncoder:
@@ -273,3 +296,36 @@ class LoadMotionModel:
         embedded = _EMBEDDED.get(motion_model)
         card = read_motion_card(path) if embedded is None else read_domain(embedded).motion
         return (Loaded(Model(load_motion(path)), _title(motion_model), card),)
+
+
+class LoadIdentity:
+    DESCRIPTION = (
+        "Load a network that tells people apart (ArcFace's IR-SE50), for Identity Lock and Refine Inversion. Bring "
+        "model_ir_se50.pth and put it into models/lga/identity."
+    )
+    SEARCH_ALIASES = ["arcface", "face recognition", "face similarity", "insightface"]
+    CATEGORY = CATEGORY
+    RETURN_TYPES, RETURN_NAMES = (IDENTITY,), ("identity",)
+    OUTPUT_TOOLTIPS = ("Knows people. To Identity Lock and Refine Inversion.",)
+    FUNCTION = "load"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        tooltip = "The network's file, in models/lga/identity."
+        return {
+            "required": {"identity": choices(model_files("identity"), tooltip)},
+            "hidden": {"node": "UNIQUE_ID"},
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, identity):
+        return identity is None or missing_model("identity", identity) or True
+
+    @classmethod
+    def IS_CHANGED(cls, identity, node=None):
+        return file_state(model_path("identity", identity))
+
+    @torch.inference_mode(False)
+    def load(self, identity, node=None):
+        path = native_path(model_path("identity", identity), "identity", node)
+        return (LoadedIdentity(Model(load_identity(path)), Path(identity).stem),)

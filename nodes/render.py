@@ -6,7 +6,10 @@ import torch
 
 from ..lga_core import (
     Faces,
+    Generator,
+    Motion,
     Movement,
+    WPlus,
     chunk_size,
     contact_sheet,
     evenly,
@@ -14,16 +17,17 @@ from ..lga_core import (
     film,
     frame_bytes,
     grid_shape,
+    in_step,
     plot_motion,
     stacked,
     to_nhwc,
 )
 from .faces import picture
-from .host import Progress, choices, free_memory, new_output, result_device
+from .host import Progress, choices, free_memory, image_of, new_output, result_device
 from .sockets import FACES, GENERATOR, MOTION, ROOT, LoadedGenerator
 
 CATEGORY = f"{ROOT}/render"
-GRID, IN_TURN = "grid", "one after another"
+GRID, IN_TURN, IN_STEP = "grid", "one after another", "frame by frame"
 FULL, HALF = "full", "half"
 SHEET_FRAMES = 8
 
@@ -63,9 +67,10 @@ class SynthesizeFrames:
                     },
                 ),
                 "layout": choices(
-                    (GRID, IN_TURN),
+                    (GRID, IN_TURN, IN_STEP),
                     "For several faces: grid shows them side by side in one picture, one after another plays their "
-                    "clips in turn.",
+                    "clips in turn. frame by frame: they are one face in a video's frames, and each moves by its frame "
+                    "of the motion, whose last one holds.",
                 ),
                 "precision": choices(
                     (FULL, HALF),
@@ -82,16 +87,21 @@ class SynthesizeFrames:
         network = generator.model.ready(frame_bytes(generator.model.module.config, dtype, device))
         chunk = chunk_size(network.config, free_memory(device), dtype, device)
         ws, offsets = faces.ws.to(device), motion.offsets.to(device)
-        side_by_side = layout == GRID
-        (rows, columns), size = grid_shape(len(ws)) if side_by_side else (1, 1), network.config.resolution
-        total = motion.num_frames * (1 if side_by_side else len(ws))
+        (rows, columns), size = grid_shape(len(ws)) if layout == GRID else (1, 1), network.config.resolution
+        total = {GRID: motion.num_frames, IN_TURN: motion.num_frames * len(ws), IN_STEP: len(ws)}[layout]
         frames = torch.empty(total, rows * size, columns * size, network.config.img_channels, device=result_device())
         progress, done = Progress(total), 0
-        for images in film(network, ws, offsets, chunk, side_by_side=side_by_side, dtype=dtype):
+        for images in _drawn(layout, network, ws, offsets, chunk, dtype):
             frames[done : done + len(images)] = to_nhwc(images)
             done += len(images)
             progress.step(len(images), picture(images))
         return frames, fps
+
+
+def _drawn(layout: str, network: Generator, ws: WPlus, offsets: Motion, chunk: int, dtype: torch.dtype):
+    if layout == IN_STEP:
+        return in_step(network, ws, offsets, chunk, dtype)
+    return film(network, ws, offsets, chunk, side_by_side=layout == GRID, dtype=dtype)
 
 
 class PreviewMotion:
@@ -139,5 +149,4 @@ class PreviewMotion:
         sheet = stacked([contact_sheet(torch.cat(drawn), caption), plot])
         path, reference = new_output("lga/motion", ".png", "temp")
         sheet.save(path, compress_level=4)
-        image = torch.frombuffer(bytearray(sheet.tobytes()), dtype=torch.uint8).reshape(1, sheet.height, sheet.width, 3)
-        return {"ui": {"images": [reference]}, "result": (image / 255,)}
+        return {"ui": {"images": [reference]}, "result": (image_of(sheet),)}

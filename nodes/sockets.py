@@ -4,22 +4,66 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..lga_core import ClipModel, Encoder, Generator, Identity, MismatchError, MotionCard, MotionModel, Text
+from ..lga_core import (
+    FFHQ,
+    ClipModel,
+    Difference,
+    DoodleFinder,
+    Encoder,
+    FacePoints,
+    Framing,
+    Generator,
+    Identity,
+    IdentityNetwork,
+    MismatchError,
+    MotionCard,
+    MotionModel,
+    Text,
+)
 from .host import Model
 
 ROOT = "language-guided animation"
 GENERATOR, ENCODER, CLIP, MOTION_MODEL = "LGA_GENERATOR", "LGA_ENCODER", "LGA_CLIP", "LGA_MOTION_MODEL"
 FACES, TEXT, MOTION = "LGA_FACES", "LGA_TEXT", "LGA_MOTION"
+PLACES, ALIGNMENT, IDENTITY = "LGA_PLACES", "LGA_ALIGNMENT", "LGA_IDENTITY"
 
 
 @dataclass(frozen=True)
 class LoadedGenerator:
+    """`identity`: whose faces and motions it draws. `tuned`: what it has learned beyond that, of one face."""
+
     model: Model[Generator]
     identity: Identity
+    framing: Framing = FFHQ
+    finder: Model[DoodleFinder] | None = None
+    tuned: Difference | None = None
 
     @property
     def num_ws(self) -> int:
         return self.model.module.num_ws
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a face is in pictures of `height` x `width` pixels: `points` [n 5 2], NaN where it was not found."""
+
+    points: FacePoints
+    height: int
+    width: int
+
+    def check_of(self, height: int, width: int, count: int) -> None:
+        """Raise MismatchError unless these are places in so many pictures of this size."""
+        if (self.height, self.width) != (height, width) or len(self.points) not in (1, count):
+            raise MismatchError(
+                f"The face was found in {len(self.points)} pictures of {self.width} x {self.height} pixels, but there "
+                f"are {count} of {width} x {height} here. Connect the same pictures to Find Faces and Align Face."
+            )
+
+
+@dataclass(frozen=True)
+class LoadedIdentity:
+    model: Model[IdentityNetwork]
+    name: str
 
 
 @dataclass(frozen=True)

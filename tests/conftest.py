@@ -1,5 +1,6 @@
 """Options and fixtures shared by all tests."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,12 @@ def pytest_addoption(parser):
         type=Path,
         default=OWN_GOLDEN,
         help="folder of golden files (*.safetensors); another set made by the same rule passes through the same tests",
+    )
+    parser.addoption(
+        "--face-model",
+        type=Path,
+        default=os.environ.get("LGA_FACE_LANDMARKER"),
+        help="MediaPipe's face_landmarker.task, for the tests of faces on photographs (or LGA_FACE_LANDMARKER)",
     )
     parser.addoption("--hostile-dir", type=Path, default=None, help="folder of hostile model files to refuse")
 
@@ -50,6 +57,15 @@ def golden_files(config) -> list[GoldenFile]:
 @pytest.fixture
 def all_golden_files(pytestconfig) -> list[GoldenFile]:
     return golden_files(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def face_model(pytestconfig) -> Path:
+    """MediaPipe's model file, where it and MediaPipe are there."""
+    pytest.importorskip("mediapipe")
+    if (path := pytestconfig.getoption("--face-model")) is None:
+        pytest.skip("--face-model names no face_landmarker.task")
+    return Path(path)
 
 
 class Rng:

@@ -23,6 +23,8 @@ from lga_core import (
     write_contact_sheet,
 )
 
+from .photo import PhotoFace, find_scene
+
 NUM_ON_SHEET = 8
 
 
@@ -39,8 +41,11 @@ def animate(
     seed: int = 0,
     domain: str = "doodle",
     full_precision: bool = False,
+    in_photo: PhotoFace | None = None,
 ) -> tuple[Path, Path]:
     """Animates the face in `image`, or else the one that the seed `face` draws at truncation `psi`; the files written.
+
+    `in_photo`: the image is a photo, whose face is found, moves, and is put back. None: it shows an aligned face.
 
     `seed` is of the motion's first state. Frames are drawn in half precision where the hardware has it, unless
     `full_precision` is wanted: nobody sees the difference. Raises an LgaError for whatever a person can put right.
@@ -52,14 +57,23 @@ def animate(
     def drawn() -> Iterator[Float[Tensor, "k c h w"]]:
         # Nothing of this begins before write_clip has found that it can write.
         model = load_domain(domain)
-        ws = model.generator.sample([face], psi) if picture is None else model.invert(picture)
         model.wording.warn_if_far(model.clip, prompt)
+        scene = None
+        if picture is None:
+            ws = model.generator.sample([face], psi)
+        elif in_photo is None:
+            ws = model.invert(picture)
+        else:
+            scene = find_scene(picture, model, in_photo)
+            model, ws = scene.domain, scene.ws
         motion = model.motion_for(prompt, ws, num_frames, strength, seed)
-        yield from frames(model.generator, ws, motion, dtype=None if full_precision else fastest_dtype(ws.device))
+        dtype = None if full_precision else fastest_dtype(ws.device)
+        faces = frames(model.generator, ws, motion, dtype=dtype)
+        yield from faces if scene is None else scene.with_faces(faces)
 
     shown: list[Float[Tensor, "c h w"]] = []
     write_clip(out, _watched(drawn(), num_frames, shown), fps)
-    source = None if picture is None else fit_square(picture, shown[0].shape[-1])
+    source = None if picture is None or in_photo is not None else fit_square(picture, shown[0].shape[-1])
     write_contact_sheet(sheet, torch.stack(shown), prompt, source)
     return out, sheet
 

@@ -129,11 +129,36 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--full-precision", action="store_true", help="draw in 32 bits where the hardware is faster in 16"
     )
+    photo = parser.add_argument_group("photographs")
+    photo.add_argument(
+        "--photo", action="store_true", help="find the face in the picture, animate it and put it back into the picture"
+    )
+    photo.add_argument(
+        "--pick", type=_whole(0, 999), metavar="N", help="which face, from left to right, from 0 (the largest)"
+    )
+    photo.add_argument(
+        "--points", metavar="POINTS", help='where no face is found: "x,y x,y ..." of eyes, nose and mouth corners'
+    )
+    photo.add_argument(
+        "--tune", type=_whole(0, 2000), metavar="N", help="steps for which the generator learns this face (0)"
+    )
+    photo.add_argument(
+        "--face-models", type=Path, metavar="DIR", help="folder of the face finders' files (models/lga/face)"
+    )
     parser.set_defaults(run=_animate, check=_check_animate, parser=parser)
+
+
+PHOTO_OPTIONS = ("pick", "points", "tune", "face_models")
 
 
 def _check_animate(args: argparse.Namespace) -> None:
     error = args.parser.error
+    if not args.photo and (given := [option for option in PHOTO_OPTIONS if getattr(args, option) is not None]):
+        error(f"--{given[0].replace('_', '-')} is for photographs: add --photo.")
+    if args.photo and args.face is not None:
+        error("--photo takes a picture, and --face draws one: give one of them.")
+    if args.pick is not None and args.points is not None:
+        error("--pick and --points both say which face: give one of them.")
     if args.face is not None:
         if len(args.words) != 1:
             error(f'--face takes one text and no image, as in: lga animate --face {args.face} "smiling".')
@@ -149,7 +174,9 @@ def _check_animate(args: argparse.Namespace) -> None:
 
 def _animate(args: argparse.Namespace) -> None:
     from .animate import animate
+    from .photo import FACE_MODELS, PhotoFace
 
+    face = PhotoFace(args.pick, args.points, args.face_models or FACE_MODELS, args.tune or 0)
     clip, sheet = animate(
         args.prompt,
         image=args.image,
@@ -162,6 +189,7 @@ def _animate(args: argparse.Namespace) -> None:
         seed=args.seed,
         domain=args.domain,
         full_precision=args.full_precision,
+        in_photo=face if args.photo else None,
     )
     print(f"clip:          {clip.resolve()}")
     print(f"contact sheet: {sheet.resolve()}")

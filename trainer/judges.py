@@ -5,9 +5,8 @@ CLIP cannot: it is what a motion was trained to please.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lga_core import CheckpointError, Images, InputError, fit_square, read_domain, to_uint8
+from lga_core import CheckpointError, Images, InputError, has_mediapipe, read_blendshapes, read_domain
 
 if TYPE_CHECKING:
     from .prompts import Prompt
@@ -111,8 +110,6 @@ BLENDSHAPES: Mapping[str, tuple[str, ...]] = {
 }
 CLEARLY = 0.2
 """Growth of a strength, in units of blendshapes, that a person sees too."""
-SMALLEST = 256
-"""Side, in pixels, that smaller faces are enlarged to before landmarks are sought."""
 
 
 def strength(prompt: str, blendshapes: Mapping[str, float]) -> float:
@@ -158,29 +155,6 @@ class BlendshapeJudge:
         if then is None:
             return float("nan")
         return float(now is not None and strength(prompt, now) - strength(prompt, then) >= CLEARLY)
-
-
-def has_mediapipe() -> bool:
-    return find_spec("mediapipe") is not None
-
-
-def read_blendshapes(model: Path, images: Images) -> list[dict[str, float] | None]:
-    """The 52 blendshapes of the largest face in each picture [n 3 h w] in -1..1; None where no face is found.
-
-    Raises InputError for a file that is no face landmarker.
-    """
-    import mediapipe  # pyright: ignore[reportMissingImports]
-    from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
-
-    options = vision.FaceLandmarkerOptions(BaseOptions(str(model)), output_face_blendshapes=True)
-    pictures = to_uint8(fit_square(images.float(), max(SMALLEST, images.shape[-1]))).cpu().numpy()
-    try:
-        with vision.FaceLandmarker.create_from_options(options) as landmarker:
-            seen = [landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, p)) for p in pictures]
-    except (RuntimeError, ValueError) as err:
-        raise InputError(f"{model} cannot be used as a face landmarker ({err}). Fetch the file again.") from err
-    faces: Sequence[Sequence] = [result.face_blendshapes for result in seen]
-    return [{shape.category_name: shape.score for shape in face[0]} if face else None for face in faces]
 
 
 def find_judge(generator_fingerprint: str, blendshapes: Path | None = None) -> Judge | None:

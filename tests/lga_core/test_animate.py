@@ -17,6 +17,7 @@ from lga_core import (
     frames,
     free_bytes,
     grid_shape,
+    in_step,
 )
 
 
@@ -294,3 +295,27 @@ def test_one_frame_that_is_too_large_and_other_errors_are_raised(generator, face
         monkeypatch.setattr(Engine, "__call__", failing)
         with pytest.raises(type(error), match=str(error)):
             list(frames(generator, face, motion))
+
+
+@pytest.fixture
+def video(generator):
+    """A face's code in four frames."""
+    ws = torch.randn(4, generator.num_ws, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    return ws
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 16, None])
+def test_a_face_in_motion_already_moves_by_its_frame_of_the_motion(generator, video, motion, chunk):
+    images = torch.cat(list(in_step(generator, video, motion, chunk)))
+    assert_close(images, draw(generator, video + motion[0, :4]), rtol=0, atol=1e-9)  # a longer motion is cut
+
+
+def test_where_the_motion_is_shorter_its_last_frame_holds(generator, video, motion):
+    images = torch.cat(list(in_step(generator, video, motion[:, 2:4])))
+    assert_close(images, draw(generator, video + motion[0, [2, 3, 3, 3]]), rtol=0, atol=1e-9)
+
+
+def test_each_moment_of_a_face_may_have_a_motion_of_its_own(generator, video, motion):
+    each = torch.cat([motion * scale for scale in (1, 2, 3, 4)])
+    images = torch.cat(list(in_step(generator, video, each)))
+    assert_close(images, draw(generator, video + each[range(4), range(4)]), rtol=0, atol=1e-9)

@@ -11,8 +11,11 @@ from torch.testing import assert_close
 
 from lga_core import (
     CheckpointError,
+    DoodleFinder,
     Encoder,
     EncoderConfig,
+    FinderConfig,
+    Framing,
     Generator,
     GeneratorConfig,
     Identity,
@@ -28,6 +31,7 @@ from lga_core import (
     read_motion_card,
     save_clip,
     save_encoder,
+    save_finder,
     save_generator,
     save_motion,
 )
@@ -242,6 +246,11 @@ def test_a_file_of_another_kind_is_named(folder, part):
         ({"files": {"generator": "g"}}, "file name for each of generator, encoder, clip, motion"),
         ({"prompts": []}, "needs a list of 'prompts'"),
         ({"prompts": ["smiling"]}, "'prompt' and a 'sentence'"),
+        ({"files": {**FILES, "finder": 3}}, "file name for the finder"),
+        ({"framing": "FFHQ"}, "numbers 'down', 'eyes' and 'mouth'"),
+        ({"framing": {"down": 0.1, "eyes": 2.0}}, "numbers 'down', 'eyes' and 'mouth'"),
+        ({"framing": {"down": 0.1, "eyes": 2.0, "mouth": 0}}, "above 0"),
+        ({"framing": {"down": float("nan"), "eyes": 2.0, "mouth": 1.8}}, "numbers 'down', 'eyes' and 'mouth'"),
     ],
 )
 def test_a_card_with_a_fault_is_refused(folder, changes, said):
@@ -375,3 +384,28 @@ def test_a_clip_that_the_motion_model_was_not_trained_with_is_noticed(folder, do
         load_domain(folder)
     for words in ("motion.safetensors", "clip.safetensors", "'small' (1111111111111111)", domain.clip.fingerprint):
         assert words in str(caught.value)
+
+
+# Where its faces are
+
+
+def test_a_domain_that_says_nothing_of_its_faces_is_framed_as_ffhq_and_has_no_finder(made, domain):
+    for said in (read_domain(made), domain):
+        assert said.framing == Framing(0.1, 2.0, 1.8)
+        assert said.finder is None
+
+
+def test_a_domain_has_the_framing_and_the_finder_of_its_card(folder):
+    finder = DoodleFinder(FinderConfig(((-0.3, 0.0), (0.3, 0.0), (0.0, 0.2), (-0.2, 0.5), (0.2, 0.5))))
+    save_finder(folder / "finder.safetensors", finder)
+    spoil(folder, files={**FILES, "finder": "finder.safetensors"}, framing={"down": -0.25, "eyes": 2, "mouth": 2.2})
+    card, domain = read_domain(folder), load_domain(folder)
+    assert card.framing == domain.framing == Framing(-0.25, 2, 2.2)
+    assert card.finder == folder / "finder.safetensors" and "finder" not in card.files
+    assert domain.finder is not None and domain.finder.config == finder.config
+
+
+def test_a_finder_that_is_named_and_missing_is_noticed(folder):
+    spoil(folder, files={**FILES, "finder": "finder.safetensors"})
+    with pytest.raises(CheckpointError, match="has no finder: .*finder.safetensors is missing"):
+        read_domain(folder)

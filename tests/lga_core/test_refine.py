@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import Generator, GeneratorConfig, InputError, closeness, refine
+from lga_core import NEAR, Edges, Generator, GeneratorConfig, InputError, Pull, closeness, refine
+from lga_core.refining import samples, whitening
 
 
 @pytest.fixture
@@ -79,6 +80,62 @@ def test_what_a_step_raises_stops_the_refinement(rng, generator):
     ws = faces(rng, generator, 1)
     with pytest.raises(KeyboardInterrupt):
         refine(generator, ws, generator.synthesis(ws + 0.1), steps=50, on_step=stop)
+
+
+def test_nothing_is_held_back_unless_it_is_asked_for(rng, generator):
+    ws = faces(rng, generator, 1)
+    pictures = generator.synthesis(ws + 0.3 * rng.randn(*ws.shape))
+    assert torch.equal(refine(generator, ws, pictures), refine(generator, ws, pictures, 20, pull=Pull()))
+
+
+def test_a_pull_to_the_encoder_s_code_keeps_near_it(rng, generator):
+    ws = faces(rng, generator, 2)
+    pictures = generator.synthesis(ws + rng.randn(*ws.shape))
+    moved = [
+        (refine(generator, ws, pictures, 60, pull=pull) - ws).square().mean(dim=(1, 2))
+        for pull in (None, NEAR, Pull(encoder=1.0))
+    ]
+    assert (moved[2] < 0.5 * moved[0]).all() and (moved[1] < moved[0]).all()
+
+
+def test_a_pull_to_the_average_keeps_codes_where_faces_lie(rng, generator):
+    ws = faces(rng, generator, 2)
+    pictures, white = generator.synthesis(ws + 2 * rng.randn(*ws.shape)), whitening(samples(generator))
+    strange = [
+        ((refine(generator, ws, pictures, 60, pull=pull) - generator.w_avg) @ white).square().mean(dim=(1, 2))
+        for pull in (None, Pull(average=0.3))
+    ]
+    assert (strange[1] < 0.7 * strange[0]).all()
+
+
+def test_whitened_faces_vary_alike_in_every_direction(rng):
+    w = rng.randn(4000, 5) * torch.tensor([1.0, 2, 3, 4, 5]) @ torch.linalg.qr(rng.randn(5, 5)).Q
+    assert_close(torch.cov((w @ whitening(w)).T), torch.eye(5, dtype=torch.float64), atol=0.12, rtol=0)
+
+
+def test_a_direction_in_which_faces_never_vary_is_whitened_to_a_finite_length(rng):
+    w = rng.randn(1000, 5) * torch.tensor([1.0, 1, 1, 1, 0])
+    assert whitening(w).isfinite().all() and whitening(w)[4, 4] == pytest.approx(10, rel=0.1)
+
+
+def test_a_perceptual_pull_comes_closer_by_that_distance(rng, generator):
+    ws, distance = faces(rng, generator, 2), Edges()
+    pictures = generator.synthesis(ws + rng.randn(*ws.shape))
+    far = [
+        distance.each(generator.synthesis(refine(generator, ws, pictures, 40, pull=pull)), pictures)
+        for pull in (None, Pull(perceptual=10.0, distance=distance))
+    ]
+    assert (far[1] < far[0]).all()
+    with pytest.raises(InputError, match="no distance"):
+        Pull(perceptual=1.0)
+
+
+def test_each_face_is_pulled_as_if_alone(rng, generator):
+    ws = faces(rng, generator, 2)
+    pictures = generator.synthesis(ws + 0.3 * rng.randn(*ws.shape))
+    pull = Pull(0.1, 0.1, 0.1, Edges())
+    together = refine(generator, ws, pictures, steps=5, pull=pull)
+    assert_close(together[1:], refine(generator, ws[1:], pictures[1:], steps=5, pull=pull), atol=1e-9, rtol=1e-9)
 
 
 def test_closeness_is_the_signal_to_noise_ratio_and_the_share_explained(rng):

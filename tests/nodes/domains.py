@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,9 +72,21 @@ def make_domain(models: Path, name: str, seed: int) -> None:
         "files": {part: f"../../{folders[part].name}/{file[part].name}" for part in PARTS},
         "fingerprint": made_for["generator_fingerprint"],
     }
+    make_identity(models, name, seed)
     home = models / "lga" / "domains" / name
     home.mkdir(parents=True)
     (home / "domain.json").write_text(json.dumps(card))
+
+
+def make_identity(models: Path, name: str, seed: int) -> None:
+    """An identity network, slim and random."""
+    folder = models / "lga" / "identity"
+    folder.mkdir(exist_ok=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = core.IdentityNetwork(importlib.import_module(f"{core.__name__}.identity").IdentityConfig((16,) * 4))
+    tensors = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+    core.save_checkpoint(folder / f"{name}.safetensors", "identity", tensors, {})
 
 
 def loaded(folder: Path, domain: str) -> Loaded:

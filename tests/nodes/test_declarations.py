@@ -12,7 +12,8 @@ from pack import CLASSES, ROOT, WIDGETS, inputs_of, nodes
 DOCS = ROOT / "web/docs"
 SOCKETS = {
     *("LGA_GENERATOR", "LGA_ENCODER", "LGA_CLIP", "LGA_MOTION_MODEL", "LGA_FACES", "LGA_TEXT", "LGA_MOTION"),
-    "IMAGE",
+    *("LGA_PLACES", "LGA_ALIGNMENT", "LGA_IDENTITY"),
+    *("IMAGE", "MASK"),
 }
 every_node = pytest.mark.parametrize("id_", CLASSES)
 
@@ -33,7 +34,7 @@ def test_a_node_introduces_itself(id_):
     node = CLASSES[id_]
     assert id_ == f"LGA_{node.__name__}"
     assert not nodes.NODE_DISPLAY_NAME_MAPPINGS[id_].startswith("LGA")
-    assert re.fullmatch(r"language-guided animation/(loaders|faces|motion|render)", node.CATEGORY)
+    assert re.fullmatch(r"language-guided animation/(loaders|faces|motion|render|photo)", node.CATEGORY)
     assert len(node.DESCRIPTION) > 20
     assert node.DESCRIPTION.endswith(".")
     assert len(node.SEARCH_ALIASES) > 1
@@ -124,7 +125,7 @@ def test_a_seed_says_what_becomes_of_it_after_a_run(id_):
 @every_node
 def test_what_a_file_decides_is_asked_for_anew_when_the_file_changes(id_):
     node = CLASSES[id_]
-    by_file = id_.startswith("LGA_Load")
+    by_file = id_.startswith("LGA_Load") or id_ == "LGA_ReadExpressions"
     assert hasattr(node, "IS_CHANGED") == by_file
 
 

@@ -59,13 +59,62 @@ CALLS: dict[str, Callable] = {
     "LGA_LoadMotion": lambda at: {"file": saved("LGA_SaveMotion", motion=moved(at))},
     "LGA_SynthesizeFrames": lambda at: {"generator": at.generator, "faces": at.faces(N), "motion": moved(at)},
     "LGA_PreviewMotion": lambda at: {"generator": at.generator, "faces": at.faces(N), "motion": moved(at)},
+    "LGA_DemoPhoto": lambda at: {"frames": 1},
+    "LGA_FindFaces": lambda at: {"image": photo(), "finder": "by hand", "points": POINTS},
+    "LGA_AlignFace": lambda at: {"generator": at.generator, "image": photo(), "places": places()},
+    "LGA_RefineInversion": lambda at: {
+        "generator": at.generator,
+        "faces": at.faces(N),
+        "image": torch.rand(N, 20, 20, 3, generator=torch.Generator().manual_seed(0)),
+        "code_steps": 2,
+        "tuning_steps": 2,
+    },
+    "LGA_SaveTuning": lambda at: {"generator": tuned(at)},
+    "LGA_LoadTuning": lambda at: {"generator": at.generator, "file": saved("LGA_SaveTuning", generator=tuned(at))},
+    "LGA_DetailTransfer": lambda at: {
+        "image": run("LGA_AlignFace", generator=at.generator, image=photo(), places=places(), size=32)[0],
+        "still": clip_of(at)[:1],
+        "frames": clip_of(at),
+    },
+    "LGA_PasteBack": lambda at: {
+        "image": photo(),
+        "frames": clip_of(at),
+        "alignment": run("LGA_AlignFace", generator=at.generator, image=photo(), places=places())[1],
+    },
+    "LGA_LoadIdentity": lambda at: {"identity": "tiny.safetensors"},
+    "LGA_IdentityLock": lambda at: {
+        "generator": at.generator,
+        "faces": at.faces(1),
+        "motion": at.motion(frames=T),
+        "identity": run("LGA_LoadIdentity", identity="tiny.safetensors")[0],
+    },
 }
+NEEDS_MEDIAPIPE = {"LGA_ReadExpressions"}
+POINTS = "30%,40% 60%,40% 45%,50% 35%,65% 55%,65%"
+
 """Of each node, inputs for N faces of ROWS x WIDTH numbers and T frames; the others keep their first value."""
 every_node = pytest.mark.parametrize("id_", CALLS)
 
 
 def moved(at, frames: int = T):
     return at.motion(frames=frames, image=torch.rand(N, 20, 24, 3, generator=torch.Generator().manual_seed(1)))
+
+
+def photo() -> torch.Tensor:
+    return torch.rand(1, 36, 40, 3, generator=torch.Generator().manual_seed(2))
+
+
+def places():
+    return run("LGA_FindFaces", image=photo(), finder="by hand", points=POINTS)[0]
+
+
+def tuned(at):
+    inputs = {"faces": at.faces(1), "image": torch.rand(1, 20, 20, 3), "code_steps": 0, "tuning_steps": 1}
+    return run("LGA_RefineInversion", generator=at.generator, **inputs)[0]
+
+
+def clip_of(at) -> torch.Tensor:
+    return run("LGA_SynthesizeFrames", generator=at.generator, faces=at.faces(1), motion=at.motion(frames=T))[0]
 
 
 def is_image(value) -> bool:
@@ -93,11 +142,15 @@ IS_A: dict[str, Callable] = {
     "LGA_MOTION_MODEL": is_loaded("MotionModel"),
     "STRING": lambda value: isinstance(value, str) and bool(value),
     "FLOAT": lambda value: isinstance(value, float),
+    "MASK": lambda value: value.ndim == 3 and bool(((value >= 0) & (value <= 1)).all()) and value.std() > 0,
+    "LGA_PLACES": lambda value: value.points.shape == (1, 5, 2) and (value.height, value.width) == (36, 40),
+    "LGA_ALIGNMENT": lambda value: len(value) == 1 and (value.height, value.width) == (36, 40),
+    "LGA_IDENTITY": is_loaded("IdentityNetwork"),
 }
 
 
 def test_every_node_is_called_here():
-    assert set(CALLS) == set(CLASSES)
+    assert set(CALLS) | NEEDS_MEDIAPIPE == set(CLASSES)
 
 
 @every_node
@@ -125,7 +178,7 @@ def test_a_node_gives_the_same_again_whatever_the_global_random_state(id_, tiny,
     assert all(map(same, first, second))
 
 
-@pytest.mark.parametrize("id_", ["LGA_SaveFaces", "LGA_SaveMotion", "LGA_PreviewMotion"])
+@pytest.mark.parametrize("id_", ["LGA_SaveFaces", "LGA_SaveMotion", "LGA_SaveTuning", "LGA_PreviewMotion"])
 def test_what_a_node_writes_is_where_the_frontend_is_told(id_, tiny, here):
     ((file,),) = call(id_, **CALLS[id_](tiny))["ui"].values()
     assert (here / file["type"] / file["subfolder"] / file["filename"]).is_file()

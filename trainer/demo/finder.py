@@ -1,7 +1,6 @@
 """The doodle domain's face finder: taught on drawings put at random into backgrounds, a fresh scene every time."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -10,7 +9,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
+from torchvision.transforms.functional import pil_to_tensor
 
 from lga_core import DoodleFinder, FinderConfig, Framing, save_finder, to_uint8
 
@@ -161,8 +162,6 @@ def measurer_losses(seen: Float[Tensor, "n 5"], windows: Windows) -> dict[str, T
 
 def marked(finder: DoodleFinder, picture: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
     """A picture with the squares that the finder sees drawn in, a dot on the upper side of each."""
-    from PIL import Image, ImageDraw
-
     image = Image.fromarray(to_uint8(picture)[0].numpy())
     pen = ImageDraw.Draw(image)
     centres, axes, _ = finder.squares(picture)
@@ -171,6 +170,4 @@ def marked(finder: DoodleFinder, picture: Float[Tensor, "1 3 h w"]) -> Float[Ten
         pen.line([(corner.real, corner.imag) for corner in corners], (0, 255, 0), max(1, image.width // 256))
         top = centre - axis * 1j
         pen.ellipse((top.real - 2, top.imag - 2, top.real + 2, top.imag + 2), (255, 0, 0))
-    from torchvision.transforms.functional import pil_to_tensor
-
     return pil_to_tensor(image)[None].float() / 127.5 - 1

@@ -1,4 +1,4 @@
-"""How well the finder finds: unseen doodles, at any place, size and angle, on photographs that it was not trained on."""
+"""How well the finder finds: unseen doodles of any place, size and angle, on photographs that no training saw."""
 
 import math
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Complex, Float
+from PIL import Image
 from torch import Tensor
 
-from lga_core import DoodleFinder, Images, load_finder
+from lga_core import DoodleFinder, Images, load_finder, to_uint8
 
 from .attributes import sample
 from .backgrounds import HELD_OUT, noise, photograph
@@ -24,7 +25,7 @@ PHOTO_SIDE, SMALLEST, LARGEST = 512, 32, 400
 
 @dataclass(frozen=True)
 class Trial:
-    """A picture [1 3 h w] with doodles in it, their squares (see scenes.py), and how they were cut out."""
+    """A picture [1 3 h w] with doodles in it, and their squares (see scenes.py)."""
 
     picture: Images
     centres: Complex[Tensor, "k"]
@@ -65,7 +66,7 @@ def fitted(picture: Images) -> Images:
 
 
 def make_trial(photo: Images, rng: torch.Generator, count: int = 1, resolution: int = 256) -> Trial:
-    """`count` fresh doodles in a photograph, none over another: their whole squares, or cut out along their outlines."""
+    """`count` fresh doodles in a photograph, none over another: whole squares, or cut out along the face."""
     attributes = sample(count, rng)[0]
     drawn = torch.cat([render(attributes, resolution), coverage(attributes, resolution)], dim=1)
     if torch.rand((), generator=rng) < 0.5:
@@ -145,10 +146,6 @@ def finder_figures(finder: DoodleFinder, num_trials: int = 200) -> dict[str, flo
 
 def show_finder(out: Path) -> None:
     """out/finder.png: held-out photographs with several doodles and the squares that were found, one below another."""
-    from PIL import Image
-
-    from lga_core import to_uint8
-
     finder, rng = load_finder(out / "finder.safetensors"), torch.Generator().manual_seed(7)
     pictures = [marked(finder, make_trial(photo, rng, count=4).picture) for photo in held_out_photographs()]
     page = Image.new("RGB", (max(each.shape[3] for each in pictures), sum(each.shape[2] for each in pictures)))

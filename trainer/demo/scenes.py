@@ -43,7 +43,7 @@ class Stock:
 
 @dataclass(frozen=True)
 class Scenes:
-    """pictures [n 3 s s] in -1..1 with up to k squares each; `seen`: the visible share of each, 0 where there is none."""
+    """pictures [n 3 s s] in -1..1 with up to k squares each; seen: the visible share of each, 0 where there is none."""
 
     pictures: Images
     centres: Complex[Tensor, "n k"]
@@ -64,7 +64,7 @@ class Windows:
 
 
 def load_stock(out: Path, renders: Renders, rng: torch.Generator, share: float = 1.0) -> Stock:
-    """Renders of the training part, faces that the build's generator draws, and backgrounds; `share` of their number."""
+    """Training renders, faces that the build's generator draws, and backgrounds; `share` of their number."""
     counts = [max(8, round(share * each)) for each in (NUM_DRAWINGS, NUM_GENERATED, NUM_BACKGROUNDS)]
     chosen = torch.randperm(renders.num_train, generator=rng)[: counts[0]]
     drawn = [with_coverage(renders.batch(part), renders.attributes[part]) for part in chosen.split(64)]
@@ -244,7 +244,7 @@ def worn(pictures: Images, rng: torch.Generator) -> Images:
 
 
 def framed(pictures: Images, rng: torch.Generator) -> tuple[Images, Float[Tensor, "n 4"]]:
-    """Some cut off at any side, as at the border of a photograph, with grey beyond; left, top, right, bottom of each."""
+    """Some cut off, as at the border of a photograph, with grey beyond; left, top, right and bottom of what is left."""
     n, size = len(pictures), pictures.shape[-1]
     cut = (torch.rand(n, 4, generator=rng) < 0.13) * between(rng, 0, 0.4, n, 4) * size
     frame = torch.stack([cut[:, 0], cut[:, 1], size - cut[:, 2], size - cut[:, 3]], dim=1).round()

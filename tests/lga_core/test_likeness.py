@@ -1,0 +1,67 @@
+"""Likeness: 1 for the same picture, 0 for strangers, and the best network at hand knows people."""
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.testing import assert_close
+
+from lga_core import Encoder, EncoderConfig, Generator, GeneratorConfig, InputError, Likeness, find_likeness
+from lga_core.clip import ClipModel
+from lga_core.likeness import NUM_STRANGERS, colours_and_textures
+from lga_core.refining import samples
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=64, channel_max=8), 3).eval()
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    sizes = {"widths": (4, 4, 4, 4), "units": (1, 1, 1, 1), "heads": "dense", "dense_hidden": 8}
+    return Encoder(EncoderConfig(6, 8, 32, **sizes), 1).eval()
+
+
+@pytest.fixture(scope="module")
+def clip() -> ClipModel:
+    text = {"context_length": 8, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1}
+    vision = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64}
+    config = {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return ClipModel("tiny", open_clip.CLIP(**config), config, (0.5, 0.5, 0.5), (0.3, 0.3, 0.3))
+
+
+def test_likeness_is_the_cosine_scaled_so_that_strangers_have_none(rng):
+    frames, source = rng.randn(3, 3, 4, 4), rng.randn(1, 3, 4, 4)
+    cosine = F.cosine_similarity(frames.flatten(1), source.flatten(1))
+    plain = Likeness(lambda images: images.flatten(1), "pixels")
+    assert_close(plain(frames, source), cosine)
+    assert_close(Likeness(plain.embed, "pixels", 0.2)(frames, source), (cosine - 0.2) / 0.8)
+    assert_close(plain(frames, frames), torch.ones(3, dtype=torch.float64))
+
+
+def test_random_faces_are_strangers_on_average(generator, encoder, clip):
+    pictures = generator.synthesis(generator.broadcast(samples(generator, NUM_STRANGERS))).detach()
+    for alike in (find_likeness(generator, clip=clip), find_likeness(generator, encoder=encoder)):
+        each = [alike(pictures, picture).sum() - 1 for picture in pictures.split(1)]
+        assert torch.stack(each).sum().item() == pytest.approx(0, abs=0.5)
+
+
+def test_the_best_network_at_hand_knows_people(generator, encoder, clip):
+    assert find_likeness(generator, lambda images: images, clip, encoder).label == "the identity network"
+    assert "CLIP 'tiny'" in find_likeness(generator, None, clip, encoder).label
+    assert "encoder" in find_likeness(generator, None, None, encoder).label
+    with pytest.raises(InputError, match="Nothing here can tell people apart"):
+        find_likeness(generator)
+
+
+def test_colours_and_textures_do_not_depend_on_where_they_are(clip, rng):
+    images = rng.rand(2, 3, 32, 32).float() * 2 - 1
+    embed = colours_and_textures(clip, 32)
+    seen = embed(images)
+    moved = embed(images.roll(8, dims=3))
+    assert_close(seen.norm(dim=1), torch.ones(2))
+    assert ((seen * moved).sum(dim=1) > 0.99).all()
+    assert (embed(-images) * seen).sum(dim=1).max() < (seen * moved).sum(dim=1).min()
