@@ -36,7 +36,7 @@ def add_details(
     Raises InputError for a band that is none, MismatchError for pictures that do not belong together.
     """
     _check(source, reconstruction, frames, finest, coarsest)
-    size = tuple(source.shape[-2:])
+    size = (source.shape[-2], source.shape[-1])
     lost = _band(source - resized(reconstruction, size), finest, coarsest)
     if mask is not None:
         lost = lost * resized(mask.to(lost), size).clamp(0, 1)
@@ -46,7 +46,7 @@ def add_details(
 def _with(lost: Images, reconstruction: Images, frames: Images, i: int) -> Images:
     """Frame i with the details that are its own."""
     own, rest, frame = _own(lost, i), _own(reconstruction, i), frames[i : i + 1]
-    size = tuple(own.shape[-2:])
+    size = (own.shape[-2], own.shape[-1])
     field = flow(rest, frame)
     kept = agreement(warped(rest, field), frame)
     return resized(frame, size) + resized(kept, size).clamp(0, 1) * warped(own, resized(field, size))

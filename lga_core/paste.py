@@ -68,8 +68,9 @@ def paste_back(
     images = photo.expand(n, -1, -1, -1).clone()
     shares = images.new_zeros(n, 1, *photo.shape[-2:])
     for i in range(n):
-        own = [None if part is None else _own(part, i).to(photo) for part in (faces, mask, rest)]
-        _paste(images[i : i + 1], shares[i : i + 1], alignment.part(i, i + 1).like(photo), *own)
+        own_mask, own_rest = (None if part is None else _own(part, i).to(photo) for part in (mask, rest))
+        one = alignment.part(i, i + 1).like(photo)
+        _paste(images[i : i + 1], shares[i : i + 1], one, _own(faces, i).to(photo), own_mask, own_rest)
     return Pasted(images, shares)
 
 
@@ -114,14 +115,15 @@ def _of_photo(mask: Mask, photo: Images) -> bool:
 
 def _paste(image: Images, share: Mask, one: Alignment, face: Images, mask: Mask | None, rest: Images | None) -> None:
     """Put one face into its photo [1 3 h w], and what was taken of it into `share` [1 1 h w]."""
-    size = (max(1, min(face.shape[-1], math.ceil(float(one.side)))),) * 2
+    side = max(1, min(face.shape[-1], math.ceil(float(one.side))))
+    size = (side, side)
     painted = mask if mask is not None and _of_photo(mask, image) else None
-    of_square = face_mask(size[0], device=image.device).to(image) if mask is None else mask
-    of_square = resized(of_square, size) if painted is None else crop(painted, one, size[0]).clamp(0, 1)
+    of_square = face_mask(side, device=image.device).to(image) if mask is None else mask
+    of_square = resized(of_square, size) if painted is None else crop(painted, one, side).clamp(0, 1)
     source, face = (resized(square, size) for square in (crop(image, one, face.shape[-1]), face.clamp(-1, 1)))
     if rest is not None:
         face = matched(face, resized(rest, size), source, of_square)
-    kept = agreement(face, source) * 0
+    kept = agreement(face, source)
     layers = torch.cat([face - kept * source, kept, of_square], dim=1)
     for rows, columns, points in _strips(one):
         drawn = F.grid_sample(layers, points, mode="bicubic", padding_mode="border", align_corners=False)
@@ -139,7 +141,7 @@ def _strips(one: Alignment) -> Iterator[tuple[slice, slice, Float[Tensor, "1 h w
     left, top = low.clamp_min(0).tolist()
     right, bottom = min(int(high[0]), one.width), min(int(high[1]), one.height)
     step = max(1, MOST_SAMPLES // max(1, right - left))
-    for start in range(top, bottom, step):
+    for start in range(top, bottom if left < right else top, step):  # a square beside the photo has none
         rows, columns = slice(start, min(start + step, bottom)), slice(left, right)
         yield rows, columns, _points(one, rows, columns)
 

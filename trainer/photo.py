@@ -30,6 +30,8 @@ from lga_core import (
 )
 
 FACE_MODELS = Path("models/lga/face")
+COMPARED = 256
+"""Pixels at which CLIP compares pictures while the generator learns one, at most."""
 LARGEST_SQUARE = 2048
 """Side in pixels up to which the photo's own details are kept."""
 
@@ -93,6 +95,6 @@ def find_scene(photo: Images, domain: Domain, face: PhotoFace) -> PhotoScene:
 
 
 def _tuned(domain: Domain, ws: torch.Tensor, image: Images, steps: int):
-    distance = find_distance(domain.clip).to(ws.device)
+    distance = find_distance(domain.clip, min(domain.generator.config.resolution, COMPARED)).to(ws.device)
     with tqdm(total=steps, desc="learning the face", unit="step", disable=None) as bar:
         return tune(domain.generator, ws, image, distance, steps, on_step=lambda *_: bar.update())

@@ -5,7 +5,7 @@ at each from near, upright, and corrects it a few times. The points are those of
 was found in: an expression moves the eyes and the mouth, never the crop.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from os import PathLike
 from pathlib import Path
@@ -43,6 +43,16 @@ class Level:
     picture: Images
 
 
+@dataclass(frozen=True)
+class Look:
+    """The measurer's windows [k 3 s s], and the squares as it puts them right: centres, axes, chances of a face [k]."""
+
+    windows: Tensor
+    centres: Squares
+    axes: Squares
+    scores: Float[Tensor, "k"]
+
+
 class DoodleFinder(nn.Module):
     """Finds the faces of one domain. `find` takes one picture; the networks may be called by themselves to train."""
 
@@ -66,19 +76,28 @@ class DoodleFinder(nn.Module):
 
     def squares(self, images: Images) -> tuple[Squares, Squares, Float[Tensor, "k"]]:
         """Centres, axes and scores of the faces in a picture [1 3 h w], the surest first."""
-        levels = pyramid(images.to(self.spotter.head.weight))
-        centres, axes, scores = (torch.cat(each) for each in zip(*map(self._spotted, levels), strict=True))
-        kept = distinct(centres, axes, scores)[:MOST]
-        centres, axes, scores = centres[kept], axes[kept], scores[kept]
-        for _ in range(ROUNDS if len(kept) else 0):
-            seen = self.measurer(torch.cat([self._window(levels, *each) for each in zip(centres, axes, strict=True)]))
-            centres, axes = corrected(centres, axes, seen[:, 1:])
-            scores = seen[:, 0].sigmoid()
-        kept = distinct(centres, axes, scores)
-        kept = kept[scores[kept] >= SURE]
-        return centres[kept], axes[kept], scores[kept]
+        *_, last = self.looks(images)
+        kept = distinct(last.centres, last.axes, last.scores)
+        kept = kept[last.scores[kept] >= SURE]
+        return last.centres[kept], last.axes[kept], last.scores[kept]
 
-    def _spotted(self, level: Level) -> tuple[Squares, Squares, Float[Tensor, "k"]]:
+    def looks(self, images: Images) -> Iterator[Look]:
+        """What is seen of the squares that may be faces in a picture [1 3 h w], round by round."""
+        levels = pyramid(images.to(self.spotter.head.weight))
+        centres, axes = self._spotted(levels)
+        for _ in range(ROUNDS):
+            windows = self._windows(levels, centres, axes)
+            seen = self.measurer(windows)
+            centres, axes = corrected(centres, axes, seen[:, 1:])
+            yield Look(windows, centres, axes, seen[:, 0].sigmoid())
+
+    def _spotted(self, levels: Sequence[Level]) -> tuple[Squares, Squares]:
+        """About where faces may be, in pixels of the picture: at most MOST squares."""
+        centres, axes, chances = (torch.cat(each) for each in zip(*map(self._spotted_on, levels), strict=True))
+        kept = distinct(centres, axes, chances)[:MOST]
+        return centres[kept], axes[kept]
+
+    def _spotted_on(self, level: Level) -> tuple[Squares, Squares, Float[Tensor, "k"]]:
         """Squares in pixels of the picture itself, where a cell is surer than its neighbours."""
         h, w = level.picture.shape[2:]
         right, below = -w % self.spotter.stride, -h % self.spotter.stride
@@ -89,6 +108,11 @@ class DoodleFinder(nn.Module):
         found = cells[:, rows, columns].T
         centres, axes = squares_of(found, rows, columns, self.spotter.stride, self.config.side)
         return (centres - complex(MARGIN, MARGIN)) / level.scale, axes / level.scale, chance[rows, columns]
+
+    def _windows(self, levels: Sequence[Level], centres: Squares, axes: Squares) -> Float[Tensor, "k 3 s s"]:
+        size = self.config.window
+        found = [self._window(levels, *each) for each in zip(centres, axes, strict=True)]
+        return torch.cat([levels[0].picture.new_zeros(0, 3, size, size), *found])
 
     def _window(self, levels: Sequence[Level], centre: Tensor, axis: Tensor) -> Float[Tensor, "1 3 s s"]:
         """What lies around a square, upright, from the smallest level that has all of its detail."""

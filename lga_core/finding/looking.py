@@ -30,6 +30,7 @@ _ROUND = 2.6  # side of a second look, in sizes of the face
 _AGREE = 0.1  # how far apart the points of two looks may lie on average, in sizes of the face
 _LOOKS = 5
 _SMALLEST_PIECE = 48  # pixels
+_LARGE = 0.3  # size of a face, in longer sides of the picture, beside which no smaller ones are sought
 
 
 class Seen(NamedTuple):
@@ -112,26 +113,32 @@ def look_for_faces(
 ) -> list[FoundFace]:
     """Faces in the picture, the surest first.
 
-    The whole picture, its halves and its quarters (of its sides) are looked at as it stands; while no face has
-    the score `sure`, the whole and its halves under the other turns too.
+    The whole picture, its halves and its quarters (of its sides) are looked at as it stands, unless a sure face fills
+    much of it; while no face has the score `sure`, the whole and its halves under the other turns too.
     """
-    found = _distinct(_turned(picture, detect, name, turns[0], (1, 2, 4)))
-    for turn in turns[1:]:
+    found: list[FoundFace] = []
+    for turn in turns:
+        for parts in (1, 2, 4) if turn == turns[0] else (1, 2):
+            surely = [face for face in found if face.score >= sure]
+            found = _distinct(found + _among(picture, detect, name, turn, parts, surely))
+            if any(face.score >= sure and face.size >= _LARGE * max(picture.height, picture.width) for face in found):
+                return found
         if found and found[0].score >= sure:
-            break
-        found = _distinct(found + _turned(picture, detect, name, turn, (1, 2)))
+            return found
     return found
 
 
-def _turned(picture: Picture, detect: Detector, name: str, turn: int, parts: Sequence[int]) -> list[FoundFace]:
+def _among(
+    picture: Picture, detect: Detector, name: str, turn: int, parts: int, known: Sequence[FoundFace]
+) -> list[FoundFace]:
+    """Faces in the pieces of the picture, besides those that are known."""
     angle = math.radians(turn)
+    axis = torch.tensor([math.cos(angle), math.sin(angle)])
     found: list[FoundFace] = []
-    for part in parts:
-        for centre, reach in picture.pieces(part):
-            square = Square(centre, torch.tensor([math.cos(angle), math.sin(angle)]) * reach)
-            for seen in _seen(picture, detect, square, _LOOK):
-                if not any(_same(seen.points, face.points) for face in found):
-                    found += _settled(picture, detect, name, seen.points)
+    for centre, reach in picture.pieces(parts):
+        for seen in _seen(picture, detect, Square(centre, axis * reach), _LOOK):
+            if not any(_same(seen.points, face.points) for face in (*known, *found)):
+                found += _settled(picture, detect, name, seen.points)
     return found
 
 

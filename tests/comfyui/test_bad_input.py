@@ -84,6 +84,11 @@ def encoder_file(p: Prompts) -> dict:
     return p.shown(nodes | {"encoder": encoder, "found": found}, "found", 1)
 
 
+def no_face(p: Prompts, **inputs) -> dict:
+    picture = {"domain": p.node("LGA_LoadDomain"), "photo": p.node("LGA_DemoPhoto")}
+    return p.shown(picture | {"found": p.node("LGA_FindFaces", image=("photo", 0), **inputs)}, "found", 1)
+
+
 CASES: dict[str, tuple[Callable[[Prompts], dict], list[str]]] = {
     "a face of another generator": (of_another_generator, ["strangers", "doodle", "0123456789abcdef"]),
     "a motion for another number of rows": (for_another_size, ["18 style vectors", "1024 px", "12", "128 px"]),
@@ -108,6 +113,11 @@ CASES: dict[str, tuple[Callable[[Prompts], dict], list[str]]] = {
     "half a file": (lambda p: generator_file(p, "half.safetensors"), ["half.safetensors"]),
     "code in place of weights": (lambda p: generator_file(p, "code.pkl"), ["code.pkl"]),
     "words in place of weights": (encoder_file, ["words.safetensors"]),
+    "a face that is not there": (
+        lambda p: no_face(p, generator=("domain", 0), which="left to right", index=7),
+        ["number 7", "3 faces"],
+    ),
+    "points that are none": (lambda p: no_face(p, finder="by hand", points="here and there"), ["points"]),
     "a number out of its range": (lambda p: with_inputs(p.clip(), "motion", frames=0), ["frames", "min of 1"]),
 }
 

@@ -28,6 +28,17 @@ NODES = [
     "LoadMotion",
     "SynthesizeFrames",
     "PreviewMotion",
+    "DemoPhoto",
+    "FindFaces",
+    "AlignFace",
+    "RefineInversion",
+    "SaveTuning",
+    "LoadTuning",
+    "DetailTransfer",
+    "PasteBack",
+    "LoadIdentity",
+    "IdentityLock",
+    "ReadExpressions",
 ]
 IDS = [f"LGA_{name}" for name in NODES]
 

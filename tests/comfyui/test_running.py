@@ -37,6 +37,81 @@ def test_refining_an_inversion_stops_within_seconds_of_cancel(client, prompts):
     assert time.monotonic() - asked[0] < 5
 
 
+def photo(prompts, **inputs) -> dict:
+    """A face of the demo photo, learned by the generator, animated and pasted back."""
+    node, generator, picture = prompts.node, ("domain", 0), ("photo", 0)
+    return {
+        "domain": node("LGA_LoadDomain"),
+        "photo": node("LGA_DemoPhoto"),
+        "places": node("LGA_FindFaces", image=picture, generator=generator),
+        "square": node("LGA_AlignFace", generator=generator, image=picture, places=("places", 0)),
+        "found": node("LGA_InvertE4E", generator=generator, encoder=("domain", 1), image=("square", 0)),
+        "learned": node(
+            "LGA_RefineInversion",
+            generator=generator,
+            faces=("found", 0),
+            image=("square", 0),
+            clip=("domain", 2),
+            **inputs,
+        ),
+        "text": node("LGA_EncodeText", clip=("domain", 2), motion_model=("domain", 3), text="smiling"),
+        "motion": node("LGA_MotionRollout", motion_model=("domain", 3), text=("text", 0), frames=4),
+        "frames": node("LGA_SynthesizeFrames", generator=("learned", 0), faces=("learned", 1), motion=("motion", 0)),
+        "details": node("LGA_DetailTransfer", image=("square", 0), still=("learned", 2), frames=("frames", 0)),
+        "pasted": node("LGA_PasteBack", image=picture, frames=("details", 0), alignment=("square", 1)),
+        "shown": node("PreviewImage", images=("pasted", 0)),
+        "seen": node("PreviewImage", images=picture),
+    }
+
+
+def test_tuning_stops_within_seconds_of_cancel_and_shows_the_face_meanwhile(client, prompts):
+    asked = []
+
+    def cancel(run):
+        if not asked and len(run.previews) > 2:
+            asked.append(time.monotonic())
+            client.interrupt()
+
+    run = client.run(photo(prompts, tuning_steps=1000), each=cancel)
+    assert run.end == "execution_interrupted"
+    assert time.monotonic() - asked[0] < 5
+
+
+def test_a_face_in_a_photo_moves_and_nothing_else_does(client, prompts):
+    run = client.run(photo(prompts, tuning_steps=4))
+    assert run.ok, run.error
+    clip = [pixels(client.view(each)).astype(int) for each in run.outputs["shown"]["images"]]
+    picture = pixels(client.view(run.outputs["seen"]["images"][0])).astype(int)
+    assert len(clip) == 4
+    assert abs(clip[0] - picture).max() <= 4  # unmoved, the photo itself
+    changed = abs(clip[-1] - picture).max(axis=2) > 0
+    assert 0.001 < changed.mean() < 0.2
+    assert not changed[:, :250].any()
+    assert not changed[400:].any()
+
+
+def test_what_a_generator_learned_is_saved_and_loaded_as_a_lora_is(client, prompts):
+    kept = photo(prompts, tuning_steps=3) | {"kept": prompts.node("LGA_SaveTuning", generator=("learned", 0))}
+    run = client.run(prompts.shown(kept, "learned", 2))
+    assert run.ok, run.error
+    (name,) = [file["filename"] for file in run.outputs["kept"]["lga_files"]]
+    again = {
+        "domain": prompts.node("LGA_LoadDomain"),
+        "tuned": prompts.node(
+            "LGA_LoadTuning", generator=("domain", 0), file=f"lga/tunings/{name} [output]", strength=1.0
+        ),
+        "text": prompts.node("LGA_EncodeText", clip=("domain", 2), motion_model=("domain", 3), text="smiling"),
+        "motion": prompts.node("LGA_MotionRollout", motion_model=("domain", 3), text=("text", 0), frames=2),
+        "frames": prompts.node(
+            "LGA_SynthesizeFrames", generator=("tuned", 0), faces=("tuned", 1), motion=("motion", 0)
+        ),
+    }
+    loaded = client.run(prompts.shown(again, "frames", 0))
+    assert loaded.ok, loaded.error
+    was, now = (pixels(client.view(each.outputs["shown"]["images"][0])).astype(int) for each in (run, loaded))
+    assert abs(was - now).mean() < 2
+
+
 def inversion(prompts, **inputs) -> dict:
     picture = {"domain": prompts.node("LGA_LoadDomain"), "picture": prompts.node("LGA_DemoFace", number=2)}
     found = prompts.node(

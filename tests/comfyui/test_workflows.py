@@ -53,7 +53,7 @@ def test_a_video_has_the_frames_that_were_drawn_at_the_rate_that_was_asked_for(c
     for id_, node in prompt.items():
         if node["class_type"] != "SaveVideo":
             continue
-        (source, _) = prompt[node["inputs"]["video"][0]]["inputs"]["images"]
+        (source, _) = prompt[node["inputs"]["video"][0]]["inputs"]["fps"]
         frames, rate = decoded(client.view(run.outputs[id_]["images"][0]))
         assert len(frames) == drawn[source]
         assert rate == pytest.approx(prompt[source]["inputs"]["fps"])

@@ -122,6 +122,19 @@ def test_what_is_no_single_picture_is_refused(shape):
         Colours().find(torch.zeros(shape))
 
 
+def test_beside_a_large_face_no_small_ones_are_sought_beside_a_small_one_they_are():
+    looks = []
+
+    def counted(look):
+        looks.append(look)
+        return sees_colours(look)
+
+    for reach, most in ((30, 4), (10, 80)):
+        looks.clear()
+        assert look_for_faces(Picture(drawn(200, 200, placed(100, 100, reach))), counted, "colours", sure=0.5)
+        assert most / 4 < len(looks) <= most
+
+
 def test_a_detector_that_never_agrees_with_itself_finds_nothing():
     looks = iter(range(10**6))
 
@@ -187,12 +200,12 @@ def test_a_face_that_is_not_there_is_refused_with_how_many_there_are():
 
 
 def test_a_face_is_followed_by_where_it_was_not_by_its_size():
-    frames = [drawn(200, 300, placed(60 + 8 * t, 90, 14, 6 * t)) for t in range(6)]
+    frames = [drawn(120, 160, placed(40 + 8 * t, 60, 14, 6 * t)) for t in range(6)]
     frames[3] = torch.full_like(frames[0], -1.0)
     points = follow(frames, [Colours()])
     assert points.shape == (6, 5, 2) and points[3].isnan().all()
     for t in (0, 1, 2, 4, 5):
-        assert (points[t] - placed(60 + 8 * t, 90, 14, 6 * t)).norm(dim=1).max() < 1
+        assert (points[t] - placed(40 + 8 * t, 60, 14, 6 * t)).norm(dim=1).max() < 1
     left, right = face(40, 50, 10), face(150, 50, 10)
     larger = face(150, 50, 20)
     followed = follow([torch.zeros(1, 3, 100, 200)] * 2, [Fixed([left, right], [], [larger, left])], "left to right")

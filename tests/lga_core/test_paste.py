@@ -200,6 +200,13 @@ def test_a_clip_goes_into_a_photo_and_into_a_video():
     assert into_one.mask.shape == (3, 1, 60, 80)
 
 
+def test_a_square_beside_the_photo_changes_nothing():
+    photo = made_up(20, 30)
+    for centre in ([-9.0, 5.0], [39.0, 5.0], [5.0, -9.0], [5.0, 29.0]):
+        beside = Alignment(torch.tensor([centre]), torch.tensor([[3.0, 1.0]]), 20, 30)
+        assert torch.equal(paste_back(photo, torch.ones(1, 3, 8, 8), beside).images, photo)
+
+
 def test_the_photo_that_was_handed_over_stays_as_it_was():
     photo = made_up(40, 40)
     before = photo.clone()

@@ -70,6 +70,6 @@ def test_the_command_writes_a_clip_as_large_as_the_photo(photo, domain_folder, t
         drawn = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert [frame.shape for frame in drawn] == [(90, 120, 3)] * 3
     first = to_nchw(torch.from_numpy(drawn[0])[None] / 255)
-    assert (first - photo).abs().mean() < 0.02  # what the encoding leaves of it
+    assert (first - photo).abs().mean() < 0.04  # what the encoding leaves of it
     with Image.open("clip_sheet.png") as sheet:
         assert sheet.width > 3 * 120

@@ -28,17 +28,22 @@ SIDES = (22.0, 88.0)
 MOST = 3
 WIDE, NARROW = (0.30, 0.15, 0.21), (0.05, 0.03, 0.05)
 """What is amiss with the squares that the measurer is given: place in half sides, log of the size, angle in radians."""
-FAR_SHARE = 0.35
+FAR_SHARE, DECOY_SHARE = 0.4, 0.6
+"""Of all windows, those without a face where they look for one; of these, decoys once there are any."""
 
 Complexes = Complex[Tensor, "n"]
 
 
 @dataclass(frozen=True)
 class Stock:
-    """drawings [m 4 r r]: doodles, 0..255, with the coverage of all but their backdrop; backgrounds [b 3 s s]."""
+    """All in 0..255.
+
+    drawings: doodles with the coverage of all but their backdrop. decoys: windows that were once taken for a face.
+    """
 
     drawings: UInt8[Tensor, "m 4 r r"]
     backgrounds: UInt8[Tensor, "b 3 s s"]
+    decoys: UInt8[Tensor, "d 3 s s"] | None = None
 
 
 @dataclass(frozen=True)
@@ -182,9 +187,23 @@ def make_windows(stock: Stock, n: int, size: int, reach: float, rng: torch.Gener
     axes = half * torch.exp(torch.complex(amiss[:, 2], amiss[:, 3]))
     is_there = is_face | (torch.rand(n, generator=rng) < 0.6)
     pictures = place(pictures, drawings(stock, n, rng), centres, axes, is_there)
+    if stock.decoys is not None and len(stock.decoys):
+        is_decoy = ~is_face & (torch.rand(n, generator=rng) < DECOY_SHARE)
+        pictures = torch.where(is_decoy.view(n, 1, 1, 1), decoys(stock.decoys, n, rng), pictures)
     pictures, frame = framed(worn(pictures, rng), rng)
     seen = visible(centres[:, None], axes[:, None], frame)[:, 0]
     return Windows(pictures, amiss, is_face & (seen >= 0.5))
+
+
+def decoys(windows: UInt8[Tensor, "d 3 s s"], n: int, rng: torch.Generator) -> Images:
+    """Some of them, mirrored or not, their colours changed."""
+    chosen = windows[torch.randint(len(windows), (n,), generator=rng)].float() / 127.5 - 1
+    return recoloured(chosen if torch.rand((), generator=rng) < 0.5 else chosen.flip(3), rng)
+
+
+def recoloured(pictures: Images, rng: torch.Generator) -> Images:
+    mixing = torch.eye(3) + 0.2 * torch.randn(len(pictures), 3, 3, generator=rng)
+    return torch.einsum("nij,njhw->nihw", mixing, pictures).clamp(-1, 1)
 
 
 def background(stock: Stock, n: int, size: int, rng: torch.Generator) -> Images:
@@ -195,9 +214,7 @@ def background(stock: Stock, n: int, size: int, rng: torch.Generator) -> Images:
     shift = between(rng, -0.3, 0.3, n, 2)
     theta = torch.stack([axis.real, -axis.imag, shift[:, 0], axis.imag, axis.real, shift[:, 1]], dim=1).view(n, 2, 3)
     field = F.affine_grid(theta, [n, 3, size, size], align_corners=False)
-    cut = F.grid_sample(chosen, field, padding_mode="reflection", align_corners=False)
-    mixing = torch.eye(3) + 0.2 * torch.randn(n, 3, 3, generator=rng)
-    return torch.einsum("nij,njhw->nihw", mixing, cut).clamp(-1, 1)
+    return recoloured(F.grid_sample(chosen, field, padding_mode="reflection", align_corners=False), rng)
 
 
 def drawings(stock: Stock, n: int, rng: torch.Generator) -> Float[Tensor, "n 4 r r"]:
