@@ -15,7 +15,7 @@ from .align import Alignment
 from .colours import matched
 from .cropping import MOST_SAMPLES, cell_centres, crop, num_squares
 from .errors import InputError, MismatchError
-from .filters import resized, smoothstep
+from .filters import blur, resized, smoothstep
 from .flow import agreement
 from .shapes import Images, ImagesNHWC, Mask
 
@@ -23,6 +23,10 @@ RADII, LOWER = (0.82, 0.9), 0.06
 """The face's ellipse in an FFHQ square, in halves of its side: right and down, and how far its middle lies below."""
 RIM = 0.06
 """Width, in halves of the square's side, of the way to 0 that any mask has inside the square's border."""
+
+
+EDGE = 0.04
+"""Standard deviation, in halves of the square's side, of the blur that a mask of ones and zeros gets."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,7 @@ def paste_back(
         photo: [n or 1, 3, h, w] in -1..1, the pictures that were aligned.
         faces: in the squares of `alignment`, of any size; of smaller size than the squares they are enlarged, bicubic.
         mask: where the face goes, 0..1: of the photo's size, [n or 1, 1, h, w], or of the square, [n or 1, 1, k, k].
-            Beyond the square it is 0 in any case. None: `face_mask`.
+            Beyond the square it is 0 in any case. A mask of ones and zeros gets a soft edge, inwards. None: `face_mask`.
         rest: the faces without their motion, [n or 1, 3, s, s]. Given, colours are matched: those of `rest` to the
             photo's, and `faces` by as much, so that colours that the motion changes stay changed.
 
@@ -117,7 +121,7 @@ def _paste(image: Images, share: Mask, one: Alignment, face: Images, mask: Mask 
     """Put one face into its photo [1 3 h w], and what was taken of it into `share` [1 1 h w]."""
     side = max(1, min(face.shape[-1], math.ceil(float(one.side))))
     size = (side, side)
-    painted = mask if mask is not None and _of_photo(mask, image) else None
+    painted = _softened(mask, one) if mask is not None and _of_photo(mask, image) else None
     of_square = face_mask(side, device=image.device).to(image) if mask is None else mask
     of_square = resized(of_square, size) if painted is None else crop(painted, one, side).clamp(0, 1)
     source, face = (resized(square, size) for square in (crop(image, one, face.shape[-1]), face.clamp(-1, 1)))
@@ -133,6 +137,13 @@ def _paste(image: Images, share: Mask, one: Alignment, face: Images, mask: Mask 
         pasted = (drawn[:, :3] + drawn[:, 3:4] * photo).clamp(-1, 1)
         image[..., rows, columns] = torch.where(amount > 0, torch.lerp(photo, pasted, amount), photo)
         share[..., rows, columns] = amount
+
+
+def _softened(mask: Mask, one: Alignment) -> Mask:
+    """A painted mask; one with hard edges, of ones and zeros, with soft ones that lie within it."""
+    if ((mask > 0) & (mask < 1)).any():
+        return mask
+    return (2 * blur(mask, EDGE * float(one.side) / 2) - 1).clamp(0, 1) * mask
 
 
 def _strips(one: Alignment) -> Iterator[tuple[slice, slice, Float[Tensor, "1 h w 2"]]]:

@@ -107,6 +107,18 @@ def test_a_painted_mask_of_the_photos_size_is_obeyed_within_the_square():
     assert_close(pasted.images[..., 40:50, 55:65], torch.ones(1, 3, 10, 10))
 
 
+def test_a_hard_painted_edge_becomes_soft_inwards_and_a_soft_one_stays_as_it_was_painted():
+    photo, alignment, face = made_up(200, 200), tilted(200, 200, side=0.8), torch.ones(1, 3, 32, 32)
+    hard = torch.zeros(1, 1, 200, 200)
+    hard[..., 70:130, 70:130] = 1
+    found = paste_back(photo, face, alignment, hard).mask
+    assert found[hard == 0].max() == 0
+    assert found[0, 0, 100, 90:110].min() == 1
+    assert found.diff(dim=3).abs().max() < 0.5
+    soft = blur(hard, 5.0).clamp(0, 1)
+    assert_close(paste_back(photo, face, alignment, soft).mask[..., 80:120, 80:120], soft[..., 80:120, 80:120])
+
+
 def test_a_mask_of_the_squares_size_turns_with_the_face():
     photo, alignment = made_up(90, 120), tilted(90, 120, side=0.8, turn=math.pi / 2)
     upper = torch.zeros(1, 1, 32, 32)
