@@ -9,6 +9,7 @@ from ..lga_core import (
     Finder,
     FoundFace,
     ImagesNHWC,
+    Which,
     add_details,
     align,
     central_square,
@@ -120,7 +121,7 @@ def _percent(tooltip: str) -> dict:
     return {"default": 50.0, "min": 0.0, "max": 100.0, "step": 0.1, "tooltip": tooltip}
 
 
-def _followed(image: ImagesNHWC, own: Finder | None, which: str, index: int, near: tuple[float, float]):
+def _followed(image: ImagesNHWC, own: Finder | None, which: Which, index: int, near: tuple[float, float]):
     """The faces of the first picture, and the points of the chosen one in each. `own`: the domain's finder."""
     folder = next(iter(model_folders("face")), None)
     finders = present_finders(folder, own)
@@ -263,8 +264,9 @@ class DetailTransfer:
         progress, done = Progress(len(frames)), []
         for start in range(0, len(frames), CHUNK):
             own = slice(start, start + CHUNK)
-            parts = (to_nchw(_own(each, own)) for each in (image, still, frames))
-            detailed = add_details(*parts, None if mask is None else _own(mask, own)[:, None], finest, coarsest)
+            source, rest, drawn = (to_nchw(_own(each, own)) for each in (image, still, frames))
+            share = None if mask is None else _own(mask, own)[:, None]
+            detailed = add_details(source, rest, drawn, share, finest, coarsest)
             done.append(to_nhwc(detailed).to(result_device()))
             progress.step(len(detailed), picture(detailed))
         return (torch.cat(done),)
@@ -315,7 +317,8 @@ class PasteBack:
         masks, progress = images.new_empty(images.shape[:3]), Progress(count)
         for i in range(count):
             own = slice(i, i + 1)
-            photo, face, rest = (None if each is None else to_nchw(_own(each, own)) for each in (image, frames, still))
+            photo, face = (to_nchw(_own(each, own)) for each in (image, frames))
+            rest = None if still is None else to_nchw(_own(still, own))
             share = None if mask is None else _own(mask, own)[:, None]
             pasted = paste_back(photo, face, alignment.part(i, i + 1), share, rest)
             whole = keep_photo(to_nhwc(pasted.images), _own(image, own), pasted.mask)

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from lga_core import (
     Alignment,
     Domain,
     FacePoints,
+    Generator,
     Images,
+    WPlus,
     add_details,
     align,
     choose,
@@ -70,7 +71,7 @@ class PhotoScene:
     alignment: Alignment
     square: Images
     domain: Domain
-    ws: torch.Tensor
+    ws: WPlus
     still: Images
 
     def with_faces(self, chunks: Iterator[Images]) -> Iterator[Images]:
@@ -94,7 +95,11 @@ def find_scene(photo: Images, domain: Domain, face: PhotoFace) -> PhotoScene:
     return PhotoScene(photo, alignment, crop(photo, alignment, size), domain, ws, draw(domain.generator, ws))
 
 
-def _tuned(domain: Domain, ws: torch.Tensor, image: Images, steps: int):
+def _tuned(domain: Domain, ws: WPlus, image: Images, steps: int) -> Generator:
     distance = find_distance(domain.clip, min(domain.generator.config.resolution, COMPARED)).to(ws.device)
     with tqdm(total=steps, desc="learning the face", unit="step", disable=None) as bar:
-        return tune(domain.generator, ws, image, distance, steps, on_step=lambda *_: bar.update())
+
+        def show(*_: object) -> None:
+            bar.update()
+
+        return tune(domain.generator, ws, image, distance, steps, on_step=show)
