@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -126,10 +126,14 @@ def _figure(expressions: Expressions, title: str, fps: float, count: int) -> Fig
     axes.grid(axis="both", color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    seconds = axes.secondary_xaxis("top", functions=(lambda frame: frame / fps, lambda second: second * fps))
+    seconds = axes.secondary_xaxis("top", functions=(_times(1 / fps), _times(fps)))
     seconds.set_xlabel(f"seconds, at {fps:g} frames a second", color=_GREY)
     seconds.tick_params(colors=_GREY)
     seconds.spines["top"].set_visible(False)
     if axes.lines:
         figure.legend(loc="outside right upper", frameon=False)
     return figure
+
+
+def _times(factor: float) -> Callable[[Any], Any]:
+    return lambda values: values * factor

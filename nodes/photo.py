@@ -20,6 +20,7 @@ from ..lga_core import (
     keep_photo,
     mark_faces,
     missing_finders,
+    ordered,
     paste_back,
     plot_expressions,
     present_finders,
@@ -122,12 +123,12 @@ def _percent(tooltip: str) -> dict:
 
 
 def _followed(image: ImagesNHWC, own: Finder | None, which: Which, index: int, near: tuple[float, float]):
-    """The faces of the first picture, and the points of the chosen one in each. `own`: the domain's finder."""
+    """The faces of the first picture, by number, and the points of the chosen one in each. `own`: the domain's finder."""
     folder = next(iter(model_folders("face")), None)
     finders = present_finders(folder, own)
     progress, images = Progress(len(image)), (to_nchw(one) for one in image.split(1))
     if len(image) == 1:
-        faces = find_faces(next(images), finders, missing_finders(folder))
+        faces = ordered(find_faces(next(images), finders, missing_finders(folder)), which, near)
         progress.step()
         return faces, choose(faces, which, index, near).points[None]
     points = follow(images, finders, which, index, near, on_frame=lambda _: progress.step())

@@ -28,6 +28,7 @@ _LOOK = 256  # side, in pixels, of the pictures that a detector is shown
 _AGAIN = 384  # the same for a second look
 _ROUND = 2.6  # side of a second look, in sizes of the face
 _AGREE = 0.1  # how far apart the points of two looks may lie on average, in sizes of the face
+_SHARP = 0.02  # the same while there are looks left
 _LOOKS = 5
 _SMALLEST_PIECE = 48  # pixels
 _LARGE = 0.3  # size of a face, in longer sides of the picture, beside which no smaller ones are sought
@@ -162,7 +163,7 @@ def _settled(picture: Picture, detect: Detector, name: str, points: Float[Tensor
             return []
         nearest = min(again, key=lambda seen: _gap(seen.points, points))
         gap = _gap(nearest.points, points)
-        if look > 0 and gap < _AGREE:
+        if look > 0 and gap < (_SHARP if look < _LOOKS - 1 else _AGREE):
             return [FoundFace((points + nearest.points) / 2, nearest.confidence * (1 - gap), name)]
         points = nearest.points
     return []

@@ -41,16 +41,17 @@ def _mark(picture: Image.Image, face: FoundFace, index: int, scale: float) -> No
     left, top, right, bottom = (edge * scale for edge in face.box)
     draw.rectangle((left - line, top - line, right + line, bottom + line), outline=_DARK, width=3 * line)
     draw.rectangle((left, top, right, bottom), outline=_BOX, width=line)
-    radius = max(1.5 * line, (right - left) / 60)
+    radius = max(2.0, min(1.5 * line, (right - left) / 20), (right - left) / 60)
+    rim = max(1.0, radius / 2)
     for (x, y), colour in zip((face.points * scale).tolist(), _COLOURS, strict=True):
-        for size, fill in ((radius + line, _DARK), (radius, colour)):
+        for size, fill in ((radius + rim, _DARK), (radius, colour)):
             draw.ellipse((x - size, y - size, x + size, y + size), fill=fill)
     _label(draw, str(index), left, top, picture.size)
 
 
 def _label(draw: ImageDraw.ImageDraw, text: str, left: float, top: float, size: tuple[int, int]) -> None:
     """A number on a plate above the box's upper left corner, or wherever the picture has room near it."""
-    font = ImageFont.load_default(max(16, max(size) / 28))
+    font = ImageFont.load_default(max(16, max(size) / 40))
     x0, y0, x1, y1 = draw.textbbox((0, 0), text, font=font)
     pad = (y1 - y0) / 2
     width, height = x1 - x0 + 2 * pad, y1 - y0 + 2 * pad

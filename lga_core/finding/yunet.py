@@ -66,7 +66,8 @@ def _network(path: Path) -> nn.Module:
         raise InputError(
             f"kornia, whose network {path} is for, does not start ({err}). Install it with `pip install kornia`."
         ) from err
-    make = getattr(face_detection, "YuNet", None) or face_detection.YuFaceDetectNet  # its name before kornia 0.8
+    name = "YuNet" if hasattr(face_detection, "YuNet") else "YuFaceDetectNet"  # as kornia 0.7 calls it
+    make = getattr(face_detection, name)
     network = make("test", pretrained=False)
     weights = read_foreign(path).value
     need = {name: tensor.shape for name, tensor in network.state_dict().items()}
