@@ -5,6 +5,7 @@ at each from near, upright, and corrects it a few times. The points are those of
 was found in: an expression moves the eyes and the mouth, never the crop.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from os import PathLike
@@ -31,8 +32,10 @@ MARGIN = 32
 """Pixels of grey around a level: faces may be half outside the picture."""
 SPOTTED, SURE = 0.15, 0.5
 """What is looked at from near, and what is a face, in the two networks' probabilities."""
-MOST, ROUNDS = 48, 3
+MOST, ROUNDS = 32, 4
 """Squares that are looked at from near, and how many times."""
+TURNS = (1, 1j, -1, -1j)
+"""How a square is turned to be looked at for the first time: the spotter may be wrong about what is up."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class DoodleFinder(nn.Module):
     def squares(self, images: Images) -> tuple[Squares, Squares, Float[Tensor, "k"]]:
         """Centres, axes and scores of the faces in a picture [1 3 h w], the surest first."""
         *_, last = self.looks(images)
-        kept = distinct(last.centres, last.axes, last.scores)
+        kept = distinct(last.centres, last.axes, last.scores, ratio=math.inf)  # no face lies within a face
         kept = kept[last.scores[kept] >= SURE]
         return last.centres[kept], last.axes[kept], last.scores[kept]
 
@@ -85,11 +88,14 @@ class DoodleFinder(nn.Module):
         """What is seen of the squares that may be faces in a picture [1 3 h w], round by round."""
         levels = pyramid(images.to(self.spotter.head.weight))
         centres, axes = self._spotted(levels)
-        for _ in range(ROUNDS):
-            windows = self._windows(levels, centres, axes)
-            seen = self.measurer(windows)
-            centres, axes = corrected(centres, axes, seen[:, 1:])
-            yield Look(windows, centres, axes, seen[:, 0].sigmoid())
+        look = self._look(levels, centres.repeat(len(TURNS)), torch.cat([axes * turn for turn in TURNS]))
+        yield look
+        best = look.scores.view(len(TURNS), -1).argmax(dim=0) * len(axes) + torch.arange(len(axes), device=axes.device)
+        centres, axes = look.centres[best], look.axes[best]
+        for _ in range(ROUNDS - 1):
+            look = self._look(levels, centres, axes)
+            yield look
+            centres, axes = look.centres, look.axes
 
     def _spotted(self, levels: Sequence[Level]) -> tuple[Squares, Squares]:
         """About where faces may be, in pixels of the picture: at most MOST squares."""
@@ -109,10 +115,12 @@ class DoodleFinder(nn.Module):
         centres, axes = squares_of(found, rows, columns, self.spotter.stride, self.config.side)
         return (centres - complex(MARGIN, MARGIN)) / level.scale, axes / level.scale, chance[rows, columns]
 
-    def _windows(self, levels: Sequence[Level], centres: Squares, axes: Squares) -> Float[Tensor, "k 3 s s"]:
+    def _look(self, levels: Sequence[Level], centres: Squares, axes: Squares) -> Look:
         size = self.config.window
         found = [self._window(levels, *each) for each in zip(centres, axes, strict=True)]
-        return torch.cat([levels[0].picture.new_zeros(0, 3, size, size), *found])
+        windows = torch.cat([levels[0].picture.new_zeros(0, 3, size, size), *found])
+        seen = self.measurer(windows)
+        return Look(windows, *corrected(centres, axes, seen[:, 1:]), seen[:, 0].sigmoid())
 
     def _window(self, levels: Sequence[Level], centre: Tensor, axis: Tensor) -> Float[Tensor, "1 3 s s"]:
         """What lies around a square, upright, from the smallest level that has all of its detail."""
@@ -149,14 +157,17 @@ def resized(picture: Images, scale: float) -> Images:
     return F.interpolate(picture, scale_factor=scale, mode="bilinear", antialias=True, recompute_scale_factor=False)
 
 
-def distinct(centres: Squares, axes: Squares, scores: Float[Tensor, "k"]) -> Int[Tensor, "m"]:
-    """Indices of the squares, the surest first, without those that mean the face of a surer one."""
+def distinct(centres: Squares, axes: Squares, scores: Float[Tensor, "k"], ratio: float = 2.0) -> Int[Tensor, "m"]:
+    """Indices of the squares, the surest first, without those that mean the face of a surer one.
+
+    Those are near it and less than `ratio` times as large or small.
+    """
     order, kept = scores.argsort(descending=True), []
     for index in order.tolist():
         rivals = torch.tensor(kept, dtype=torch.long, device=axes.device)
         sides, side = 2 * axes[rivals].abs(), 2 * axes[index].abs()
         near = (centres[rivals] - centres[index]).abs() < 0.4 * torch.maximum(sides, side)
-        alike = torch.maximum(sides / side, side / sides) < 2.0
+        alike = torch.maximum(sides / side, side / sides) < ratio
         if not (near & alike).any():
             kept.append(index)
     return torch.tensor(kept, dtype=torch.long, device=axes.device)

@@ -24,15 +24,16 @@ from .renderer import EYE_LINE, MOUTH_LINE, NOSE_LINE
 from .renders import load_renders
 from .scenes import Scenes, Stock, Windows, load_stock, make_scenes, make_windows, recoloured
 
-STEPS, NUM_SCENES, NUM_WINDOWS, SCENE = 4_000, 16, 48, 128
+STEPS, NUM_SCENES, NUM_WINDOWS, SCENE = 3_000, 12, 56, 128
 LR, AVERAGE = 3e-3, 0.99
-DECOY_STEPS, DECOY_LR, DECOY, TURNS = 1_500, 1.5e-3, 0.03, 4
+DECOY_STEPS, DECOY_LR, DECOY, TURNS = 1_500, 2e-3, 0.03, 4
 """The second part of training; what is a decoy, in the measurer's probability; times that a photograph is searched."""
 HEAD_DOWN = 0.12
 """How far below the middle of its square a doodle's head has its own."""
 EYE_SPACE, MOUTH_HALF = 0.2425, 0.19
 """Half the distance of the eyes and of the mouth's corners in the mean face."""
-WEIGHTS = {"centre": 1.0, "square": 1.0, "is_face": 1.0, "amiss": 6.0}
+WEIGHTS = {"centre": 1.0, "square": 1.0, "is_face": 1.0, "amiss": 1.0}
+SMALL_ERROR = 0.02
 IGNORED = (0.3, 0.6)
 """A face of which less is seen is none, and one of which more is seen must be found."""
 
@@ -174,7 +175,8 @@ def spotter_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, finder: Dood
 
 
 def measurer_losses(seen: Float[Tensor, "n 5"], windows: Windows) -> dict[str, Tensor]:
-    wrong = (seen[:, 1:] - windows.amiss).abs().sum(dim=1)
+    """Being a face or not, and what is amiss: errors count by their logarithm, so that small ones go on to matter."""
+    wrong = torch.log1p((seen[:, 1:] - windows.amiss).abs() / SMALL_ERROR).sum(dim=1)
     return {
         "is_face": F.binary_cross_entropy_with_logits(seen[:, 0], windows.is_face.float()),
         "amiss": wrong[windows.is_face].sum() / windows.is_face.sum().clamp(min=1),

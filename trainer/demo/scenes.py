@@ -21,12 +21,12 @@ from .generator import AttributeMap
 from .renderer import Canvas, Face, draw_back_hair, draw_body, draw_front_hair, draw_head
 from .renders import Renders
 
-RESOLUTION = 64
+RESOLUTION = 96
 NUM_DRAWINGS, NUM_GENERATED, NUM_BACKGROUNDS = 3_000, 300, 800
 SIDES = (22.0, 88.0)
 """Of the squares that the spotter is to see, in pixels; larger ones it sees on another level."""
 MOST = 3
-WIDE, NARROW = (0.30, 0.15, 0.21), (0.05, 0.03, 0.05)
+WIDE, NARROW = (0.30, 0.18, 0.58), (0.05, 0.03, 0.06)
 """What is amiss with the squares that the measurer is given: place in half sides, log of the size, angle in radians."""
 FAR_SHARE, DECOY_SHARE = 0.4, 0.6
 """Of all windows, those without a face where they look for one; of these, decoys once there are any."""
@@ -152,8 +152,12 @@ def draw_far(n: int, rng: torch.Generator) -> Float[Tensor, "n 4"]:
     """What is amiss with squares that are none: of another place, size or angle than the face."""
     kind = torch.randint(4, (n,), generator=rng)
     place = turned(between(rng, 0.9, 2.0, n), between(rng, -math.pi, math.pi, n)) * ((kind == 0) | (kind == 3))
-    log = between(rng, 0.55, 1.2, n) * (1 - 2.0 * (torch.rand(n, generator=rng) < 0.5)) * (kind == 1)
-    angle = between(rng, 1.0, 2 * math.pi - 1.0, n) * ((kind == 2) | (kind == 3))
+    log = torch.where(torch.rand(n, generator=rng) < 0.4, between(rng, -1.2, -0.6, n), between(rng, 0.6, 2.0, n))
+    log = log * (kind == 1)
+    angle = between(rng, 1.15, 2 * math.pi - 1.15, n) * ((kind == 2) | (kind == 3))
+    # Parts of a face from too near: anywhere in it.
+    within = turned(torch.exp(log) * between(rng, 0, 0.6, n), between(rng, -math.pi, math.pi, n)) * (kind == 1)
+    place = place + within
     return torch.stack([place.real, place.imag, log, angle], dim=1)
 
 
