@@ -62,7 +62,7 @@ def paste_back(
         photo: [n or 1, 3, h, w] in -1..1, the pictures that were aligned.
         faces: in the squares of `alignment`, of any size; of smaller size than the squares they are enlarged, bicubic.
         mask: where the face goes, 0..1: of the photo's size, [n or 1, 1, h, w], or of the square, [n or 1, 1, k, k].
-            Beyond the square it is 0 in any case. A mask of ones and zeros gets a soft edge, inwards. None: `face_mask`.
+            Beyond the square it is 0 in any case. One of ones and zeros gets a soft edge, inwards. None: `face_mask`.
         rest: the faces without their motion, [n or 1, 3, s, s]. Given, colours are matched: those of `rest` to the
             photo's, and `faces` by as much, so that colours that the motion changes stay changed.
 

@@ -123,7 +123,7 @@ def _percent(tooltip: str) -> dict:
 
 
 def _followed(image: ImagesNHWC, own: Finder | None, which: Which, index: int, near: tuple[float, float]):
-    """The faces of the first picture, by number, and the points of the chosen one in each. `own`: the domain's finder."""
+    """The faces of the first picture in order, and the points of the chosen one in each. `own`: the domain's finder."""
     folder = next(iter(model_folders("face")), None)
     finders = present_finders(folder, own)
     progress, images = Progress(len(image)), (to_nchw(one) for one in image.split(1))

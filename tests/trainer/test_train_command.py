@@ -37,7 +37,7 @@ from lga_core import (
     save_faces,
     save_motion,
 )
-from lga_trainer import cli, motion_task, perceptual, train_motion
+from lga_trainer import cli, motion_task, train_motion
 from lga_trainer.config import MotionRun
 from lga_trainer.train_cli import setting_flags
 
@@ -459,7 +459,7 @@ def other_encoder(tmp_path_factory):
 def here(tmp_path, monkeypatch):
     """The current folder, with all kinds of files that will not do."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(perceptual.torch.hub, "get_dir", lambda: str(tmp_path / "nothing"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "nothing"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for folder in ("folder", "unreadable", "good"):
         Path(folder).mkdir()
