@@ -31,7 +31,7 @@ class FinderConfig:
     squeezed: int = 24
     hidden: int = 48
     side: float = 45.0
-    window: int = 96
+    window: int = 80
     reach: float = 1.5
 
     def __post_init__(self) -> None:

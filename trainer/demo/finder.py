@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
@@ -19,21 +19,17 @@ from ..loop import Objective, Pace, cosine, follow, step_generator, train
 from ..runs import RunFolder
 from ..sheets import grid
 from ..workers import Share, Workers
-from .backgrounds import training_photographs
 from .renderer import EYE_LINE, MOUTH_LINE, NOSE_LINE
 from .renders import load_renders
-from .scenes import Scenes, Stock, Windows, load_stock, make_scenes, make_windows, recoloured
+from .scenes import Scenes, Stock, Windows, load_stock, make_scenes, make_windows
 
-STEPS, NUM_SCENES, NUM_WINDOWS, SCENE = 3_000, 12, 56, 128
+STEPS, NUM_SCENES, NUM_WINDOWS, SCENE = 4_000, 16, 48, 128
 LR, AVERAGE = 3e-3, 0.99
-DECOY_STEPS, DECOY_LR, DECOY, TURNS = 1_500, 2e-3, 0.03, 4
-"""The second part of training; what is a decoy, in the measurer's probability; times that a photograph is searched."""
 HEAD_DOWN = 0.12
 """How far below the middle of its square a doodle's head has its own."""
 EYE_SPACE, MOUTH_HALF = 0.2425, 0.19
 """Half the distance of the eyes and of the mouth's corners in the mean face."""
-WEIGHTS = {"centre": 1.0, "square": 1.0, "is_face": 1.0, "amiss": 1.0}
-SMALL_ERROR = 0.02
+WEIGHTS = {"centre": 1.0, "square": 1.0, "is_face": 1.0, "amiss": 6.0}
 IGNORED = (0.3, 0.6)
 """A face of which less is seen is none, and one of which more is seen must be found."""
 
@@ -63,8 +59,8 @@ class Batch:
 class FinderTask:
     """What the loop trains: both networks of a finder, on scenes and windows from a stock of pictures."""
 
-    def __init__(self, finder: DoodleFinder, stock: Stock, steps: int, seed: int = 0, lr: float = LR) -> None:
-        self.finder, self.stock, self.steps, self.seed, self.lr = finder, stock, steps, seed, lr
+    def __init__(self, finder: DoodleFinder, stock: Stock, steps: int, seed: int = 0) -> None:
+        self.finder, self.stock, self.steps, self.seed = finder, stock, steps, seed
         self.average = deepcopy(finder).eval().requires_grad_(False)
         self.modules: Mapping[str, nn.Module] = {"finder": finder, "average": self.average}
         parameters = list(finder.parameters())
@@ -74,7 +70,7 @@ class FinderTask:
         self.num_frames_drawn = NUM_SCENES + NUM_WINDOWS
 
     def lr_at(self, step: int) -> float:
-        return self.lr * min(1, (step + 1) / 30) * (0.01 + 0.99 * cosine(step / self.steps))
+        return LR * min(1, (step + 1) / 30) * (0.01 + 0.99 * cosine(step / self.steps))
 
     def batch(self, step: int, share: Share) -> Batch:
         rng, config = step_generator(self.seed, step), self.finder.config
@@ -98,38 +94,17 @@ class FinderTask:
 
 
 def train_finder(out: Path, effort: float = 1.0) -> Path:
-    """Train, find what is taken for faces where none are, train on with these; writes out/finder.safetensors.
-
-    Each of the two parts goes on where it was stopped, in out/run_finder and out/run_finder_decoys.
-    """
-    counts = [max(1, round(steps * effort)) for steps in (STEPS, DECOY_STEPS)]
+    """Train in out/run_finder, going on where it was stopped; writes out/finder.safetensors."""
+    steps = max(1, round(STEPS * effort))
     stock = load_stock(out, load_renders(out), torch.Generator().manual_seed(8), min(1.0, effort))
-    task = FinderTask(fresh_finder(), stock, counts[0])
-    seconds = carry_out(task, out / "run_finder", "Face finder for doodle")
-    stock = dataclasses.replace(stock, decoys=find_decoys(task.average, stock, torch.Generator().manual_seed(9)))
-    task = FinderTask(deepcopy(task.average).requires_grad_(True), stock, counts[1], seed=1, lr=DECOY_LR)
-    seconds += carry_out(task, out / "run_finder_decoys", "Face finder for doodle, against decoys")
-    path, minutes = out / "finder.safetensors", round(seconds / 60, 1)
-    save_finder(path, task.average, half=True, domain="doodle", steps=sum(counts), minutes=minutes)
+    task = FinderTask(fresh_finder(), stock, steps)
+    folder = RunFolder(out / "run_finder")
+    pace = Pace(steps, log_every=50, save_every=250, preview_every=500, tensorboard=False)
+    with folder.locked():
+        seconds = train(task, folder, pace, Workers("cpu"), "Face finder for doodle")
+    path = out / "finder.safetensors"
+    save_finder(path, task.average, half=True, domain="doodle", steps=steps, minutes=round(seconds / 60, 1))
     return path
-
-
-def carry_out(task: FinderTask, folder: Path, title: str) -> float:
-    """The seconds that it took."""
-    run = RunFolder(folder)
-    pace = Pace(task.steps, log_every=50, save_every=250, preview_every=500, tensorboard=False)
-    with run.locked():
-        return train(task, run, pace, Workers("cpu"), title)
-
-
-@torch.no_grad()
-def find_decoys(finder: DoodleFinder, stock: Stock, rng: torch.Generator) -> UInt8[Tensor, "d 3 s s"]:
-    """Windows of the backgrounds, and of all training photographs, turned and recoloured, that it takes for a face."""
-    pictures = [background[None].float() / 127.5 - 1 for background in stock.backgrounds]
-    for photograph, _ in training_photographs():
-        pictures += [recoloured(photograph, rng).rot90(turn, (2, 3)) for turn in range(TURNS)]
-    found = [look.windows[look.scores > DECOY] for picture in pictures for look in finder.looks(picture)]
-    return to_uint8(torch.cat(found)).movedim(-1, 1)
 
 
 def fresh_finder(seed: int = 0, **sizes) -> DoodleFinder:
@@ -175,8 +150,7 @@ def spotter_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, finder: Dood
 
 
 def measurer_losses(seen: Float[Tensor, "n 5"], windows: Windows) -> dict[str, Tensor]:
-    """Being a face or not, and what is amiss: errors count by their logarithm, so that small ones go on to matter."""
-    wrong = torch.log1p((seen[:, 1:] - windows.amiss).abs() / SMALL_ERROR).sum(dim=1)
+    wrong = (seen[:, 1:] - windows.amiss).abs().sum(dim=1)
     return {
         "is_face": F.binary_cross_entropy_with_logits(seen[:, 0], windows.is_face.float()),
         "amiss": wrong[windows.is_face].sum() / windows.is_face.sum().clamp(min=1),

@@ -21,29 +21,24 @@ from .generator import AttributeMap
 from .renderer import Canvas, Face, draw_back_hair, draw_body, draw_front_hair, draw_head
 from .renders import Renders
 
-RESOLUTION = 96
+RESOLUTION = 64
 NUM_DRAWINGS, NUM_GENERATED, NUM_BACKGROUNDS = 3_000, 300, 800
 SIDES = (22.0, 88.0)
 """Of the squares that the spotter is to see, in pixels; larger ones it sees on another level."""
 MOST = 3
-WIDE, NARROW = (0.30, 0.18, 0.58), (0.05, 0.03, 0.06)
+WIDE, NARROW = (0.30, 0.15, 0.21), (0.05, 0.03, 0.05)
 """What is amiss with the squares that the measurer is given: place in half sides, log of the size, angle in radians."""
-FAR_SHARE, DECOY_SHARE = 0.4, 0.6
-"""Of all windows, those without a face where they look for one; of these, decoys once there are any."""
+FAR_SHARE = 0.35
 
 Complexes = Complex[Tensor, "n"]
 
 
 @dataclass(frozen=True)
 class Stock:
-    """All in 0..255.
-
-    drawings: doodles with the coverage of all but their backdrop. decoys: windows that were once taken for a face.
-    """
+    """drawings [m 4 r r]: doodles, 0..255, with the coverage of all but their backdrop; backgrounds [b 3 s s]."""
 
     drawings: UInt8[Tensor, "m 4 r r"]
     backgrounds: UInt8[Tensor, "b 3 s s"]
-    decoys: UInt8[Tensor, "d 3 s s"] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,12 +147,8 @@ def draw_far(n: int, rng: torch.Generator) -> Float[Tensor, "n 4"]:
     """What is amiss with squares that are none: of another place, size or angle than the face."""
     kind = torch.randint(4, (n,), generator=rng)
     place = turned(between(rng, 0.9, 2.0, n), between(rng, -math.pi, math.pi, n)) * ((kind == 0) | (kind == 3))
-    log = torch.where(torch.rand(n, generator=rng) < 0.4, between(rng, -1.2, -0.6, n), between(rng, 0.6, 2.0, n))
-    log = log * (kind == 1)
-    angle = between(rng, 1.15, 2 * math.pi - 1.15, n) * ((kind == 2) | (kind == 3))
-    # Parts of a face from too near: anywhere in it.
-    within = turned(torch.exp(log) * between(rng, 0, 0.6, n), between(rng, -math.pi, math.pi, n)) * (kind == 1)
-    place = place + within
+    log = between(rng, 0.55, 1.2, n) * (1 - 2.0 * (torch.rand(n, generator=rng) < 0.5)) * (kind == 1)
+    angle = between(rng, 1.0, 2 * math.pi - 1.0, n) * ((kind == 2) | (kind == 3))
     return torch.stack([place.real, place.imag, log, angle], dim=1)
 
 
@@ -191,23 +182,9 @@ def make_windows(stock: Stock, n: int, size: int, reach: float, rng: torch.Gener
     axes = half * torch.exp(torch.complex(amiss[:, 2], amiss[:, 3]))
     is_there = is_face | (torch.rand(n, generator=rng) < 0.6)
     pictures = place(pictures, drawings(stock, n, rng), centres, axes, is_there)
-    if stock.decoys is not None and len(stock.decoys):
-        is_decoy = ~is_face & (torch.rand(n, generator=rng) < DECOY_SHARE)
-        pictures = torch.where(is_decoy.view(n, 1, 1, 1), decoys(stock.decoys, n, rng), pictures)
     pictures, frame = framed(worn(pictures, rng), rng)
     seen = visible(centres[:, None], axes[:, None], frame)[:, 0]
     return Windows(pictures, amiss, is_face & (seen >= 0.5))
-
-
-def decoys(windows: UInt8[Tensor, "d 3 s s"], n: int, rng: torch.Generator) -> Images:
-    """Some of them, mirrored or not, their colours changed."""
-    chosen = windows[torch.randint(len(windows), (n,), generator=rng)].float() / 127.5 - 1
-    return recoloured(chosen if torch.rand((), generator=rng) < 0.5 else chosen.flip(3), rng)
-
-
-def recoloured(pictures: Images, rng: torch.Generator) -> Images:
-    mixing = torch.eye(3) + 0.2 * torch.randn(len(pictures), 3, 3, generator=rng)
-    return torch.einsum("nij,njhw->nihw", mixing, pictures).clamp(-1, 1)
 
 
 def background(stock: Stock, n: int, size: int, rng: torch.Generator) -> Images:
@@ -218,7 +195,9 @@ def background(stock: Stock, n: int, size: int, rng: torch.Generator) -> Images:
     shift = between(rng, -0.3, 0.3, n, 2)
     theta = torch.stack([axis.real, -axis.imag, shift[:, 0], axis.imag, axis.real, shift[:, 1]], dim=1).view(n, 2, 3)
     field = F.affine_grid(theta, [n, 3, size, size], align_corners=False)
-    return recoloured(F.grid_sample(chosen, field, padding_mode="reflection", align_corners=False), rng)
+    cut = F.grid_sample(chosen, field, padding_mode="reflection", align_corners=False)
+    mixing = torch.eye(3) + 0.2 * torch.randn(n, 3, 3, generator=rng)
+    return torch.einsum("nij,njhw->nihw", mixing, cut).clamp(-1, 1)
 
 
 def drawings(stock: Stock, n: int, rng: torch.Generator) -> Float[Tensor, "n 4 r r"]:
