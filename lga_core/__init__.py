@@ -15,12 +15,16 @@ from .checkpoints import (
     load_checkpoint,
     load_encoder,
     load_generator,
+    load_latent_mapper,
+    load_mocogan,
     load_motion,
     read_foreign,
     read_metadata,
     save_checkpoint,
     save_encoder,
     save_generator,
+    save_latent_mapper,
+    save_mocogan,
     save_motion,
 )
 from .clip import ClipModel, load_clip, save_clip
@@ -71,6 +75,7 @@ from .images import fit_square, load_image, to_nchw, to_nhwc, to_uint8
 from .inversion import Closeness, Encoder, EncoderConfig, closeness
 from .likeness import Likeness, find_likeness
 from .lock import Locked, lock_strength
+from .mocogan import MocoganConfig, MocoganMotion
 from .motion import MotionConfig, MotionModel, rates
 from .paste import Pasted, face_mask, keep_photo, paste_back
 from .perceptual import (
@@ -85,14 +90,22 @@ from .perceptual import (
     has_stages,
 )
 from .plot import plot_motion, stacked
+from .principal import Principal, principal_directions
 from .prompting import Text, Wording, embed, parse_prompts
 from .quality import Quality, quality
 from .refining import NEAR, Pull, refine
 from .shapes import FacePoints, Images, ImagesNHWC, Mask, Motion, WPlus
+from .styleclip.directions import StyleDirection, imagenet_sentences, style_direction, text_direction
+from .styleclip.interpolation import straight
+from .styleclip.mapper import LatentMapper, LatentMapperConfig
+from .styleclip.optimisation import OPTIMISATIONS, Optimisation, optimise
+from .styleclip.relevance import Relevance, Survey, relevance
+from .styleclip.styles import StyleSpace
 from .stylegan2 import Engine, FrozenSynthesis, Generator, GeneratorConfig, fastest_dtype, truncate
 from .tuning import Locality, tune
 from .values import Faces, Identity, Movement, load_faces, load_movement, save_faces, save_movement
 from .video import check_writable, contact_sheet, evenly, write_clip, write_contact_sheet
+from .wandering import random_motion
 
 __all__ = [
     "Alignment",
@@ -130,6 +143,8 @@ __all__ = [
     "InputError",
     "LAYERS",
     "LPIPS_WEIGHTS",
+    "LatentMapper",
+    "LatentMapperConfig",
     "LgaError",
     "Likeness",
     "Locality",
@@ -138,18 +153,27 @@ __all__ = [
     "Mask",
     "MediaPipeFinder",
     "MismatchError",
+    "MocoganConfig",
+    "MocoganMotion",
     "Motion",
     "MotionCard",
     "MotionConfig",
     "MotionModel",
     "Movement",
     "NEAR",
+    "OPTIMISATIONS",
+    "Optimisation",
     "OutputError",
     "Pasted",
     "PerceptualDistance",
+    "Principal",
     "Pull",
     "Quality",
     "ROWS",
+    "Relevance",
+    "StyleDirection",
+    "StyleSpace",
+    "Survey",
     "Text",
     "WPlus",
     "Which",
@@ -193,6 +217,7 @@ __all__ = [
     "has_lpips",
     "has_mediapipe",
     "has_stages",
+    "imagenet_sentences",
     "in_step",
     "inbetween",
     "inspect",
@@ -209,6 +234,8 @@ __all__ = [
     "load_generator",
     "load_identity",
     "load_image",
+    "load_latent_mapper",
+    "load_mocogan",
     "load_motion",
     "load_movement",
     "lock_strength",
@@ -217,6 +244,7 @@ __all__ = [
     "mask_layers",
     "missing_finders",
     "neutral",
+    "optimise",
     "ordered",
     "parse_prompts",
     "paste_back",
@@ -224,7 +252,9 @@ __all__ = [
     "plot_expressions",
     "plot_motion",
     "present_finders",
+    "principal_directions",
     "quality",
+    "random_motion",
     "rates",
     "read_blendshapes",
     "read_domain",
@@ -234,6 +264,7 @@ __all__ = [
     "read_motion_card",
     "read_points",
     "refine",
+    "relevance",
     "save_checkpoint",
     "save_clip",
     "save_difference",
@@ -241,11 +272,16 @@ __all__ = [
     "save_faces",
     "save_finder",
     "save_generator",
+    "save_latent_mapper",
+    "save_mocogan",
     "save_motion",
     "save_movement",
     "scale",
     "speed",
     "stacked",
+    "straight",
+    "style_direction",
+    "text_direction",
     "to_nchw",
     "to_nhwc",
     "to_uint8",

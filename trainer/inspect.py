@@ -12,6 +12,8 @@ KINDS = {
     "generator": "StyleGAN2 generator",
     "encoder": "encoder (pictures to faces)",
     "animator": "motion model (words to motion)",
+    "latent_mapper": "StyleCLIP latent mapper (one sentence to an edit)",
+    "mocogan": "MoCoGAN-HD motion generator (random motion)",
     "clip": "CLIP model (reads words and pictures)",
     "identity": "identity network (tells people apart)",
     "faces": "faces (W+ codes)",

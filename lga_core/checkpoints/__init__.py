@@ -7,9 +7,13 @@ from .models import (
     fingerprint,
     load_encoder,
     load_generator,
+    load_latent_mapper,
+    load_mocogan,
     load_motion,
     save_encoder,
     save_generator,
+    save_latent_mapper,
+    save_mocogan,
     save_motion,
 )
 from .native import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
@@ -26,6 +30,8 @@ __all__ = [
     "load_checkpoint",
     "load_encoder",
     "load_generator",
+    "load_latent_mapper",
+    "load_mocogan",
     "load_motion",
     "open_foreign",
     "read_foreign",
@@ -33,5 +39,7 @@ __all__ = [
     "save_checkpoint",
     "save_encoder",
     "save_generator",
+    "save_latent_mapper",
+    "save_mocogan",
     "save_motion",
 ]

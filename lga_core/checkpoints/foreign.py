@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, OutputError
-from . import e4e, nvidia, official, others, rosinality, tensorflow
+from . import e4e, mocogan, nvidia, official, others, rosinality, styleclip, tensorflow
 from .containers import read_foreign
 from .models import state_writer
 from .native import PathLike, read_metadata, save_checkpoint, tensors_sha256
@@ -30,12 +30,15 @@ _LAYOUTS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], list[Product]]
     (rosinality.matches, rosinality.read),
     (e4e.matches, e4e.read),
     (official.matches, official.read),
+    (styleclip.matches, styleclip.read),
+    (mocogan.matches, mocogan.read),
     (lambda value: others.identity_network(value) is not None, others.read_identity),
     (others.is_latents, others.read_latents),
 )
 WHAT_OPENS = (
     "StyleGAN2 generators (NVIDIA .pkl, PyTorch or TensorFlow; rosinality .pt; PTI), e4e and pSp encoders, motion "
-    "models of the paper's code, CLIP weights, ArcFace and facenet, W+ codes, and this project's own safetensors"
+    "models of the paper's code, StyleCLIP's latent mappers, MoCoGAN-HD's motion generators, CLIP weights, ArcFace and "
+    "facenet, W+ codes, and this project's own safetensors"
 )
 OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 

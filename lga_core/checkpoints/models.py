@@ -1,4 +1,4 @@
-"""Generators, encoders and motion models as files of our format, and which generator a face or a motion belongs to."""
+"""Generators, encoders and what moves faces as files of our format, and which generator a face or a motion fits."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, MismatchError
 from ..inversion import Encoder, EncoderConfig
+from ..mocogan import MocoganConfig, MocoganMotion
 from ..motion import MotionConfig, MotionModel
+from ..styleclip.mapper import LatentMapper, LatentMapperConfig
 from ..stylegan2 import Generator, GeneratorConfig
 from .native import AGAIN, PathLike, load_checkpoint, save_checkpoint, tensors_sha256
 
@@ -111,11 +113,14 @@ _GENERATOR = _Kind(
 )
 _ENCODER = _Kind("encoder", "encoder.", Encoder, EncoderConfig, fixed={"family": "e4e"})
 _ANIMATOR = _Kind("animator", "", MotionModel, MotionConfig, fixed={"family": "recurrent"})
+_LATENT_MAPPER = _Kind("latent_mapper", "", LatentMapper, LatentMapperConfig, fixed={"family": "styleclip"})
+_MOCOGAN = _Kind("mocogan", "", MocoganMotion, MocoganConfig, fixed={"family": "mocogan-hd"})
+_KINDS = {kind.name: kind for kind in (_GENERATOR, _ENCODER, _ANIMATOR, _LATENT_MAPPER, _MOCOGAN)}
 
 
 def state_writer(kind: str) -> Callable[[PathLike, Any, Mapping[str, Tensor], Mapping[str, Any]], None] | None:
     """What writes a model of this kind from its configuration and state; None for kinds without a class here."""
-    found = {each.name: each for each in (_GENERATOR, _ENCODER, _ANIMATOR)}.get(kind)
+    found = _KINDS.get(kind)
     return None if found is None else found.save_state
 
 
@@ -147,6 +152,26 @@ def save_motion(path: PathLike, model: MotionModel, *, half: bool = False, **met
 def load_motion(path: PathLike) -> MotionModel:
     """Read a motion model: float32, evaluation mode, no gradients. Raises CheckpointError."""
     return _ANIMATOR.load(path)  # pyright: ignore[reportReturnType]
+
+
+def save_latent_mapper(path: PathLike, mapper: LatentMapper, *, half: bool = False, **metadata: Any) -> None:
+    """Write a StyleCLIP latent mapper; see `save_checkpoint`."""
+    _LATENT_MAPPER.save(path, mapper, half, metadata)
+
+
+def load_latent_mapper(path: PathLike) -> LatentMapper:
+    """Read a StyleCLIP latent mapper: float32, evaluation mode, no gradients. Raises CheckpointError."""
+    return _LATENT_MAPPER.load(path)  # pyright: ignore[reportReturnType]
+
+
+def save_mocogan(path: PathLike, model: MocoganMotion, *, half: bool = False, **metadata: Any) -> None:
+    """Write a MoCoGAN-HD motion generator; see `save_checkpoint`."""
+    _MOCOGAN.save(path, model, half, metadata)
+
+
+def load_mocogan(path: PathLike) -> MocoganMotion:
+    """Read a MoCoGAN-HD motion generator: float32, evaluation mode, no gradients. Raises CheckpointError."""
+    return _MOCOGAN.load(path)  # pyright: ignore[reportReturnType]
 
 
 def fingerprint(model: nn.Module) -> str:

@@ -69,9 +69,6 @@ _STRANGERS = (  # a mark among the names, what it is, what to do
     ("first_stage_model.", "a diffusion checkpoint", "Load it with ComfyUI's own Load Checkpoint."),
     ("lora_unet_", "a LoRA for a diffusion model", "Load it with ComfyUI's own Load LoRA."),
     ("g_synthesis.", "a StyleGAN (the first) generator", "Only StyleGAN2 is supported."),
-    ("mapper.course_mapping.", "a StyleCLIP mapper", "It is not supported yet."),
-    ("mapper.mapping.mapping.", "a StyleCLIP mapper", "It is not supported yet."),
-    ("enc_cell.", "a MoCoGAN-HD motion generator", "It is not supported yet."),
 )
 
 

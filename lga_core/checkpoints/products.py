@@ -27,7 +27,8 @@ UNKNOWN_LICENCE = {"id": "unknown: ask where the file came from", "url": "", "no
 class Product:
     """One model out of a foreign file.
 
-    kind: as in our files (`generator`, `encoder`, `animator`, `clip`, `identity`, `faces`). tensors: under our names.
+    kind: as in our files (`generator`, `encoder`, `animator`, `latent_mapper`, `mocogan`, `clip`, `identity`, `faces`).
+    tensors: under our names.
     config: the model's configuration; a dict for kinds without a class. layout: the family of files it came from.
     notes: what was missing in the file and what was put in its place, in words.
     """

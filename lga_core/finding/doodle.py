@@ -32,7 +32,7 @@ MARGIN = 32
 SPOTTED, SURE = 0.15, 0.85
 """The spotter's probability of what is looked at from near, and the geometric mean of both networks' of a face.
 
-The second is chosen on photographs that the networks were trained with, where about one in thirteen is taken for a face.
+The second is chosen on photographs that the networks were trained with: about one in thirteen is taken for a face.
 """
 MOST, ROUNDS = 48, 4
 """Squares that are looked at from near, and how many times."""

@@ -1,0 +1,110 @@
+"""The baselines equal their published code: StyleCLIP's optimisation and latent mapper, MoCoGAN-HD's motion."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from golden_rule import u1
+from torch.testing import assert_close
+
+from lga_core.checkpoints import mocogan, styleclip
+from lga_core.mocogan import MocoganMotion
+from lga_core.principal import Principal
+from lga_core.styleclip.mapper import LatentMapper
+from lga_core.styleclip.optimisation import OPTIMISATIONS, Optimisation, clip_input, latent_distance, learning_rate
+
+SCHEDULE = r"lr_(?P<lr>[\d.]+)_down(?P<rampdown>[\d.]+)_up(?P<rampup>[\d.]+)_steps(?P<steps>\d+)"
+
+
+@pytest.mark.golden("StyleCLIP latent optimisation learning-rate")
+def test_the_learning_rate_is_styleclips(golden):
+    for name in golden.names:
+        fields = re.fullmatch(SCHEDULE, name).groupdict()
+        steps = int(fields.pop("steps"))
+        settings = Optimisation(steps=steps, **{key: float(value) for key, value in fields.items()})
+        rates = torch.tensor([learning_rate(step, settings) for step in range(steps)], dtype=torch.float64)
+        assert_close(rates, golden[name], atol=float(golden.metadata["tolerance"]), rtol=0)
+
+
+@pytest.mark.golden("StyleCLIP latent optimisation learning-rate")
+def test_every_preset_has_the_published_schedule(golden):
+    published = "lr_{0.lr}_down{0.rampdown}_up{0.rampup}_steps{0.steps}"
+    if golden.names == ["lr_0.1_down0.25_up0.05_steps300"]:
+        assert {published.format(preset) for preset in OPTIMISATIONS.values()} == set(golden.names)
+
+
+@pytest.mark.golden("StyleCLIP optimisation pieces")
+def test_clip_sees_what_styleclips_clip_sees(golden):
+    size = int(golden.metadata["generator_size"])
+    small = golden["small"]
+    noise = u1("input.image.noise", (*small.shape[:2], size, size), 0, 1, golden.k)
+    image = F.interpolate(small, (size, size), mode="bilinear", align_corners=False) + 0.2 * noise
+    golden.check("clip_input_every8", clip_input(image)[:, :, ::8, ::8])
+
+
+@pytest.mark.golden("StyleCLIP optimisation pieces")
+def test_the_latent_distance_is_styleclips(golden):
+    distance = latent_distance(golden["w1"], golden["w0"])
+    assert_close(distance.sum(), golden["l2"], atol=0, rtol=golden.tolerance("l2")["rtol"] or 1e-5)
+
+
+def mapper_of(golden, names: list[str], width: int) -> LatentMapper:
+    """The mapper with the file's weights, by way of the layout of its checkpoints."""
+    state = {}
+    for name in names:
+        shape = (width, width) if name.endswith("weight") else (width,)
+        state[f"mapper.{name}"] = golden.parameter(name, shape)
+    (product,) = styleclip.read({"state_dict": state}, str(golden))
+    mapper = LatentMapper(product.config)
+    mapper.load_state_dict(product.tensors)
+    return mapper.requires_grad_(False)
+
+
+@pytest.mark.golden("StyleCLIP latent mappers")
+def test_the_latent_mappers_are_styleclips(golden):
+    ws = golden["wplus"]
+    for kind in ("levels", "single"):
+        if kind in golden:
+            golden.check(kind, mapper_of(golden, golden.json(f"names_{kind}"), ws.shape[2])(ws))
+
+
+@pytest.mark.golden("StyleCLIP latent mappers")
+def test_the_last_frame_is_styleclips_edit(golden):
+    ws = golden["wplus"]
+    motion = mapper_of(golden, golden.json("names_levels"), ws.shape[2]).motion(ws, 5)
+    golden.check("edited_levels", ws + motion[:, -1])
+
+
+@pytest.mark.golden("MoCoGAN-HD motion generator")
+def test_the_motion_generator_is_mocogan_hds(golden):
+    names, sizes = golden.json("names"), golden.json("constructor")
+    (product,) = mocogan.read({name: golden.parameter(name, shape) for name, shape in names.items()}, str(golden))
+    found = product.config
+    assert (found.w_dim, found.hidden_dim, found.num_directions) == (sizes["z_dim"], sizes["h_dim"], sizes["n_pca"])
+    model = MocoganMotion(replace(found, step_size=sizes["w_residual"]))  # the only one that no file tells
+    model.load_state_dict(product.tensors)
+
+    width, num_frames = sizes["z_dim"], int(golden.metadata["n_frames"])
+    rows, k = int(golden.metadata["pca_rows_in_file"]), golden.k
+    components = u1("pca_comp", (rows, width), 0, 1 / width**0.5, k)
+    principal = Principal(components, u1("pca_stdev", (rows,), 0.6, 0.3, k))
+    batch = int(golden.metadata["batch"])
+    z, noise = (
+        golden.get(name) if name in golden else u1(f"input.{name}.0", shape, 0, 1, k)
+        for name, shape in {"z": (batch, width), "eps": (num_frames - 1, batch, width)}.items()
+    )
+    way, reconstructed = model.requires_grad_(False).rollout(z, noise.transpose(0, 1), principal)
+    frames = range(num_frames) if golden["out"].shape[1] == num_frames else [0, 1, num_frames // 2, num_frames - 1]
+    golden.check("out", way[:, frames])
+    golden.check("e_rec", reconstructed.flatten(0, 1)[: len(golden["e_rec"])])
+
+
+@pytest.mark.golden("MoCoGAN-HD motion generator")
+def test_stored_weights_and_inputs_of_the_small_one_follow_the_rule(golden):
+    for name in golden.names:
+        if name.startswith("weight."):
+            assert torch.equal(golden[name], golden.parameter(name.removeprefix("weight."), golden[name].shape)), name
+        elif name in ("z", "eps"):
+            assert torch.equal(golden[name], u1(f"input.{name}.0", golden[name].shape, 0, 1, golden.k)), name
