@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from client import Rejected
 from comfyui import PACK, template_folder, workflow_files
@@ -32,6 +33,12 @@ def test_all_workflows_lie_in_the_one_folder_that_comfyui_serves():
     assert {file.parent for file in FILES} == {template_folder()}
 
 
+def most_changed(frame: np.ndarray, first: np.ndarray) -> float:
+    """Mean difference in the hundredth of the pixels that differ most."""
+    changes = np.sort(abs(frame.astype(int) - first).max(axis=2), axis=None)
+    return changes[-max(1, len(changes) // 100) :].mean()
+
+
 def test_a_workflow_makes_a_video_that_moves_and_is_never_black(client, prompt):
     run = client.run(prompt)
     assert run.ok, run.error
@@ -42,8 +49,9 @@ def test_a_workflow_makes_a_video_that_moves_and_is_never_black(client, prompt):
         assert len(frames) > 4
         assert frames.shape[1] % 2 == frames.shape[2] % 2 == 0
         assert all(frame.std() > 10 and frame.mean() > 30 for frame in frames)
-        # Of 255: somewhere the clip goes well away from its first frame, and the codec alone does less than that.
-        assert max(abs(frame.astype(int) - frames[0]).mean() for frame in frames) > 1
+        # Of 255, in the hundredth of the picture that changes most: a face may be small in its photo, and a codec alone
+        # changes less.
+        assert max(most_changed(frame, frames[0]) for frame in frames) > 20
 
 
 def test_a_video_has_the_frames_that_were_drawn_at_the_rate_that_was_asked_for(client, prompt):
