@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from .errors import InputError
-from .finding.mediapipe import MediaPipeFinder
+from .finding.landmarker import MediaPipeFinder
 from .shapes import Images
 
 if TYPE_CHECKING:

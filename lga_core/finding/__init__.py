@@ -3,8 +3,8 @@
 from .choosing import Which, choose, follow, ordered
 from .clicked import read_points
 from .face import Finder, FoundFace
+from .landmarker import MediaPipeFinder, has_mediapipe, open_landmarker, read_blendshapes
 from .marking import mark_faces
-from .mediapipe import MediaPipeFinder, has_mediapipe, open_landmarker, read_blendshapes
 from .search import find_faces, missing_finders, present_finders
 
 __all__ = [

@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..shapes import Images
 from .cascades import CascadeFinder, has_cascades
 from .face import Finder, FoundFace
-from .mediapipe import MODEL, MediaPipeFinder, has_mediapipe
+from .landmarker import MODEL, MediaPipeFinder, has_mediapipe
 from .yunet import WEIGHTS, YuNetFinder, has_kornia
 
 BY_HAND = (

@@ -17,7 +17,7 @@ from PIL import Image
 from lga_core import InputError, find_faces, follow, load_image, missing_finders
 from lga_core.errors import CheckpointError
 from lga_core.finding.cascades import CascadeFinder, has_cascades
-from lga_core.finding.mediapipe import MediaPipeFinder
+from lga_core.finding.landmarker import MediaPipeFinder
 from lga_core.finding.yunet import YuNetFinder, decoded
 
 # Centres of the irises, tip of the nose and corners of the mouth, in pixels of the photograph.
