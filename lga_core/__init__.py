@@ -70,6 +70,7 @@ from .finding import (
     read_points,
 )
 from .finding.doodle import DoodleFinder, FinderConfig, load_finder, save_finder
+from .flow import flow as optical_flow
 from .identity import IdentityNetwork, load_identity
 from .images import fit_square, load_image, to_nchw, to_nhwc, to_uint8
 from .inversion import Closeness, Encoder, EncoderConfig, closeness
@@ -96,7 +97,7 @@ from .principal import Principal, principal_directions
 from .prompting import Text, Wording, embed, parse_prompts
 from .quality import Quality, quality
 from .refining import NEAR, Pull, refine
-from .shapes import FacePoints, Images, ImagesNHWC, Mask, Motion, WPlus
+from .shapes import Embedding, FacePoints, Images, ImagesNHWC, Mask, Motion, WPlus
 from .styleclip.directions import StyleDirection, imagenet_sentences, style_direction, text_direction
 from .styleclip.interpolation import straight
 from .styleclip.mapper import LatentMapper, LatentMapperConfig
@@ -110,12 +111,15 @@ from .video import check_writable, contact_sheet, evenly, write_clip, write_cont
 from .wandering import random_motion
 
 __all__ = [
-    "principal_path",
-    "plot_measures",
-    "measure",
-    "consecutive_content_distance",
-    "average_content_distance",
-    "Measures",
+    "EASES",
+    "EMBEDDED",
+    "FFHQ",
+    "FOREIGN_SUFFIXES",
+    "LAYERS",
+    "LPIPS_WEIGHTS",
+    "NEAR",
+    "OPTIMISATIONS",
+    "ROWS",
     "Alignment",
     "CheckpointError",
     "ClipModel",
@@ -126,15 +130,12 @@ __all__ = [
     "DomainCard",
     "DoodleFinder",
     "DrawingError",
-    "EASES",
-    "EMBEDDED",
     "Edges",
+    "Embedding",
     "Encoder",
     "EncoderConfig",
     "Engine",
     "Expressions",
-    "FFHQ",
-    "FOREIGN_SUFFIXES",
     "FacePoints",
     "Faces",
     "Finder",
@@ -149,8 +150,6 @@ __all__ = [
     "Images",
     "ImagesNHWC",
     "InputError",
-    "LAYERS",
-    "LPIPS_WEIGHTS",
     "LatentMapper",
     "LatentMapperConfig",
     "LgaError",
@@ -159,6 +158,7 @@ __all__ = [
     "Locked",
     "Lpips",
     "Mask",
+    "Measures",
     "MediaPipeFinder",
     "MismatchError",
     "MocoganConfig",
@@ -168,8 +168,6 @@ __all__ = [
     "MotionConfig",
     "MotionModel",
     "Movement",
-    "NEAR",
-    "OPTIMISATIONS",
     "Optimisation",
     "OutputError",
     "Pasted",
@@ -177,7 +175,6 @@ __all__ = [
     "Principal",
     "Pull",
     "Quality",
-    "ROWS",
     "Relevance",
     "StyleDirection",
     "StyleSpace",
@@ -191,6 +188,7 @@ __all__ = [
     "align",
     "amounts",
     "as_native",
+    "average_content_distance",
     "blend",
     "blend_faces",
     "cached_weights",
@@ -201,6 +199,7 @@ __all__ = [
     "choose",
     "chunk_size",
     "closeness",
+    "consecutive_content_distance",
     "contact_sheet",
     "convert",
     "crop",
@@ -250,17 +249,21 @@ __all__ = [
     "loop",
     "mark_faces",
     "mask_layers",
+    "measure",
     "missing_finders",
     "neutral",
+    "optical_flow",
     "optimise",
     "ordered",
     "parse_prompts",
     "paste_back",
     "ping_pong",
     "plot_expressions",
+    "plot_measures",
     "plot_motion",
     "present_finders",
     "principal_directions",
+    "principal_path",
     "quality",
     "random_motion",
     "rates",
