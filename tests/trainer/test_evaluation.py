@@ -101,8 +101,19 @@ def test_a_method_can_be_added_later(asked):
 
 def test_another_evaluation_in_the_same_folder_is_refused(asked):
     evaluate(replace(asked, methods=("lga",)))
-    with pytest.raises(InputError, match="other num_faces"):
-        evaluate(replace(asked, num_faces=2))
+    with pytest.raises(InputError, match="other prompts"):
+        evaluate(replace(asked, prompts=("smiling",)))
+
+
+def test_more_faces_go_on_from_fewer(asked, monkeypatch):
+    only = replace(asked, methods=("lga",))
+    evaluate(replace(only, num_faces=2))
+    fewer = told(asked)["methods"]["lga"]["means"]["acd"]
+    done, whole = [], evaluating.do
+    monkeypatch.setattr(evaluating, "do", lambda piece, *rest: done.append(piece) or whole(piece, *rest))
+    evaluate(only)
+    assert {piece.first for piece in done} == {2}
+    assert told(asked)["methods"]["lga"]["means"]["acd"] != fewer
 
 
 def test_the_same_evaluation_gives_the_same_figures(asked, tmp_path):

@@ -19,6 +19,8 @@ from .renderer import render
 
 FACES_SEED, RENDERS_SEED = 70_117, 70_118
 BATCH = 32
+FACES = 1024
+"""Drawn at once, whatever is asked for: the first ones are the same for any number."""
 
 
 def doodle_grounds(domain: Domain, judge: Judge | None, scorer: ClipModel | None) -> Grounds:
@@ -27,7 +29,7 @@ def doodle_grounds(domain: Domain, judge: Judge | None, scorer: ClipModel | None
     network, kept = own.network, [COLUMN[name] for name in IDENTITY]
 
     def faces(count: int) -> WPlus:
-        calm = sample_neutral(count, torch.Generator().manual_seed(FACES_SEED))
+        calm = sample_neutral(max(count, FACES), torch.Generator().manual_seed(FACES_SEED))[:count]
         return domain.generator.broadcast(places.to_w(calm)).contiguous()
 
     def renders(count: int) -> Iterator[Images]:

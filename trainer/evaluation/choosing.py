@@ -11,6 +11,7 @@ from tqdm import tqdm
 from lga_core import (
     Domain,
     InputError,
+    Principal,
     load_latent_mapper,
     load_mocogan,
     load_motion,
@@ -71,11 +72,13 @@ def _random(domain: Domain, sources: Sources) -> Method:
     return Wandering(_principal(domain, sources))
 
 
-def _principal(domain: Domain, sources: Sources):
+def _principal(domain: Domain, sources: Sources) -> Principal:
     with tqdm(total=NUM_SAMPLES, desc="principal directions", disable=None) as bar:
-        return principal_directions(
-            domain.generator, NUM_SAMPLES, sources.work, lambda done, _: bar.update(done - bar.n) and None
-        )
+
+        def on_step(done: int, _: int) -> None:
+            bar.update(done - bar.n)
+
+        return principal_directions(domain.generator, NUM_SAMPLES, sources.work, on_step)
 
 
 CHOOSERS: dict[str, Chooser] = {

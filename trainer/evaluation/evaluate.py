@@ -114,7 +114,6 @@ def claim(asked: Evaluation, mark: str, grounds: Grounds) -> None:
     path = asked.out / SETTINGS
     settings = {
         "generator_fingerprint": mark,
-        "num_faces": asked.num_faces,
         "at_once": asked.at_once,
         "prompts": grounds.prompts.sentences,
         "brought": {name: str(value) for name, value in asdict(asked.brought).items() if value is not None},

@@ -141,7 +141,9 @@ def _scorer(path: Path | None) -> ClipModel | None:
 def inception(path: Path) -> Network:
     """InceptionV3 from torch-fidelity's file, 2048 numbers a picture. Raises InputError where it cannot be had."""
     try:
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+        from torch_fidelity.feature_extractor_inceptionv3 import (  # pyright: ignore[reportMissingImports]
+            FeatureExtractorInceptionV3,
+        )
     except ImportError as err:
         raise InputError("Frechet distances on Inception need torch-fidelity: pip install torch-fidelity.") from err
     if not path.is_file():

@@ -19,6 +19,7 @@ from lga_core import (
     Principal,
     WPlus,
     draw,
+    fastest_dtype,
     find_likeness,
     optimise,
     random_motion,
@@ -96,7 +97,8 @@ class Optimised:
         domain, settings = self.domain, OPTIMISATIONS[self.preset]
         text = domain.clip.encode_text([words.sentence])
         likeness = find_likeness(domain.generator, clip=domain.clip, encoder=domain.encoder)
-        found = optimise(domain.generator, domain.clip, ws, text, settings, likeness.embed)
+        fast = None if fastest_dtype(ws.device) == torch.float32 else torch.bfloat16  # whose gradients do not overflow
+        found = optimise(domain.generator, domain.clip, ws, text, settings, likeness.embed, dtype=fast)
         return straight(found, NUM_FRAMES)
 
 

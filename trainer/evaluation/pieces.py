@@ -13,7 +13,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lga_core import Domain, Images, Motion, WPlus, frames, measure, principal_path, write_clip
+from lga_core import Domain, Images, Motion, WPlus, fastest_dtype, frames, measure, principal_path, write_clip
 
 from ..files import aside, write_text
 from ..html import slug
@@ -88,7 +88,9 @@ def do(piece: Piece, method: Method, domain: Domain, grounds: Grounds, ws: WPlus
     with costing(ws.device) as finding:
         motion = method(ws, Words(piece.prompt, prompt.sentence, piece.first))
     with costing(ws.device) as drawing:
-        clips = [torch.cat(list(frames(domain.generator, ws[i : i + 1], motion[i : i + 1]))) for i in range(len(ws))]
+        fast = fastest_dtype(ws.device)
+        films = (frames(domain.generator, *pair, dtype=fast) for pair in zip(ws.split(1), motion.split(1), strict=True))
+        clips = [torch.cat(list(film)) for film in films]
     rows = [measured(clip, grounds, piece.prompt) for clip in clips]
     for row, judged in zip(rows, verdicts(clips, prompt, grounds), strict=True):
         row |= judged | {
