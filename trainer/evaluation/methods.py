@@ -40,10 +40,6 @@ class Words(NamedTuple):
     sentence: str
     first: int = 0
 
-    def seeds(self, n: int) -> list[int]:
-        """One for each of n faces under these words, whatever faces come with it."""
-        return [1_000_003 * self.index + self.first + face for face in range(n)]
-
 
 class Method(Protocol):
     """Faces `ws` [n num_ws w_dim] and words -> their motion [n NUM_FRAMES num_ws w_dim]. The same for the same words.
@@ -129,8 +125,7 @@ class Mocogan:
     heeds_words: bool = False
 
     def __call__(self, ws: WPlus, words: Words) -> Motion:
-        pairs = zip(ws.split(1), words.seeds(len(ws)), strict=True)
-        return self.strength * torch.cat([self.model(w, self.principal, NUM_FRAMES, seed) for w, seed in pairs])
+        return self.strength * by_face(lambda w, seed: self.model(w, self.principal, NUM_FRAMES, seed), ws, words)
 
 
 @dataclass(frozen=True)
@@ -144,9 +139,15 @@ class Wandering:
     heeds_words: bool = False
 
     def __call__(self, ws: WPlus, words: Words) -> Motion:
-        pairs = zip(ws.split(1), words.seeds(len(ws)), strict=True)
-        clips = [random_motion(w, self.principal, NUM_FRAMES, self.strength, seed=seed) for w, seed in pairs]
-        return torch.cat(clips)
+        return by_face(
+            lambda w, seed: random_motion(w, self.principal, NUM_FRAMES, self.strength, seed=seed), ws, words
+        )
+
+
+def by_face(move: Callable[[WPlus, int], Motion], ws: WPlus, words: Words) -> Motion:
+    """`move` of each face and of a seed that is its own under these words, whatever faces come with it."""
+    seeds = (1_000_003 * words.index + words.first + face for face in range(len(ws)))
+    return torch.cat([move(w, seed) for w, seed in zip(ws.split(1), seeds, strict=True)])
 
 
 def as_strong(
