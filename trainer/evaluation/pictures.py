@@ -20,7 +20,7 @@ from .pieces import Kept, Piece
 SHOWN_FRAMES = 6
 CELL = 128
 """Side of a frame on the page, in pixels, at most."""
-REACH = 0.06
+REACH = 0.02
 """Flow, in halves of the picture's side, that is shown in full colour."""
 WORST = 6
 

@@ -22,7 +22,7 @@ def lines(found: Mapping[str, Sequence[float]], label: str) -> str:
             axes.plot(range(1, len(heights) + 1), heights, color=colour, linewidth=2)
         axes.set_xlabel("frame")
 
-    return svg(draw, (5.2, 2.4), label)
+    return svg(draw, (8.4, 3.0), label)
 
 
 def places(found: Mapping[str, Sequence[Sequence[float]]], label: str) -> str:
@@ -32,4 +32,4 @@ def places(found: Mapping[str, Sequence[Sequence[float]]], label: str) -> str:
         for path, colour in zip(found.values(), LINES, strict=False):
             axes.plot([x for x, _ in path], [y for _, y in path], color=colour, linewidth=1.2, marker="o", markersize=3)
 
-    return svg(draw, (5.2, 2.8), label)
+    return svg(draw, (8.4, 3.2), label)

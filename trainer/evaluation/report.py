@@ -196,8 +196,8 @@ def _curves(told: Mapping[str, Any]) -> str:
         found = {row["label"]: row["curves"][name] for key, row in told["methods"].items()
                  if name in row["curves"] and not key.startswith(ABLATION)}  # fmt: skip
         if found:
-            drawn += f"<figure><h3>{escape(label)}</h3>{lines(found, label)}</figure>"
-    return f'<div class="plots">{drawn}</div>{_legend(told)}' if drawn else ""
+            drawn += f'<h3 class="sub">{escape(label)}</h3><figure class="wide">{lines(found, label)}</figure>'
+    return drawn + _legend(told) if drawn else ""
 
 
 def _legend(told: Mapping[str, Any]) -> str:
@@ -212,7 +212,7 @@ def _legend(told: Mapping[str, Any]) -> str:
 
 def _places(pictured: Pictured) -> str:
     paths = pictured.paths()
-    return f'<div class="plots"><figure>{places(paths, "Paths of codes")}</figure></div>' if paths else ""
+    return f'<figure class="wide">{places(paths, "Paths of codes")}</figure>' if paths else ""
 
 
 def _ablations(told: Mapping[str, Any]) -> str:
