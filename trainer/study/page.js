@@ -222,15 +222,14 @@
     const open = asked.findIndex((question) => !given()[question]);
     if (open >= 0) active = open;
     refresh();
-    if (open >= 0) rows[open].querySelector("input").focus({ preventScroll: true });
+    if (open >= 0) rows[open].focus({ preventScroll: true }); // the question: a mark on one answer would lead
     else $("next").focus({ preventScroll: true });
   }
 
   function choose(index) {
     active = Math.min(Math.max(index, 0), asked.length - 1);
     refresh();
-    const inputs = [...rows[active].querySelectorAll("input")];
-    (inputs.find((input) => input.checked) || inputs[0]).focus({ preventScroll: true });
+    rows[active].focus({ preventScroll: true });
   }
 
   function next() {

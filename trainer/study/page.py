@@ -52,6 +52,6 @@ def _row(name: str, text: str) -> str:
         for side, word in (("left", "Left"), ("right", "Right"))
     }
     return (
-        f'<div class="question" role="radiogroup" aria-labelledby="ask-{name}" data-question="{name}">'
+        f'<div class="question" role="radiogroup" tabindex="-1" aria-labelledby="ask-{name}" data-question="{name}">'
         f'{choices["left"]}<p id="ask-{name}">{escape(text)}</p>{choices["right"]}</div>\n'
     )

@@ -16,8 +16,8 @@ class Question(NamedTuple):
 
 
 QUESTIONS = (
-    Question("words", "Which clip shows better what the words say?", "shows the words", 0.728),
-    Question("person", "Which clip keeps the person better?", "keeps the person", 0.763),
+    Question("words", "Which clip better shows what the words say?", "shows the words", 0.728),
+    Question("person", "Which clip looks more like the same person?", "keeps the person", 0.763),
     Question("real", "Which clip moves more naturally and looks more real?", "looks natural", 0.762),
 )
 """The wording is ours; the paper gives the sense of its three questions. Its shares stand here in its own order."""

@@ -10,7 +10,7 @@ import io
 import json
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from lga_core import InputError, OutputError
 
 from ..measures import interval
 from .agreement import alpha_interval
-from .answers import Answers, Key, answer_files, read_answers, read_key
+from .answers import Answers, Key, Vote, answer_files, read_answers, read_key
 from .files import written
 from .questions import QUESTIONS
 from .tally_text import markdown
@@ -123,7 +123,7 @@ def on_the_left(key: Key, counted: Sequence[Answers], question: str) -> Votes:
     return _matrix(key, counted, lambda vote: vote.side[question] == "left")
 
 
-def _matrix(key: Key, counted: Sequence[Answers], holds) -> Votes:
+def _matrix(key: Key, counted: Sequence[Answers], holds: Callable[[Vote], bool]) -> Votes:
     places = {pair: index for index, pair in enumerate(key.pairs)}
     cells = torch.full((len(places), len(counted)), torch.nan, dtype=torch.double)
     for column, answers in enumerate(counted):
@@ -150,24 +150,18 @@ def _rater(answers: Answers) -> dict[str, Any]:
         "file": answers.file.name,
         "pairs": len(answers.votes),
         "seconds": round(statistics.median(vote.seconds for vote in answers.votes), 1),
-        "left": sides["left"] / sides.total(),
+        "left": sides["left"] / sum(sides.values()),
     }
 
 
 def _preferences(found: Mapping[str, Any]) -> str:
     head = ["prompt", "question", "method", "share", "low", "high", "votes"]
     groups = {"": {question: row["share"] for question, row in found["questions"].items()}} | found["prompts"]
-    rows = [
-        [
-            prompt,
-            question,
-            found["methods"][0],
-            *(round(cell[name], 4) for name in ("mean", "low", "high")),
-            cell["votes"],
-        ]
-        for prompt, cells in groups.items()
-        for question, cell in cells.items()
-    ]
+    rows = []
+    for prompt, cells in groups.items():
+        for question, cell in cells.items():
+            shares = (round(cell[name], 4) for name in ("mean", "low", "high"))
+            rows.append([prompt, question, found["methods"][0], *shares, cell["votes"]])
     return _csv([head, *rows])
 
 

@@ -18,11 +18,11 @@ TERMS = {
     "Share": "Of all votes on a question, those for this method. Raters had to choose, so the two shares add up to 1.",
     "95 % interval": "Where the share would lie with other pairs and other raters of the same kind: both are drawn "
     "again, 2000 times. If it holds one half, this study does not tell which method people prefer.",
-    "Alpha": "Krippendorff's: 1 where all raters agree on every pair, 0 where they agree no more than chance would have "
+    "Alpha": "Krippendorff's: 1 where raters agree on every pair, 0 where they agree no more than chance would have "
     "them. It is low, too, where nearly all votes go to one method and the rest are scattered.",
     "In the paper": "The share of votes for its method in Table II of Hang et al. 2023, by 24 people with 100 faces "
-    "each. Its faces, words and the method that it is compared with are its own; its questions have the sense of these, "
-    "not the wording.",
+    "each. Its faces, words and the method that it is compared with are its own; its questions have the sense of "
+    "these, not the wording.",
 }
 
 
@@ -99,14 +99,15 @@ def _plot(found: Mapping[str, Any]) -> str:
 
 def _prompts(found: Mapping[str, Any]) -> str:
     heads = [("words", "")] + [(question.short, "share") for question in QUESTIONS] + [("votes on each", "figure")]
-    rows = []
-    for prompt, cells in found["prompts"].items():
-        shares = [
-            f'<span title="95 % interval {between(cells[question.id], 2)}">{bar(cells[question.id]["mean"], "clip")}</span>'
-            for question in QUESTIONS
-        ]
-        rows.append([escape(prompt), *shares, str(cells[QUESTIONS[0].id]["votes"])])
+    rows = [
+        [escape(prompt), *(_share(cells[question.id]) for question in QUESTIONS), str(cells[QUESTIONS[0].id]["votes"])]
+        for prompt, cells in found["prompts"].items()
+    ]
     return table(heads, rows, "Shares by prompt")
+
+
+def _share(cell: Mapping[str, float]) -> str:
+    return f"{bar(cell['mean'], 'clip')}<br><small>{between(cell, 2)}</small>"
 
 
 def _raters(found: Mapping[str, Any]) -> str:

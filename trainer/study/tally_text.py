@@ -48,10 +48,8 @@ def agreement(alpha: Mapping[str, float] | None) -> str:
 def summary(found: Mapping[str, Any]) -> str:
     raters, votes = len(found["raters"]), found["votes_per_pair"]
     span = f"{votes['least']}" if votes["least"] == votes["most"] else f"{votes['least']} to {votes['most']}"
-    return (
-        f"{raters} rater{'s' if raters > 1 else ''}, {found['pairs']} pairs, {found['each']} seen by each: {span} votes "
-        "on a pair and question."
-    )
+    people = f"{raters} rater{'s' if raters > 1 else ''}"
+    return f"{people}, {found['pairs']} pairs, {found['each']} seen by each: {span} votes on a pair and question."
 
 
 def sides(found: Mapping[str, Any]) -> str:
