@@ -140,8 +140,7 @@ def test_each_rater_has_an_order_and_sides_of_their_own_and_the_same_after_a_rel
             told = json.loads(saved(page, tmp_path).read_text())
             orders.append([(row["pair"], row["left"]) for row in told["answers"]])
     assert orders[0] == orders[3]
-    assert len({tuple(pair for pair, _ in order) for order in orders}) == 3
-    assert all(len({dict(order)[pair] for order in orders}) >= 1 for pair in read_key(study)["pairs"])
+    assert len(set(map(tuple, orders))) > 1
     assert {left for order in orders for _, left in order} == {"x", "y"}
 
 
@@ -256,7 +255,7 @@ def test_a_clip_that_cannot_be_played_is_said_so(chromium, tmp_path, monkeypatch
         assert page.get_by_text("This browser cannot play the clip").count() == 2
 
 
-@pytest.mark.parametrize("size", [(1280, 800), (390, 844), (320, 640)])
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (900, 900), (761, 600), (390, 844), (320, 640)])
 def test_nothing_lies_beside_the_screen(chromium, study, size):
     width, height = size
     with opened(chromium, study, viewport={"width": width, "height": height}) as page:
@@ -267,6 +266,7 @@ def test_nothing_lies_beside_the_screen(chromium, study, size):
         assert page.evaluate(wide) <= 0
         boxes = [page.locator(f"#{side} video").bounding_box() for side in ("left", "right")]
         assert boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"]
+        assert boxes[0]["x"] >= 0
         assert boxes[0]["y"] == boxes[1]["y"]
-        if width == 1280:
+        if width >= 1280:
             assert page.locator("#next").bounding_box()["y"] + 46 <= height

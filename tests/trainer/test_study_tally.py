@@ -158,7 +158,7 @@ SPOILT = {
         lambda told: change(told, answers=[*told["answers"][:3], {"pair": "p004", "left": "x", "words": "left"}]),
         "3 of 4 pairs are answered",
     ),
-    "not finished": (lambda told: change(told, finished=None), "is incomplete"),
+    "not finished": (lambda told: change(told, finished=None), "does not say when"),
     "a pair twice": (lambda told: change(told, answers=told["answers"][:1] * 4), "some pair twice"),
     "too many": (lambda told: change(told, answers=told["answers"] + told["answers"][:1]), "or too many"),
     "an unknown pair": (lambda told: at_first(told, pair="p999"), "is no answer"),

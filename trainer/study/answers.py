@@ -15,6 +15,8 @@ from .make import KEY_FORMAT
 from .questions import QUESTIONS
 
 ANSWERS_FORMAT = "lga-study-answers"
+PARTS = ("x", "y", "clip", "prompt", "words")
+"""What the key says of a pair: the method of each of its clips, what they are called, and what the words were."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,6 @@ def read_key(study: Path) -> Key:
         ) from err
 
 
-PARTS = ("x", "y", "clip", "prompt", "words")
-
-
 def answer_files(places: Iterable[Path]) -> list[Path]:
     """The files among `places`, and those called answers*.json in the folders among them."""
     files = []
@@ -90,8 +89,10 @@ def read_answers(path: Path, key: Key) -> Answers:
         raise InputError(f"{path} names no rater. Ask for the file again.")
     rows = told["answers"]
     done = sum(isinstance(row, dict) and all(question.id in row for question in QUESTIONS) for row in rows)
-    if done < key.each or not isinstance(finished, str):
+    if done < key.each:
         raise InputError(f"{path} is incomplete: {done} of {key.each} pairs are answered. Ask the rater to finish.")
+    if not isinstance(finished, str) or not finished:
+        raise InputError(f"{path} does not say when it was finished. Ask the rater to go on to the page's end.")
     votes = [_vote(row, key, path) for row in rows]
     if len(votes) != key.each or len({vote.pair for vote in votes}) != len(votes):
         raise InputError(f"{path} answers some pair twice, or too many. It was changed: ask for the page's own file.")

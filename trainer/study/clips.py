@@ -15,6 +15,8 @@ from PIL import Image, ImageSequence
 
 from lga_core import Images, InputError, to_nchw, write_clip
 
+from .questions import spoken
+
 SUFFIXES = (".mp4", ".webp", ".gif")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 WORDS_FILE = "prompts.json"
@@ -50,7 +52,7 @@ def find_pairs(first: Path, second: Path, images: Path | None = None) -> list[Pa
         warnings.warn(f"{len(alone)} clips are in one folder only ({alone[0]} is the first): left out.", stacklevel=2)
     words = _words(first.parent / WORDS_FILE)
     pairs = [
-        Pair(name, prompt, words.get(prompt) or prompt.replace("_", " "), (ours[name], theirs[name]), still)
+        Pair(name, prompt, words.get(prompt) or spoken(prompt), (ours[name], theirs[name]), still)
         for name in both
         for prompt in [Path(name).parent.name]
         for still in [_still(images, name)]

@@ -121,6 +121,7 @@
   let links = [];
   let playing = true;
   let fresh = false; // a pair that has not begun to play
+  let waiting = 0;
 
   function source(clip) {
     if (!study.embedded) return study.clips[clip];
@@ -139,6 +140,8 @@
       video.src = source(pairs[shown.pair][clips[index]]);
       video.load();
     });
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { if (fresh) startTogether(true); }, 2000); // some phones load what plays, and no sooner
   }
 
   function mend(video, works) {
@@ -149,8 +152,8 @@
   const isReady = (video) => video.hidden || video.readyState >= 3;
   const isOver = (video) => video.hidden || video.ended;
 
-  function startTogether() {
-    if (!playing || !videos.every(isReady)) return;
+  function startTogether(ready = videos.every(isReady)) {
+    if (!playing || !ready) return;
     if (!fresh) videos.forEach((video) => { video.currentTime = 0; });
     fresh = false;
     videos.forEach((video) => video.play().catch(() => {}));
@@ -175,7 +178,7 @@
   for (const video of videos) {
     video.muted = true;
     video.addEventListener("canplay", () => { if (fresh) startTogether(); });
-    video.addEventListener("ended", () => { if (videos.every(isOver)) setTimeout(startTogether, 350); });
+    video.addEventListener("ended", () => { if (videos.every(isOver)) setTimeout(() => startTogether(), 350); });
     video.addEventListener("error", () => mend(video, false));
   }
   requestAnimationFrame(followTogether);
@@ -188,7 +191,7 @@
     scrollTo(0, 0);
   }
 
-  function open(question = 0) {
+  function open(question = Math.max(0, asked.findIndex((one) => !given()[one]))) {
     const pair = pairs[here().pair];
     only("rate");
     show(here());
@@ -277,7 +280,7 @@
   $("code").value = kept("last") || "";
   $("code").addEventListener("input", greet);
   greet();
-  keep("probe", "1");
+  keep("last", $("code").value); // whether anything can be kept
   $("unkept").hidden = keeps;
 
   $("enter").addEventListener("submit", (event) => {

@@ -21,3 +21,8 @@ QUESTIONS = (
     Question("real", "Which clip moves more naturally and looks more real?", "looks natural", 0.762),
 )
 """The wording is ours; the paper gives the sense of its three questions. Its shares stand here in its own order."""
+
+
+def spoken(prompt: str) -> str:
+    """The name of a prompt's folder as words."""
+    return prompt.replace("_", " ")

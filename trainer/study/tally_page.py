@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..html import bar, card, definitions, escape, figure, page, percent, section, table
 from ..plots import CLIP, LINE, MUTED, svg
-from .questions import QUESTIONS
+from .questions import QUESTIONS, spoken
 from .tally_text import agreement, between, sides, summary
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _lede(found: Mapping[str, Any]) -> str:
     if cell["low"] <= 0.5 <= cell["high"]:
         return f"Over all three questions, people do not clearly prefer either ({between(cell, 2)} for {first})."
     winner, share = (first, cell["mean"]) if cell["mean"] > 0.5 else (second, 1 - cell["mean"])
-    return f"Over all three questions, people choose {winner} in {percent(share)} of the pairs."
+    return f"Over all three questions, people choose {winner} in {percent(share)} of the votes."
 
 
 def _head(found: Mapping[str, Any]) -> dict[str, str]:
@@ -92,7 +92,7 @@ def _plot(found: Mapping[str, Any]) -> str:
         axes.set_xlim(0, 1)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
 
-    drawn = svg(draw, (7.2, 1.9), "Shares of votes with their intervals, beside the paper's")
+    drawn = svg(draw, (5.6, 1.7), "Shares of votes with their intervals, beside the paper's")
     caption = f"● share of {found['methods'][0]} with its 95 % interval &ensp; ◇ in the paper &ensp; ┆ one half"
     return figure(drawn, caption.replace(found["methods"][0], escape(found["methods"][0])), "wide")
 
@@ -100,7 +100,11 @@ def _plot(found: Mapping[str, Any]) -> str:
 def _prompts(found: Mapping[str, Any]) -> str:
     heads = [("words", "")] + [(question.short, "share") for question in QUESTIONS] + [("votes on each", "figure")]
     rows = [
-        [escape(prompt), *(_share(cells[question.id]) for question in QUESTIONS), str(cells[QUESTIONS[0].id]["votes"])]
+        [
+            escape(spoken(prompt)),
+            *(_share(cells[question.id]) for question in QUESTIONS),
+            str(cells[QUESTIONS[0].id]["votes"]),
+        ]
         for prompt, cells in found["prompts"].items()
     ]
     return table(heads, rows, "Shares by prompt")
@@ -111,7 +115,7 @@ def _share(cell: Mapping[str, float]) -> str:
 
 
 def _raters(found: Mapping[str, Any]) -> str:
-    heads = [("rater", ""), ("pairs", "figure"), ("seconds a pair, in the middle", "figure"), ("chose left", "share")]
+    heads = [("rater", ""), ("pairs", "figure"), ("seconds a pair (median)", "figure"), ("chose left", "share")]
     rows = [
         [escape(row["rater"]), str(row["pairs"]), f"{row['seconds']:.1f}", bar(row["left"], "judge")]
         for row in found["raters"]

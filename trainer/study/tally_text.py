@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..html import percent
-from .questions import QUESTIONS
+from .questions import QUESTIONS, spoken
 
 
 def markdown(found: Mapping[str, Any]) -> str:
@@ -30,7 +30,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     lines.append("|---" * (len(QUESTIONS) + 2) + "|")
     for prompt, cells in found["prompts"].items():
         shares = [f"{cells[question.id]['mean']:.2f} ({between(cells[question.id], 2)})" for question in QUESTIONS]
-        lines.append(f"| {prompt} | {' | '.join(shares)} | {cells[QUESTIONS[0].id]['votes']} |")
+        lines.append(f"| {spoken(prompt)} | {' | '.join(shares)} | {cells[QUESTIONS[0].id]['votes']} |")
     if found["left_out"]:
         lines += ["", "Left out:"] + [f"- {row['why']}" for row in found["left_out"]]
     return "\n".join(lines) + "\n"
@@ -42,7 +42,7 @@ def between(cell: Mapping[str, float], digits: int = 3) -> str:
 
 def agreement(alpha: Mapping[str, float] | None) -> str:
     """Krippendorff's alpha in words; a dash where pairs have one vote each, or all votes are the same."""
-    return "–" if alpha is None else f"{alpha['mean']:.2f} ({between(alpha, 2)})"
+    return "–" if alpha is None else f"{alpha['mean']:.2f} ({between(alpha, 2)})".replace("-0.00", "0.00")
 
 
 def summary(found: Mapping[str, Any]) -> str:
