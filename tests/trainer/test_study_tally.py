@@ -153,6 +153,7 @@ SPOILT = {
     "another study": (lambda told: change(told, study="abc"), "answers study 'abc'"),
     "no rater": (lambda told: change(told, rater=" "), "names no rater"),
     "a number for a rater": (lambda told: change(told, rater=7), "names no rater"),
+    "a rater that is no code": (lambda told: change(told, rater="<i>\ud800"), "names no rater"),
     "half done": (lambda told: change(told, answers=told["answers"][:2]), "2 of 4 pairs are answered"),
     "a question left out": (
         lambda told: change(told, answers=[*told["answers"][:3], {"pair": "p004", "left": "x", "words": "left"}]),
@@ -167,6 +168,8 @@ SPOILT = {
     "an unknown clip": (lambda told: at_first(told, left="clip"), "is no answer"),
     "a row that is none": (lambda told: change(told, answers=[*told["answers"], 3]), "is no answer"),
     "seconds that are none": (lambda told: at_first(told, seconds="long"), "is no answer"),
+    "endless seconds": (lambda told: at_first(told, seconds=float("inf")), "is no answer"),
+    "half a letter": (lambda told: at_first(told, words="\ud800"), "is no answer"),
 }
 
 
@@ -238,10 +241,13 @@ def test_the_command_prints_the_table_beside_the_papers_and_writes_every_file(st
 
 
 def test_the_page_of_the_tally_stands_alone(study, tmp_path):
-    tally(study, [hand_in(tmp_path, answer(study, "<i>", red))], tmp_path)
+    key = (study / "key.json").read_text().replace(RED, "<i>").replace("smiling", "</table>")
+    (tmp_path / "key.json").write_text(key)
+    tally(tmp_path, [hand_in(tmp_path, answer(tmp_path, "R1", lambda pair, question: "<i>"))])
     page = (tmp_path / "tally.html").read_text()
     assert "<script" not in page and "<link" not in page and "src=" not in page
-    assert "<i>" not in page and "&lt;I&gt;" in page
+    assert "<i>" not in page and "&lt;i&gt;" in page
+    assert "&lt;/table&gt;" in page
     assert "<svg" in page
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from .make import KEY_FORMAT
 from .questions import QUESTIONS
 
 ANSWERS_FORMAT = "lga-study-answers"
+CODE = r"[A-Za-z0-9_-]{1,24}"
+"""Of a rater, as the page takes it."""
 PARTS = ("x", "y", "clip", "prompt", "words")
 """What the key says of a pair: the method of each of its clips, what they are called, and what the words were."""
 
@@ -85,8 +88,8 @@ def read_answers(path: Path, key: Key) -> Answers:
             f"{path} answers study {told.get('study')!r}, and this is {key.study!r}. Tally it with its own."
         )
     rater, finished = told.get("rater"), told.get("finished")
-    if not isinstance(rater, str) or not rater.strip():
-        raise InputError(f"{path} names no rater. Ask for the file again.")
+    if not isinstance(rater, str) or not re.fullmatch(CODE, rater):
+        raise InputError(f"{path} names no rater by a code such as R7. Ask for the file that the page saved.")
     rows = told["answers"]
     done = sum(isinstance(row, dict) and all(question.id in row for question in QUESTIONS) for row in rows)
     if done < key.each:
@@ -96,7 +99,7 @@ def read_answers(path: Path, key: Key) -> Answers:
     votes = [_vote(row, key, path) for row in rows]
     if len(votes) != key.each or len({vote.pair for vote in votes}) != len(votes):
         raise InputError(f"{path} answers some pair twice, or too many. It was changed: ask for the page's own file.")
-    return Answers(rater.strip().upper(), path, finished, votes)
+    return Answers(rater.upper(), path, finished, votes)
 
 
 def _vote(row: Any, key: Key, path: Path) -> Vote:
@@ -105,10 +108,12 @@ def _vote(row: Any, key: Key, path: Path) -> Vote:
         pair, first = key.pairs[row["pair"]], row["left"]
         shown = {"left": pair[first], "right": pair[{"x": "y", "y": "x"}[first]]}
         side = {question.id: row[question.id] for question in QUESTIONS}
-        seconds = float(row.get("seconds", math.nan))
+        seconds = float(row["seconds"])
+        if not 0 <= seconds < math.inf:
+            raise ValueError("no span of time")
         return Vote(row["pair"], {question: shown[choice] for question, choice in side.items()}, side, seconds)
     except (KeyError, TypeError, ValueError) as err:
-        raise InputError(f"{path} is damaged: {str(row)[:80]} is no answer. Ask the rater for the file again.") from err
+        raise InputError(f"{path} is damaged: {row!r:.80} is no answer. Ask the rater for the file again.") from err
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
