@@ -224,7 +224,13 @@ def test_a_mistake_is_named_and_makes_no_study(spoil, fragment, tmp_path):
     spoil(*methods)
     with pytest.raises(InputError, match=fragment):
         make(*methods, tmp_path / "study")
-    assert not (tmp_path / "study" / "key.json").exists()
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_place_that_is_no_folder_is_named(methods, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(OutputError, match="taken cannot be made"):
+        make(*methods, tmp_path / "taken")
 
 
 @pytest.mark.parametrize("suffix", ["webp", "gif"])

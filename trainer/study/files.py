@@ -1,4 +1,4 @@
-"""Writing a file whole."""
+"""Folders and files of a study: a file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import os
 from pathlib import Path
 
 from lga_core import OutputError, check_writable
+
+
+def made(folder: Path) -> Path:
+    """The folder, made if it was not there. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise OutputError(f"The folder {folder} cannot be made ({err.strerror or err}). Choose another --out.") from err
+    return folder
 
 
 def written(path: Path, content: bytes | str) -> Path:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from lga_core import InputError, OutputError, load_image, to_uint8
 
 from .clips import Pair, as_mp4, find_pairs
-from .files import written
+from .files import made, written
 from .page import study_page
 from .questions import QUESTIONS
 
@@ -54,49 +54,26 @@ def make(
     named = tuple(names or (first.resolve().name, second.resolve().name))
     if named[0] == named[1]:
         raise InputError(f"Both methods would be called {named[0]!r}. Tell them apart with --names A B.")
-    _make_folder(out)
-    seed = secrets.randbits(63) if seed is None else seed
-    rng = random.Random(seed)
-    pairs = spread(find_pairs(first, second, images), num_pairs, rng)
-    sides = _sides(len(pairs), rng)
-
-    clips, shown = _clips(pairs, sides, rng)
-    embedded = inline or sum(map(len, clips.values())) <= INLINE_LIMIT
-    stills, places = _stills(pairs)
-    for pair, still in zip(shown, stills, strict=True):
-        pair["still"] = still
-    study = {
-        "questions": [{"id": question.id, "text": question.text} for question in QUESTIONS],
-        "each": min(each or len(pairs), len(pairs)),
-        "pairs": shown,
-        "stills": places,
-        "clips": {
-            name: base64.b64encode(content).decode() if embedded else f"clips/{name}.mp4"
-            for name, content in clips.items()
-        },
-        "embedded": embedded,
-    }
-    study["id"] = _fingerprint(study, clips)
-    key = _key(study, named, seed, pairs, sides)
-    if not embedded:
-        (out / "clips").mkdir(exist_ok=True)
-        for name, content in clips.items():
-            written(out / "clips" / f"{name}.mp4", content)
-    written(out / "index.html", study_page(study))
-    written(out / "key.json", json.dumps(key, indent=1, ensure_ascii=False) + "\n")
-    return key
-
-
-def _make_folder(out: Path) -> None:
     if (out / "key.json").exists():
         raise OutputError(
             f"{out} holds a study already, and without its key.json the answers to it mean nothing. Choose another "
             "--out, or remove it first."
         )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise OutputError(f"The folder {out} cannot be made ({err.strerror or err}). Choose another --out.") from err
+    seed = secrets.randbits(63) if seed is None else seed
+    rng = random.Random(seed)
+    pairs = spread(find_pairs(first, second, images), num_pairs, rng)
+    sides = _sides(len(pairs), rng)
+    clips, shown = _clips(pairs, sides, seed)
+    embedded = inline or sum(map(len, clips.values())) <= INLINE_LIMIT
+    study = _study(pairs, shown, clips, each or len(pairs), embedded)
+    key = _key(study, named, seed, pairs, sides)
+
+    made(out)
+    for name, content in clips.items() if not embedded else ():
+        written(made(out / "clips") / f"{name}.mp4", content)
+    written(out / "index.html", study_page(study))
+    written(out / "key.json", json.dumps(key, indent=1, ensure_ascii=False) + "\n")
+    return key
 
 
 def spread(pairs: Sequence[Pair], count: int | None, rng: random.Random) -> list[Pair]:
@@ -121,19 +98,34 @@ def _sides(count: int, rng: random.Random) -> list[int]:
     return sides
 
 
-def _clips(
-    pairs: Sequence[Pair], sides: Sequence[int], rng: random.Random
-) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
-    """The clips by names that tell nothing, and the pairs as the page knows them."""
+def _clips(pairs: Sequence[Pair], sides: Sequence[int], seed: int) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+    """The clips by names that tell nothing, not even the seed, and the pairs as the page knows them."""
     clips: dict[str, bytes] = {}
     shown = []
     for number, (pair, x) in enumerate(zip(tqdm(pairs, desc="clips", disable=None), sides, strict=True), start=1):
-        names = []
-        for method in (x, 1 - x):
-            names.append(f"{rng.getrandbits(40):010x}")
-            clips[names[-1]] = as_mp4(pair.clips[method])
-        shown.append({"id": f"p{number:03}", "words": pair.words, "x": names[0], "y": names[1]})
+        names = {slot: hashlib.sha256(f"{seed}/{number}/{slot}".encode()).hexdigest()[:10] for slot in "xy"}
+        clips |= {names["x"]: as_mp4(pair.clips[x]), names["y"]: as_mp4(pair.clips[1 - x])}
+        shown.append({"id": f"p{number:03}", "words": pair.words} | names)
     return clips, shown
+
+
+def _study(
+    pairs: Sequence[Pair], shown: Sequence[dict[str, Any]], clips: dict[str, bytes], each: int, embedded: bool
+) -> dict[str, Any]:
+    """All that the page knows: questions, pairs, pictures and clips, or where these lie."""
+    stills, pictures = _stills(pairs)
+    study = {
+        "questions": [{"id": question.id, "text": question.text} for question in QUESTIONS],
+        "each": min(each, len(pairs)),
+        "pairs": [pair | {"still": still} for pair, still in zip(shown, stills, strict=True)],
+        "stills": pictures,
+        "clips": {
+            name: base64.b64encode(content).decode() if embedded else f"clips/{name}.mp4"
+            for name, content in clips.items()
+        },
+        "embedded": embedded,
+    }
+    return study | {"id": _fingerprint(study, clips)}
 
 
 def _stills(pairs: Sequence[Pair]) -> tuple[list[str | None], dict[str, str]]:

@@ -18,12 +18,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lga_core import InputError, OutputError
+from lga_core import InputError
 
 from ..measures import interval
 from .agreement import alpha_interval
 from .answers import Answers, Key, Vote, answer_files, read_answers, read_key
-from .files import written
+from .files import made, written
 from .questions import QUESTIONS
 from .tally_text import markdown
 
@@ -47,11 +47,7 @@ def tally(study: Path, places: Sequence[Path], out: Path | None = None) -> dict[
         why = left_out[0]["why"] if left_out else "There are no files called answers*.json."
         raise InputError(f"None of the {len(left_out)} files of answers can be counted. {why}")
     found = figures(key, counted, left_out)
-    out = study if out is None else out
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise OutputError(f"The folder {out} cannot be made ({err.strerror or err}). Choose another --out.") from err
+    out = made(study if out is None else out)
     written(out / "tally.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     written(out / "tally.csv", _preferences(found))
     written(out / "votes.csv", _votes(key, counted))
