@@ -69,6 +69,15 @@ def opened(chromium, study: Path, **options):
     assert not [url for url in asked if not url.startswith((study.as_uri(), "blob:", "data:"))]
 
 
+def until(page, holds: str) -> None:
+    """Waits for what `holds` says; the page's policy lets playwright's own waiting evaluate nothing."""
+    for _ in range(300):
+        if page.evaluate(holds):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"It never came to be that {holds}")
+
+
 def begin(page, code: str) -> None:
     page.get_by_label("Your code").fill(code)
     page.get_by_role("button", name="Start").click()
@@ -76,7 +85,7 @@ def begin(page, code: str) -> None:
 
 def red_side(page) -> str:
     """The side on which the red method's clip is."""
-    page.wait_for_function(READY)
+    until(page, READY)
     left, right = (page.locator(f"#{side} video").evaluate(IS_RED) for side in ("left", "right"))
     assert left != right
     return "left" if left else "right"
@@ -184,13 +193,13 @@ def test_keys_go_back_and_change_an_answer_and_enter_waits_for_the_last(chromium
 def test_both_clips_play_in_step_again_and_again_until_they_are_paused(chromium, study):
     with opened(chromium, study) as page:
         begin(page, "r7")
-        page.wait_for_function(READY)
+        until(page, READY)
         page.evaluate("""() => {
           window.starts = [0, 0]
           document.querySelectorAll('video').forEach((video, i) => video.addEventListener('play', () => starts[i]++))
         }""")
-        page.wait_for_function("starts[0] >= 2 && starts[1] >= 2")
-        page.wait_for_function(f"(([left, right]) => left > 0.1 && Math.abs(left - right) < 0.1)({TIMES})")
+        until(page, "starts[0] >= 2 && starts[1] >= 2")
+        until(page, f"(([left, right]) => left > 0.1 && Math.abs(left - right) < 0.1)({TIMES})")
         page.keyboard.press("p")
         assert page.get_by_role("button", name="Play").is_visible()
         assert page.evaluate("[...document.querySelectorAll('video')].every(video => video.paused)")
@@ -199,10 +208,10 @@ def test_both_clips_play_in_step_again_and_again_until_they_are_paused(chromium,
 def test_a_person_who_wants_less_motion_starts_the_clips(chromium, study):
     with opened(chromium, study, reduced_motion="reduce") as page:
         begin(page, "r8")
-        page.wait_for_function(READY)
+        until(page, READY)
         assert page.evaluate(TIMES) == [0, 0]
         page.get_by_role("button", name="Play").click()
-        page.wait_for_function(f"{TIMES}.every(time => time > 0)")
+        until(page, f"{TIMES}.every(time => time > 0)")
 
 
 def test_answers_can_be_copied_and_removed(chromium, study):
@@ -240,8 +249,8 @@ def test_clips_beside_the_page_play_too(chromium, tmp_path, monkeypatch):
     make(*draw_methods(tmp_path / "clips"), tmp_path / "study", seed=0)
     with opened(chromium, tmp_path / "study") as page:
         begin(page, "r1")
-        page.wait_for_function(READY)
-        page.wait_for_function(f"{TIMES}.every(time => time > 0)")
+        until(page, READY)
+        until(page, f"{TIMES}.every(time => time > 0)")
 
 
 def test_a_clip_that_cannot_be_played_is_said_so(chromium, tmp_path, monkeypatch):
@@ -262,7 +271,7 @@ def test_nothing_lies_beside_the_screen(chromium, study, size):
         wide = "document.documentElement.scrollWidth - innerWidth"
         assert page.evaluate(wide) <= 0
         begin(page, "r1")
-        page.wait_for_function(READY)
+        until(page, READY)
         assert page.evaluate(wide) <= 0
         boxes = [page.locator(f"#{side} video").bounding_box() for side in ("left", "right")]
         assert boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import random
 import re
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from studies import BLUE, COLOURS, NUM_FRAMES, PROMPTS, RED, draw_clip, draw_met
 from lga_core import InputError, OutputError
 from lga_trainer import cli
 from lga_trainer.study import make as making
-from lga_trainer.study.clips import as_mp4
-from lga_trainer.study.make import make
+from lga_trainer.study.clips import Pair, as_mp4
+from lga_trainer.study.make import make, spread
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +62,15 @@ def test_the_page_does_not_tell_the_methods_and_fetches_nothing(study):
     assert not [word for word in ("red", "blue", "/0", "seed", "closing_eyes") if word in rest]
 
 
-def test_each_method_is_x_in_half_of_the_pairs_and_the_order_is_no_hint(study):
+def test_each_method_is_x_in_half_of_the_pairs_and_the_order_is_no_hint(study, methods, tmp_path):
+    others = [tmp_path / str(seed) for seed in range(6)]
+    for seed, other in enumerate(others):
+        make(*methods, other, seed=seed)
     xs = [pair["x"] for pair in read_key(study)["pairs"].values()]
     assert sorted(map(xs.count, (RED, BLUE))) == [3, 3]
     assert xs != sorted(xs) and xs != sorted(xs, reverse=True)
+    firsts = {read_key(other)["pairs"]["p001"]["x"] for other in others}
+    assert firsts == {RED, BLUE}
 
 
 def test_the_same_seed_makes_the_same_files_and_none_another_study(methods, study, tmp_path):
@@ -83,6 +89,15 @@ def test_fewer_pairs_are_spread_over_the_prompts(methods, tmp_path):
     prompts = [pair["prompt"] for pair in read_key(tmp_path)["pairs"].values()]
     assert sorted(prompts) == sorted(PROMPTS * 2)
     assert all(len(set(turn)) == 2 for turn in (prompts[:2], prompts[2:]))
+
+
+def test_every_prompt_has_its_turn_in_random_order():
+    pairs = [Pair(f"{p}/{f}", str(p), str(p), (Path(), Path())) for p in range(9) for f in range(4)]
+    order = spread(pairs, None, random.Random(0))
+    assert sorted(pair.name for pair in order) == sorted(pair.name for pair in pairs)
+    turns = [[pair.prompt for pair in order[start : start + 9]] for start in range(0, 36, 9)]
+    assert all(len(set(turn)) == 9 for turn in turns)
+    assert len(set(map(tuple, turns))) == 4
 
 
 def test_a_rater_sees_no_more_pairs_than_there_are(methods, tmp_path):

@@ -216,7 +216,7 @@
     });
     $("next").disabled = !isWhole(given());
     $("next").textContent = rater.at + 1 < order.length ? "Next pair" : "Finish";
-    $("back").disabled = rater.at === 0 && active === 0;
+    $("back").disabled = rater.at === 0;
   }
 
   function answer(side) {
@@ -249,14 +249,17 @@
     else finish();
   }
 
+  function previous(question) {
+    if (rater.at === 0) return;
+    takeTime();
+    rater.at -= 1;
+    remember();
+    open(question);
+  }
+
   function back() {
     if (active > 0) choose(active - 1);
-    else if (rater.at > 0) {
-      takeTime();
-      rater.at -= 1;
-      remember();
-      open(asked.length - 1);
-    }
+    else previous(asked.length - 1);
   }
 
   function finish() {
@@ -305,7 +308,7 @@
     refresh();
   });
   $("next").addEventListener("click", next);
-  $("back").addEventListener("click", back);
+  $("back").addEventListener("click", () => previous());
   $("pause").addEventListener("click", () => setPlaying(!playing));
   $("again").addEventListener("click", () => {
     rater.at = order.length - 1;
