@@ -100,11 +100,12 @@ from .styleclip.interpolation import straight
 from .styleclip.mapper import LatentMapper, LatentMapperConfig
 from .styleclip.optimisation import OPTIMISATIONS, Optimisation, optimise
 from .styleclip.relevance import Relevance, Survey, relevance
-from .styleclip.styles import StyleSpace
+from .styleclip.styles import StyleSpace, for_motion, moves_styles
 from .stylegan2 import Engine, FrozenSynthesis, Generator, GeneratorConfig, fastest_dtype, truncate
 from .tuning import Locality, tune
 from .values import Faces, Identity, Movement, load_faces, load_movement, save_faces, save_movement
 from .video import check_writable, contact_sheet, evenly, write_clip, write_contact_sheet
+from .wandering import LABEL as RANDOM_MOTION
 from .wandering import random_motion
 
 __all__ = [
@@ -169,6 +170,7 @@ __all__ = [
     "Principal",
     "Pull",
     "Quality",
+    "RANDOM_MOTION",
     "ROWS",
     "Relevance",
     "StyleDirection",
@@ -209,6 +211,7 @@ __all__ = [
     "find_likeness",
     "fingerprint",
     "fit_square",
+    "for_motion",
     "follow",
     "frame_bytes",
     "frames",
@@ -243,6 +246,7 @@ __all__ = [
     "mark_faces",
     "mask_layers",
     "missing_finders",
+    "moves_styles",
     "neutral",
     "optimise",
     "ordered",
