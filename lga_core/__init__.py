@@ -75,6 +75,8 @@ from .images import fit_square, load_image, to_nchw, to_nhwc, to_uint8
 from .inversion import Closeness, Encoder, EncoderConfig, closeness
 from .likeness import Likeness, find_likeness
 from .lock import Locked, lock_strength
+from .measuring import Measures, average_content_distance, consecutive_content_distance, measure, principal_path
+from .measuring_plot import plot_measures
 from .mocogan import MocoganConfig, MocoganMotion
 from .motion import MotionConfig, MotionModel, rates
 from .paste import Pasted, face_mask, keep_photo, paste_back
@@ -109,6 +111,12 @@ from .wandering import LABEL as RANDOM_MOTION
 from .wandering import random_motion
 
 __all__ = [
+    "principal_path",
+    "plot_measures",
+    "measure",
+    "consecutive_content_distance",
+    "average_content_distance",
+    "Measures",
     "Alignment",
     "CheckpointError",
     "ClipModel",

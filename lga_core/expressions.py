@@ -8,11 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import math
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from .errors import InputError
 from .finding.landmarker import MediaPipeFinder
+from .plotting import dress, new_figure, plotted, say_frames, say_seconds
 from .shapes import Images
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 SIZE = 960, 480
 """Pixels of the plot."""
-_DPI = 100
 _COLOURS = "#3b4cc0", "#d1603d", "#2a9d5c", "#8e44ad", "#c9a227", "#1b9aaa", "#7a4b2a", "#e05297"
-_GREY = "#555555"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,43 +95,20 @@ def read_expressions(
 
 def plot_expressions(expressions: Expressions, title: str, fps: float, count: int = 6) -> Image.Image:
     """The `count` (8 at most) largest movers over time, RGB; gaps where no face is. Time as in `plot_motion`."""
-    from matplotlib import rc_context, rcParamsDefault
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    # The plot looks the same whatever style the program around it has chosen.
-    with rc_context({name: value for name, value in rcParamsDefault.items() if name != "backend"}):
-        canvas = FigureCanvasAgg(_figure(expressions, title, fps, count))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph")  # A letter of the title that the font does not have.
-            canvas.draw()
-    return Image.frombytes("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba())).convert("RGB")
+    return plotted(lambda: _figure(expressions, title, fps, count))
 
 
 def _figure(expressions: Expressions, title: str, fps: float, count: int) -> Figure:
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(SIZE[0] / _DPI, SIZE[1] / _DPI), dpi=_DPI, layout="constrained")
+    figure = new_figure(SIZE, title)
     axes = figure.subplots()
-    title = " ".join(title.split())
-    figure.suptitle(title if len(title) <= 90 else title[:89] + "…", x=0.01, ha="left", fontsize=12, parse_math=False)
     dots = {"marker": "o", "markersize": 4} if len(expressions.values) <= 60 else {}
     for (name, _), colour in zip(expressions.movers(min(count, len(_COLOURS))), _COLOURS, strict=False):
         heights = expressions.values[:, expressions.names.index(name)].tolist()
         axes.plot(range(len(heights)), heights, color=colour, linewidth=2, label=name, **dots)
-    axes.set(ylim=(-0.02, 1.02), ylabel="strength (blendshape)", xlabel="frame")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16, min_n_ticks=1))
-    axes.grid(axis="both", color="#e4e4e4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    seconds = axes.secondary_xaxis("top", functions=(_times(1 / fps), _times(fps)))
-    seconds.set_xlabel(f"seconds, at {fps:g} frames a second", color=_GREY)
-    seconds.tick_params(colors=_GREY)
-    seconds.spines["top"].set_visible(False)
+    axes.set(ylim=(-0.02, 1.02), ylabel="strength (blendshape)")
+    dress(axes)
+    say_frames(axes)
+    say_seconds(axes, len(expressions.values), fps)
     if axes.lines:
         figure.legend(loc="outside right upper", frameon=False)
     return figure
-
-
-def _times(factor: float) -> Callable[[Any], Any]:
-    return lambda values: values * factor
