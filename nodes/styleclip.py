@@ -21,6 +21,7 @@ from ..lga_core import (
     StyleSpace,
     Survey,
     WPlus,
+    draw,
     find_likeness,
     frame_bytes,
     has_stages,
@@ -176,10 +177,8 @@ def _optimised(
     embed = _people(network, clip, identity) if settings.identity else None
     offsets = optimise(network, reader, ws, words, settings, embed, stepping(progress))
     image = portraits(network, ws + offsets, progress)
-    before, now = (
-        float((reader.encode_images(each) @ words.T).mean())
-        for each in (network.synthesis(ws), to_nchw(image).to(ws.device))
-    )
+    pictures = draw(network, ws).clamp(-1, 1), to_nchw(image).to(ws.device)
+    before, now = (float((reader.encode_images(each) @ words.T).mean()) for each in pictures)
     report = f"To CLIP the picture agrees with the words by {now:.3f}, and by {before:.3f} before."
     return offsets, image, report
 
