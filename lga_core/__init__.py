@@ -73,7 +73,7 @@ from .finding.doodle import DoodleFinder, FinderConfig, load_finder, save_finder
 from .identity import IdentityNetwork, load_identity
 from .images import fit_square, load_image, to_nchw, to_nhwc, to_uint8
 from .inversion import Closeness, Encoder, EncoderConfig, closeness
-from .likeness import Likeness, find_likeness
+from .likeness import Likeness, colours_and_textures, find_likeness
 from .lock import Locked, lock_strength
 from .measuring import Measures, average_content_distance, consecutive_content_distance, measure, principal_path
 from .measuring_plot import plot_measures
@@ -203,6 +203,7 @@ __all__ = [
     "choose",
     "chunk_size",
     "closeness",
+    "colours_and_textures",
     "contact_sheet",
     "convert",
     "crop",

@@ -3,6 +3,7 @@
 from .faces import BlendFaces, DemoFace, DemoPhoto, InvertE4E, LoadFaces, SampleFace, SaveFaces
 from .host import register_folders
 from .loaders import LoadCLIP, LoadDomain, LoadEncoder, LoadIdentity, LoadMotionModel, LoadStyleGAN
+from .measuring import MeasureAnimation
 from .motion import (
     BlendMotions,
     ChainExpressions,
@@ -53,6 +54,7 @@ NODE_CLASS_MAPPINGS = {
     "LGA_StyleClipEdit": StyleClipEdit,
     "LGA_GlobalDirection": GlobalDirection,
     "LGA_RandomMotion": RandomMotion,
+    "LGA_MeasureAnimation": MeasureAnimation,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
     "LGA_LoadDomain": "Load Domain",
@@ -89,6 +91,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "LGA_StyleClipEdit": "StyleCLIP Edit",
     "LGA_GlobalDirection": "Global Direction",
     "LGA_RandomMotion": "Random Motion",
+    "LGA_MeasureAnimation": "Measure Animation",
 }
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "register_folders"]

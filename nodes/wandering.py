@@ -42,7 +42,14 @@ class RandomMotion:
                 ),
                 "strength": (
                     "FLOAT",
-                    {"default": 1.0, "min": -10.0, "max": 10.0, "step": 0.05, "tooltip": "Factor on every step."},
+                    {
+                        "default": 0.5,
+                        "min": -10.0,
+                        "max": 10.0,
+                        "step": 0.05,
+                        "tooltip": "Factor on every step: 1 is MoCoGAN-HD's, as its models were trained; without one "
+                        "a face that takes such steps soon becomes another's.",
+                    },
                 ),
                 "smoothness": (
                     "FLOAT",

@@ -105,6 +105,7 @@ CALLS: dict[str, Callable] = {
         "survey_faces": 1,
     },
     "LGA_RandomMotion": lambda at: {"generator": at.generator, "faces": at.faces(N), "frames": T},
+    "LGA_MeasureAnimation": lambda at: {"frames": clip_of(at), "words": "It is happy.", "clip": at.clip},
 }
 NEEDS_MEDIAPIPE = {"LGA_ReadExpressions"}
 POINTS = "30%,40% 60%,40% 45%,50% 35%,65% 55%,65%"
@@ -197,7 +198,9 @@ def test_a_node_gives_the_same_again_whatever_the_global_random_state(id_, tiny,
     assert all(map(same, first, second))
 
 
-@pytest.mark.parametrize("id_", ["LGA_SaveFaces", "LGA_SaveMotion", "LGA_SaveTuning", "LGA_PreviewMotion"])
+@pytest.mark.parametrize(
+    "id_", ["LGA_SaveFaces", "LGA_SaveMotion", "LGA_SaveTuning", "LGA_PreviewMotion", "LGA_MeasureAnimation"]
+)
 def test_what_a_node_writes_is_where_the_frontend_is_told(id_, tiny, here):
     ((file,),) = call(id_, **CALLS[id_](tiny))["ui"].values()
     assert (here / file["type"] / file["subfolder"] / file["filename"]).is_file()
