@@ -64,7 +64,9 @@ def test_a_movement_is_widened_by_styles_that_do_not_move_where_both_are_of_one_
     assert wide.as_wide_as(movement) is wide
     for owner in (OTHER, None):
         assert movement.as_wide_as(Movement(wide.offsets, owner)) is movement
-    assert Movement(movement.offsets, None).as_wide_as(wide).offsets.shape[-1] == 8
+    for owner in (OWN, None):
+        unsigned = Movement(movement.offsets, None)
+        assert unsigned.as_wide_as(Movement(wide.offsets, owner)) is unsigned
 
 
 def test_others_can_be_put_in_place_of_ws_and_offsets(faces, movement):

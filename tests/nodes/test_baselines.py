@@ -225,6 +225,11 @@ def test_a_beta_that_leaves_no_channel_is_lowered_and_the_report_says_so(tiny, c
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [report]
 
 
+def test_beta_0_is_found_and_nobody_is_warned(tiny, caplog):
+    assert directed(tiny, beta=0.0)[1].endswith("(found).")
+    assert not [record for record in caplog.records if record.levelno == logging.WARNING]
+
+
 def test_several_wordings_are_averaged_and_may_stand_in_sentences_of_photos(tiny):
     one, two = (directed(tiny, target=text)[0].offsets for text in ("It is happy.", "It is happy.\nIt is sad."))
     assert not same(one, two)
