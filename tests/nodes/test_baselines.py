@@ -139,6 +139,14 @@ def test_the_papers_weights_move_less_than_styleclips(tiny, caplog):
     assert "without the identity term" not in caplog.text  # CLIP's feature maps tell people apart
 
 
+def test_a_network_that_knows_people_takes_the_place_of_clips_feature_maps(tiny, with_models):
+    (network,) = run("LGA_LoadIdentity", identity="tiny.safetensors")
+    by_clip, by_it = (edited(tiny, weights="paper", **more)[0].offsets for more in ({}, {"identity": network}))
+    assert not same(by_clip, by_it)
+    own = [edited(tiny, weights="styleclip", **more)[0].offsets for more in ({}, {"identity": network})]
+    assert same(*own)  # their weight of it is 0
+
+
 def test_colours_may_be_seen_as_published(tiny):
     ways = [
         edited(tiny, colours=name)[0].offsets
