@@ -70,6 +70,7 @@ from .finding import (
     read_points,
 )
 from .finding.doodle import DoodleFinder, FinderConfig, load_finder, save_finder
+from .flow import flow as optical_flow
 from .identity import IdentityNetwork, load_identity
 from .images import fit_square, load_image, to_nchw, to_nhwc, to_uint8
 from .inversion import Closeness, Encoder, EncoderConfig, closeness
@@ -96,7 +97,7 @@ from .principal import Principal, principal_directions
 from .prompting import Text, Wording, embed, parse_prompts
 from .quality import Quality, quality
 from .refining import NEAR, Pull, refine
-from .shapes import FacePoints, Images, ImagesNHWC, Mask, Motion, WPlus
+from .shapes import Embedding, FacePoints, Images, ImagesNHWC, Mask, Motion, WPlus
 from .styleclip.directions import StyleDirection, imagenet_sentences, style_direction, text_direction
 from .styleclip.interpolation import straight
 from .styleclip.mapper import LatentMapper, LatentMapperConfig
@@ -111,12 +112,16 @@ from .wandering import LABEL as RANDOM_MOTION
 from .wandering import random_motion
 
 __all__ = [
-    "principal_path",
-    "plot_measures",
-    "measure",
-    "consecutive_content_distance",
-    "average_content_distance",
-    "Measures",
+    "EASES",
+    "EMBEDDED",
+    "FFHQ",
+    "FOREIGN_SUFFIXES",
+    "LAYERS",
+    "LPIPS_WEIGHTS",
+    "NEAR",
+    "OPTIMISATIONS",
+    "RANDOM_MOTION",
+    "ROWS",
     "Alignment",
     "CheckpointError",
     "ClipModel",
@@ -127,15 +132,12 @@ __all__ = [
     "DomainCard",
     "DoodleFinder",
     "DrawingError",
-    "EASES",
-    "EMBEDDED",
     "Edges",
+    "Embedding",
     "Encoder",
     "EncoderConfig",
     "Engine",
     "Expressions",
-    "FFHQ",
-    "FOREIGN_SUFFIXES",
     "FacePoints",
     "Faces",
     "Finder",
@@ -150,8 +152,6 @@ __all__ = [
     "Images",
     "ImagesNHWC",
     "InputError",
-    "LAYERS",
-    "LPIPS_WEIGHTS",
     "LatentMapper",
     "LatentMapperConfig",
     "LgaError",
@@ -160,6 +160,7 @@ __all__ = [
     "Locked",
     "Lpips",
     "Mask",
+    "Measures",
     "MediaPipeFinder",
     "MismatchError",
     "MocoganConfig",
@@ -169,8 +170,6 @@ __all__ = [
     "MotionConfig",
     "MotionModel",
     "Movement",
-    "NEAR",
-    "OPTIMISATIONS",
     "Optimisation",
     "OutputError",
     "Pasted",
@@ -178,8 +177,6 @@ __all__ = [
     "Principal",
     "Pull",
     "Quality",
-    "RANDOM_MOTION",
-    "ROWS",
     "Relevance",
     "StyleDirection",
     "StyleSpace",
@@ -193,6 +190,7 @@ __all__ = [
     "align",
     "amounts",
     "as_native",
+    "average_content_distance",
     "blend",
     "blend_faces",
     "cached_weights",
@@ -204,6 +202,7 @@ __all__ = [
     "chunk_size",
     "closeness",
     "colours_and_textures",
+    "consecutive_content_distance",
     "contact_sheet",
     "convert",
     "crop",
@@ -254,18 +253,22 @@ __all__ = [
     "loop",
     "mark_faces",
     "mask_layers",
+    "measure",
     "missing_finders",
     "moves_styles",
     "neutral",
+    "optical_flow",
     "optimise",
     "ordered",
     "parse_prompts",
     "paste_back",
     "ping_pong",
     "plot_expressions",
+    "plot_measures",
     "plot_motion",
     "present_finders",
     "principal_directions",
+    "principal_path",
     "quality",
     "random_motion",
     "rates",

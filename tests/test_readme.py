@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lga_core import OPTIMISATIONS, Optimisation
 from lga_trainer import cli, train_cli
 from lga_trainer.config import MotionRun
 from lga_trainer.encoder_run import EncoderRun
@@ -36,6 +37,17 @@ def test_the_command_says_what_a_file_is(command, monkeypatch, capsys):
     assert "motion model" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("lga evaluate ")])
+def test_the_command_compares_methods(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(OPTIMISATIONS, "paper", Optimisation(steps=2))
+    monkeypatch.setattr("lga_trainer.evaluation.choosing.NUM_SAMPLES", 1000)
+    less = ["--faces", "2", "--prompts", "smiling", "--reference-count", "20"]
+    assert cli.main([*shlex.split(command)[1:], *less]) == 0
+    assert (tmp_path / "out" / "evaluation" / "report.html").is_file()
+    assert cli.main(["compare", "out/evaluation", "out/evaluation"]) == 0
+
+
 @pytest.mark.parametrize("target", [line.removeprefix("make ") for line in COMMANDS if line.startswith("make ")])
 def test_make_knows_the_target(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -43,8 +55,10 @@ def test_make_knows_the_target(target):
 
 def test_no_command_is_left_untested():
     """Those that install or run everything are: the rest of CI is their test."""
-    rest = [line for line in COMMANDS if not re.match(r"(uv run )?lga animate |lga inspect |lga train |make ", line)]
-    assert rest == ["uv run --extra dev .ci/check", "pip install '.[train]'"]
+    rest = [
+        line for line in COMMANDS if not re.match(r"(uv run )?lga animate |lga (inspect|train|evaluate) |make ", line)
+    ]
+    assert rest == ["uv run --extra dev .ci/check", "pip install '.[train]'", "pip install '.[eval]'"]
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))

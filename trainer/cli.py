@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import math
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
+
+from .evaluation.commands import add_compare, add_evaluate
+from .numbers import real, whole
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells report
@@ -75,6 +77,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     _add_inspect(commands)
     _add_convert(commands)
     _add_train(commands)
+    add_evaluate(commands)
+    add_compare(commands)
     _add_demo(commands)
     if list(argv[:1]) == ["train"]:
         return argparse.Namespace(run=_train, words=list(argv[1:]))
@@ -88,7 +92,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         args.parser.error(f"{rest[0]!r} is one word too many")
     if hasattr(args, "words"):
         args.words += rest
-    args.check(args)
+    if check := getattr(args, "check", None):
+        check(args)
     return args
 
 
@@ -105,24 +110,24 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
         "--out", type=Path, default=Path("clip.mp4"), metavar="PATH", help="the clip: .mp4, .webp or .gif (%(default)s)"
     )
     parser.add_argument(
-        "--frames", type=_whole(2, 100_000), default=16, metavar="N", help="length of the clip (%(default)s)"
+        "--frames", type=whole(2, 100_000), default=16, metavar="N", help="length of the clip (%(default)s)"
     )
     parser.add_argument(
-        "--fps", type=_real(0, 240, open_low=True), default=10.0, metavar="X", help="frames a second (%(default)s)"
+        "--fps", type=real(0, 240, open_low=True), default=10.0, metavar="X", help="frames a second (%(default)s)"
     )
     parser.add_argument(
-        "--strength", type=_real(-10, 10), default=1.0, metavar="X", help="0 is still, 1 as trained (%(default)s)"
+        "--strength", type=real(-10, 10), default=1.0, metavar="X", help="0 is still, 1 as trained (%(default)s)"
     )
     parser.add_argument(
-        "--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="of the motion's first state (%(default)s)"
+        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the motion's first state (%(default)s)"
     )
     parser.add_argument(
         "--domain", default="doodle", metavar="NAME", help="an embedded domain, or a domain's folder (%(default)s)"
     )
-    parser.add_argument("--face", type=_whole(0, 2**63 - 1), metavar="SEED", help="draw a face instead of reading one")
+    parser.add_argument("--face", type=whole(0, 2**63 - 1), metavar="SEED", help="draw a face instead of reading one")
     parser.add_argument(
         "--psi",
-        type=_real(-2, 2),
+        type=real(-2, 2),
         metavar="X",
         help=f"of the face drawn: 0 is the average face, 1 as varied as any ({PSI})",
     )
@@ -134,13 +139,13 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
         "--photo", action="store_true", help="find the face in the picture, animate it and put it back into the picture"
     )
     photo.add_argument(
-        "--pick", type=_whole(0, 999), metavar="N", help="which face, from left to right, from 0 (the largest)"
+        "--pick", type=whole(0, 999), metavar="N", help="which face, from left to right, from 0 (the largest)"
     )
     photo.add_argument(
         "--points", metavar="POINTS", help='where no face is found: "x,y x,y ..." of eyes, nose and mouth corners'
     )
     photo.add_argument(
-        "--tune", type=_whole(0, 2000), metavar="N", help="steps for which the generator learns this face (0)"
+        "--tune", type=whole(0, 2000), metavar="N", help="steps for which the generator learns this face (0)"
     )
     photo.add_argument(
         "--face-models", type=Path, metavar="DIR", help="folder of the face finders' files (models/lga/face)"
@@ -203,7 +208,7 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
     )
     inspect.add_argument("file", type=Path, metavar="FILE")
     inspect.add_argument("--json", action="store_true", help="as JSON, for programs")
-    inspect.set_defaults(run=_inspect, check=_nothing_to_check, parser=inspect)
+    inspect.set_defaults(run=_inspect, parser=inspect)
 
 
 def _inspect(args: argparse.Namespace) -> None:
@@ -226,7 +231,7 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     convert.add_argument(
         "--only", metavar="KIND", help="only the model of this kind: generator, encoder, animator, ..."
     )
-    convert.set_defaults(run=_convert, check=_nothing_to_check, parser=convert)
+    convert.set_defaults(run=_convert, parser=convert)
 
 
 def _convert(args: argparse.Namespace) -> None:
@@ -261,12 +266,12 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
     build.add_argument("--stages", nargs="+", metavar="STAGE", help="only these (all)")
     build.add_argument(
         "--effort",
-        type=_real(0, 100, open_low=True),
+        type=real(0, 100, open_low=True),
         default=1.0,
         metavar="X",
         help="share of all training steps; 0.01 is a rehearsal of a few minutes (%(default)s)",
     )
-    build.set_defaults(run=_demo_build, check=_nothing_to_check, parser=build)
+    build.set_defaults(run=_demo_build, parser=build)
 
     report = steps.add_parser(
         "report",
@@ -277,12 +282,8 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
     report.add_argument(
         "--domain", default="doodle", metavar="NAME", help="an embedded domain, or a domain's folder (%(default)s)"
     )
-    report.add_argument("--faces", type=_whole(2, 4096), default=64, metavar="N", help="how many faces (%(default)s)")
-    report.set_defaults(run=_demo_report, check=_nothing_to_check, parser=report)
-
-
-def _nothing_to_check(args: argparse.Namespace) -> None:
-    pass
+    report.add_argument("--faces", type=whole(2, 4096), default=64, metavar="N", help="how many faces (%(default)s)")
+    report.set_defaults(run=_demo_report, parser=report)
 
 
 def _demo_build(args: argparse.Namespace) -> None:
@@ -311,39 +312,6 @@ class _Version(argparse.Action):
 def _did_you_mean(option: str, parser: argparse.ArgumentParser) -> str:
     close = difflib.get_close_matches(option.split("=")[0], parser._option_string_actions, n=1)
     return f"; did you mean {close[0]}?" if close else "."
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    """A parser of whole numbers in [low, high]."""
-
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = None
-        if number is None or not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from {low} to {high}.")
-        return number
-
-    return parse
-
-
-def _real(low: float, high: float, *, open_low: bool = False) -> Callable[[str], float]:
-    """A parser of finite numbers in [low, high], or (low, high] with `open_low`."""
-
-    def parse(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not (low < number <= high or (number == low and not open_low)):
-            raise argparse.ArgumentTypeError(
-                f"{text!r} should be a number {'above' if open_low else 'from'} {low} {'and up ' if open_low else ''}"
-                f"to {high}."
-            )
-        return number
-
-    return parse
 
 
 if __name__ == "__main__":

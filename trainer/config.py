@@ -170,7 +170,9 @@ class MotionRun:
     score_clips: tuple[str, ...] = ()
     """CLIPs that judge where motions end, each as --clip. Several are not fooled as one is. Default: --clip's."""
     images: str | None = None
-    """A folder of aligned, square-cropped pictures: trains on their faces instead of sampled ones. Needs an encoder."""
+    """A folder of pictures: trains on their faces instead of sampled ones. Needs an encoder."""
+    align: bool = False
+    """Find the face in each of --images and frame it first; otherwise they are framed as the generator's faces are."""
     encoder: str | None = None
     """Encoder that inverts --images. Default: the domain's."""
     codes: str | None = None

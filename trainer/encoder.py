@@ -30,6 +30,7 @@ from lga_core import (
 )
 
 from . import encoder_losses as losses
+from .aligning import Aligned, aligned, framer_of
 from .encoder_figures import encoder_figures, encoder_sheet
 from .encoder_pictures import Album, Draw, Generated, Mixed, Pictures
 from .encoder_run import EncoderRun
@@ -70,7 +71,9 @@ def train_encoder(run: EncoderRun) -> Path:
     domain, dtype = load_domain(run, workers.device), precision(run.optimizer, workers.device)
     encoder = begin(run, domain.generator)
     comparisons = find_comparisons(run, domain)
-    task = EncoderTask(run, encoder, domain.generator, domain.draw, find_faces(run, domain), comparisons, dtype)
+    with workers.after_the_first():
+        faces = find_faces(run, domain)
+    task = EncoderTask(run, encoder, domain.generator, domain.draw, faces, comparisons, dtype)
     path = carry_out(task, domain, folder, workers)
     workers.end()
     return path
@@ -130,7 +133,12 @@ def find_faces(run: EncoderRun, domain: Domain) -> Pictures:
         return generated
     size = min(generator.config.resolution, losses.LARGEST_COMPARED)
     rows = generator.num_ws, generator.config.w_dim
-    album = Album(find_pictures(Path(run.images)), size, *rows, generator.w_avg.device)
+    images = Aligned(Path(run.images), ())
+    if run.align:
+        framer = framer_of(run.generator, generator.config.resolution)
+        images = aligned(images.folder, Path(run.out) / "aligned", framer)
+    album = Album(find_pictures(images.folder), size, *rows, generator.w_avg.device)
+    album.skipped |= dict(images.skipped)
     return Mixed(generated, album, faces.images_share) if faces.images_share < 1 else album
 
 

@@ -95,7 +95,9 @@ class EncoderRun:
     generator: str
     """A generator's file, of ours or of another project, or the name of an embedded domain, such as doodle."""
     images: str | None = None
-    """A folder of aligned, square-cropped pictures to learn from besides generated faces."""
+    """A folder of pictures to learn from besides generated faces."""
+    align: bool = False
+    """Find the face in each of --images and frame it first; otherwise they are framed as the generator's faces are."""
     out: str = "out/encoder"
     """Folder of the run. The same command goes on where it was stopped."""
     start: str | None = None

@@ -62,10 +62,10 @@ def noisy(faces: FaceSet, std: float, seed: int) -> FaceSet:
 def find_pictures(folder: Path) -> list[Path]:
     """Files in `folder` and below that are named as pictures, in order. Raises InputError if there are none."""
     if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}. Give --images a folder of aligned pictures.")
+        raise InputError(f"There is no folder {folder}. Give --images a folder of pictures.")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise InputError(f"{folder} holds no picture ({', '.join(SUFFIXES)}). Give --images a folder of aligned ones.")
+        raise InputError(f"{folder} holds no picture ({', '.join(SUFFIXES)}). Give --images a folder of them.")
     return found
 
 

@@ -47,10 +47,8 @@ def find_generator(given: str, out: Path, device: torch.device) -> Found:
 
     Raises InputError or CheckpointError.
     """
-    path, card = Path(given), None
-    if given in EMBEDDED or (path / "domain.json").is_file():
-        card = read_domain(given)
-        path = card.files["generator"]
+    card = find_card(given)
+    path = Path(given) if card is None else card.files["generator"]
     if not path.is_file():
         raise InputError(
             f"There is no generator at {path}. Give --generator a model file, a domain's folder, or one of "
@@ -60,6 +58,11 @@ def find_generator(given: str, out: Path, device: torch.device) -> Found:
     generator = load_generator(path).to(device).requires_grad_(False)
     name = Path(given).stem if card is None else card.name
     return Found(name, generator, card, read_metadata(path).get("licence"))
+
+
+def find_card(given: str) -> DomainCard | None:
+    """The card of the domain that --generator names, if it names one. Raises InputError or CheckpointError."""
+    return read_domain(given) if given in EMBEDDED or (Path(given) / "domain.json").is_file() else None
 
 
 def check_drawing(settings: HowToDraw, generator: Generator) -> None:

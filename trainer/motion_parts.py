@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from lga_core import (
     load_image,
 )
 
+from .aligning import Aligned, aligned, framer_of
 from .config import MotionRun
 from .faces import FaceSet, inverted_faces, noisy, sampled_faces
 from .generators import check_drawing, find_generator
@@ -152,15 +154,18 @@ def _find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Worker
     if parts.encoder_path is None:
         raise InputError("--images needs an encoder that inverts them: give --encoder FILE, made for this generator.")
     encoder = load_encoder(as_native(parts.encoder_path, "encoder", folder.path / "converted")).to(workers.device)
-    if not workers.is_first:
-        workers.wait()
     mark = f"{fingerprint(generator)} {fingerprint(encoder)}"
-    faces = inverted_faces(Path(run.images), encoder, generator, mark, folder.path / "faces.safetensors")
-    if workers.is_first:
-        workers.wait()
+    with workers.after_the_first():
+        images = _framed(run, Path(run.images), folder.path, generator.config.resolution)
+        faces = inverted_faces(images.folder, encoder, generator, mark, folder.path / "faces.safetensors")
+    faces = replace(faces, skipped=images.skipped + faces.skipped)
     for path, why in faces.skipped:
         warnings.warn(f"{path} was skipped: {why}", stacklevel=1)
     return faces
+
+
+def _framed(run: MotionRun, images: Path, out: Path, size: int) -> Aligned:
+    return aligned(images, out / "aligned", framer_of(run.generator, size)) if run.align else Aligned(images, ())
 
 
 @torch.no_grad()

@@ -6,7 +6,8 @@ exchange is gradients. Nothing else needs to agree but when to stop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -96,6 +97,12 @@ class Workers:
     def wait(self) -> None:
         """Until all processes have come here."""
         self.accelerator.wait_for_everyone()
+
+    @contextmanager
+    def after_the_first(self) -> Iterator[None]:
+        """What is inside the first process does alone; the others do it when it has, and find what it kept."""
+        with self.accelerator.main_process_first():
+            yield
 
     def end(self) -> None:
         self.accelerator.end_training()

@@ -135,6 +135,7 @@ def optimise(
     settings: Optimisation = OPTIMISATIONS["paper"],
     identity: IdentityEmbedding | None = None,
     on_step: Callable[[int, Images], None] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> WPlus:
     """Offsets [n num_ws w_dim] from the faces `ws` to faces that CLIP finds nearer to the words.
 
@@ -147,6 +148,7 @@ def optimise(
         identity: pictures in -1..1 to vectors that are alike for one person, such as an `IdentityNetwork` or the
             `embed` of a `Likeness`. Without it that term is left out, with a warning where it has a weight.
         on_step: called with the number of steps done and the faces as they were drawn last; what it raises stops.
+        dtype: in which faces are drawn on the way; None is the generator's own. Codes and distances stay as they are.
 
     Raises MismatchError for embeddings of another CLIP model.
     """
@@ -157,7 +159,11 @@ def optimise(
         )
     if settings.identity and identity is None:
         warnings.warn("Nothing here tells people apart: optimised without the identity term.", stacklevel=2)
-    synthesis = FrozenSynthesis(generator, generator.w_avg.dtype)
+    drawing = FrozenSynthesis(generator, dtype or generator.w_avg.dtype)
+
+    def synthesis(codes: WPlus) -> Images:
+        return drawing(codes).to(ws)
+
     start, codes = ws.detach(), ws.detach().clone()
     with torch.enable_grad():
         objective = Objective(clip, text_embedding.detach(), start, synthesis(start), settings, identity)

@@ -22,12 +22,14 @@ from lga_core import (
     Encoder,
     EncoderConfig,
     Faces,
+    FoundFace,
     Generator,
     GeneratorConfig,
     Identity,
     MotionConfig,
     MotionModel,
     fingerprint,
+    load_checkpoint,
     load_clip,
     load_generator,
     load_motion,
@@ -366,6 +368,25 @@ def inverted(monkeypatch):
     forward = Encoder.forward
     monkeypatch.setattr(Encoder, "forward", lambda self, x, *a: seen.append(len(x)) or forward(self, x, *a))
     return seen
+
+
+def test_pictures_are_aligned_before_they_are_inverted_where_that_is_asked_for(train, pictures, tmp_path, monkeypatch):
+    points = torch.tensor([[6.0, 6.0], [10.0, 6.0], [8.0, 8.0], [7.0, 10.0], [9.0, 10.0]])
+
+    class Seer:
+        name = "the seer"
+
+        def find(self, images):
+            return [FoundFace(points, 1.0, self.name)]
+
+    monkeypatch.setattr("lga_trainer.aligning.present_finders", lambda *_: [Seer()])
+    code, _, err = train("--images", pictures, "--align", steps=2)
+    assert code == 0, err
+    framed = sorted(path.name for path in (tmp_path / "run" / "aligned").glob("*.png"))
+    assert len(framed) == 3
+    kept = load_checkpoint(tmp_path / "run" / "faces.safetensors", "inverted faces")
+    assert kept.metadata["pictures"] == framed
+    assert "cut.png was skipped" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_pictures_are_inverted_once_and_a_cut_one_is_skipped_and_named(train, pictures, tmp_path, inverted):

@@ -58,11 +58,15 @@ class Judge(nn.Module):
         self.register_buffer("mean", torch.zeros(NUM_ATTRIBUTES))
         self.register_buffer("deviation", torch.ones(NUM_ATTRIBUTES))
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Verdict:
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 160"]:
+        """What concepts and attributes are read off."""
         if images.shape[-1] != 128:
             images = F.interpolate(images, size=(128, 128), mode="bilinear", antialias=True)
         x = self.body(self.stem(images.clamp(-1, 1).contiguous(memory_format=torch.channels_last)))
-        x = F.relu(self.hidden(F.relu(self.squeeze(x)).flatten(1)))
+        return F.relu(self.hidden(F.relu(self.squeeze(x)).flatten(1)))
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Verdict:
+        x = self.features(images)
         return Verdict(self.concepts(x).float(), self.attributes(x).float() * self.deviation + self.mean)
 
 

@@ -1,0 +1,243 @@
+"""The paper's comparison on a tiny domain: every method measured once, kept, gone on with, and told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lga_core import (
+    OPTIMISATIONS,
+    InputError,
+    MocoganConfig,
+    MocoganMotion,
+    Optimisation,
+    load_domain,
+    principal_directions,
+    save_mocogan,
+)
+from lga_trainer.evaluation import evaluate as evaluating
+from lga_trainer.evaluation.claims import claims
+from lga_trainer.evaluation.compare import compare
+from lga_trainer.evaluation.evaluate import Evaluation, evaluate
+from lga_trainer.evaluation.frechet import Frechet
+from lga_trainer.evaluation.methods import Wandering, Words, as_strong
+from lga_trainer.evaluation.pieces import Kept, Piece, pieces
+
+
+@pytest.fixture
+def asked(domain_folder, tmp_path, monkeypatch):
+    for preset in OPTIMISATIONS:
+        monkeypatch.setitem(OPTIMISATIONS, preset, Optimisation(steps=3))
+    monkeypatch.setattr("lga_trainer.evaluation.choosing.NUM_SAMPLES", 500)
+    return Evaluation(
+        tmp_path / "out",
+        str(domain_folder),
+        ("lga", "random"),
+        num_faces=4,
+        prompts=("smiling", "sad"),
+        num_reference=8,
+        at_once=2,
+        device="cpu",
+    )
+
+
+def told(asked) -> dict:
+    return json.loads((asked.out / "results.json").read_text())
+
+
+def test_every_method_is_measured_on_all_faces_and_prompts(asked):
+    evaluate(replace(asked, methods=("lga", "styleclip", "random")))
+    methods = told(asked)["methods"]
+    assert list(methods) == ["lga", "styleclip", "random", "random-equal"]
+    for row in methods.values():
+        assert set(row["prompts"]) == {"smiling", "sad"}
+        assert {"acd", "magnitude", "identity", "flicker", "jerk", "seconds"} <= set(row["means"])
+        assert row["means"]["acd"]["low"] <= row["means"]["acd"]["mean"] <= row["means"]["acd"]["high"]
+        assert len(row["curves"]["changes"]) == 16
+    clips = list((asked.out / "clips" / "lga").rglob("*.mp4"))
+    assert len(clips) == 2 * 4
+
+
+def test_what_is_done_is_not_done_again(asked, monkeypatch):
+    evaluate(asked)
+    before = told(asked)
+    done = []
+    monkeypatch.setattr(evaluating, "do", lambda piece, *_: done.append(piece))
+    evaluate(asked)
+    assert not done
+    assert told(asked)["methods"] == before["methods"]
+
+
+def test_a_stopped_evaluation_goes_on_where_it_was(asked, monkeypatch):
+    whole = evaluating.do
+    done = []
+
+    def until_the_third(piece, *rest):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(piece)
+        whole(piece, *rest)
+
+    monkeypatch.setattr(evaluating, "do", until_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(asked)
+    again = []
+    monkeypatch.setattr(evaluating, "do", lambda piece, *rest: again.append(piece) or whole(piece, *rest))
+    evaluate(asked)
+    assert not set(done) & set(again)
+    assert len(done) + len(again) == 3 * 2 * 2  # methods, prompts, pieces of faces
+
+
+def test_a_method_can_be_added_later(asked):
+    evaluate(replace(asked, methods=("lga",)))
+    first = told(asked)["methods"]["lga"]
+    evaluate(asked)
+    assert told(asked)["methods"]["lga"] == first
+    assert "random" in told(asked)["methods"]
+
+
+def test_another_evaluation_in_the_same_folder_is_refused(asked):
+    evaluate(replace(asked, methods=("lga",)))
+    with pytest.raises(InputError, match="other prompts"):
+        evaluate(replace(asked, prompts=("smiling",)))
+
+
+def test_more_faces_go_on_from_fewer(asked, monkeypatch):
+    only = replace(asked, methods=("lga",))
+    evaluate(replace(only, num_faces=2))
+    fewer = told(asked)["methods"]["lga"]["means"]["acd"]
+    done, whole = [], evaluating.do
+    monkeypatch.setattr(evaluating, "do", lambda piece, *rest: done.append(piece) or whole(piece, *rest))
+    evaluate(only)
+    assert {piece.first for piece in done} == {2}
+    assert told(asked)["methods"]["lga"]["means"]["acd"] != fewer
+
+
+def test_the_same_evaluation_gives_the_same_figures(asked, tmp_path):
+    other = replace(asked, out=tmp_path / "again", at_once=4)
+    evaluate(asked)
+    evaluate(other)
+    for ours, theirs in zip(told(asked)["methods"].values(), told(other)["methods"].values(), strict=True):
+        assert ours["means"]["acd"]["mean"] == pytest.approx(theirs["means"]["acd"]["mean"], rel=1e-3)
+    changes = compare(asked.out, other.out)
+    assert {change.verdict for change in changes if "seconds" not in change.figure} == {"same"}
+
+
+def test_a_method_without_its_file_is_missing_in_words(asked):
+    report = evaluate(replace(asked, methods=("lga", "mocogan")))
+    assert "lga train mocogan" in told(asked)["missing_methods"]["mocogan"]
+    assert "lga train mocogan" in report.read_text()
+    assert "not tried" in report.read_text()
+
+
+def test_an_unknown_method_is_refused(asked):
+    with pytest.raises(InputError, match="'lgb' is no method"):
+        evaluate(replace(asked, methods=("lgb",)))
+
+
+def test_an_unknown_prompt_is_refused(asked):
+    with pytest.raises(InputError, match="'flying' is no prompt"):
+        evaluate(replace(asked, prompts=("flying",)))
+
+
+def test_mocogan_is_run_from_its_file(asked, tmp_path):
+    file = tmp_path / "mocogan.safetensors"
+    save_mocogan(file, MocoganMotion(MocoganConfig(16, 8, 4)))
+    evaluate(replace(asked, methods=("lga", "mocogan"), mocogan=file))
+    assert {"mocogan", "mocogan-equal"} <= set(told(asked)["methods"])
+    (claim, *_) = claims(told(asked))
+    assert claim.met is not None
+
+
+def test_equal_strength_means_equal_movement(asked):
+    evaluate(asked)
+    means = {name: row["means"]["magnitude"]["mean"] for name, row in told(asked)["methods"].items()}
+    assert means["random-equal"] == pytest.approx(means["lga"], rel=0.15)
+
+
+def test_strength_is_found_where_movement_is_in_proportion(domain_folder):
+    domain = load_domain(domain_folder)
+    ws = domain.generator.sample(range(2))
+    method = Wandering(principal_directions(domain.generator, 300))
+
+    def length(method) -> float:
+        return method(ws, Words(0, "")).norm().item()
+
+    found = as_strong(method, 5.0, length)
+    assert length(found) == pytest.approx(5.0, rel=1e-3)
+
+
+def test_random_motion_belongs_to_face_and_words(domain_folder):
+    domain = load_domain(domain_folder)
+    method, ws = Wandering(principal_directions(domain.generator, 300)), domain.generator.sample(range(2))
+    both = method(ws, Words(1, ""))
+    assert torch.equal(both[1:], method(ws[1:], Words(1, "", first=1)))
+    assert not torch.equal(both[0], both[1])
+    assert not torch.equal(both, method(ws, Words(2, "")))
+
+
+def test_pieces_cover_every_face_once():
+    whole = pieces(["a", "b"], num_prompts=3, num_faces=7, at_once=3)
+    faces = [(p.method, p.prompt, face) for p in whole for face in range(p.first, p.first + p.count)]
+    assert len(faces) == len(set(faces)) == 2 * 3 * 7
+
+
+def test_a_piece_is_done_only_when_all_of_it_is_there(tmp_path):
+    kept, piece = Kept(tmp_path), Piece("a", 0, 0, 1)
+    with pytest.raises(TypeError):
+        kept.write(piece, [{"figure": object()}], {"x": torch.ones(1)})
+    assert not kept.done(piece)
+    kept.write(piece, [{"figure": 1.0}], {"x": torch.ones(1)})
+    assert kept.done(piece)
+    rows, tensors = kept.read(piece)
+    assert rows == [{"figure": 1.0}]
+    assert tensors["x"].item() == 1
+
+
+def gaussian(n: int, mean: float, deviation: float, seed: int) -> torch.Tensor:
+    x = torch.randn(n, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x = (x - x.mean(dim=0)) @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T))).T  # exactly N(0, 1)
+    return x * deviation + mean
+
+
+def test_the_frechet_distance_of_two_gaussians_is_the_formula_without_a_root():
+    distance = Frechet([gaussian(40, 0.0, 1.0, 0)])
+    # |difference of means|^2 + trace(C1 + C2 - 2 sqrt(C1 C2)), three dimensions
+    assert distance([gaussian(50, 2.0, 3.0, 1)]) == pytest.approx(3 * (2.0**2 + (3 - 1) ** 2), rel=1e-4)
+    assert distance([gaussian(60, 0.0, 1.0, 2)]) == pytest.approx(0, abs=1e-4)
+
+
+def test_the_frechet_distance_does_not_depend_on_chunks():
+    real, drawn = gaussian(40, 0.0, 1.0, 0), gaussian(50, 1.0, 2.0, 1)
+    assert Frechet(real.split(7))(drawn.split(9)) == pytest.approx(Frechet([real])([drawn]), rel=1e-6)
+
+
+def test_a_frechet_distance_of_one_picture_is_refused():
+    with pytest.raises(InputError, match="at least 2"):
+        Frechet([gaussian(40, 0.0, 1.0, 0)])([torch.zeros(1, 3)])
+
+
+def row(fid: float = 1.0, **means: float) -> dict:
+    return {"fid": fid, "means": {name: {"mean": value} for name, value in means.items()}}
+
+
+def test_claims_hold_or_fail_by_the_figures():
+    methods = {
+        "lga": row(10.0, acd=0.3, judge_top1=0.9, seconds=0.01, drawing_seconds=0.02),
+        "styleclip": row(9.0, acd=0.2, judge_top1=0.5, seconds=9.0, drawing_seconds=0.02),
+        "mocogan-equal": row(20.0, acd=0.6),
+    }
+    found = {claim.claim.split(" (")[0]: claim.met for claim in claims({"methods": methods})}
+    assert list(found.values()) == [True, False, True, True]
+    methods["mocogan-equal"] = row(20.0, acd=0.4)
+    methods["styleclip"] = row(11.0, acd=0.2, judge_top1=0.95, seconds=1.0, drawing_seconds=0.02)
+    assert [claim.met for claim in claims({"methods": methods})] == [False, True, False, False]
+
+
+def test_a_claim_that_cannot_be_tried_says_why():
+    found = claims({"methods": {"lga": row(acd=0.3)}})
+    assert all(claim.met is None for claim in found)
+    assert "mocogan was not run" in found[0].found

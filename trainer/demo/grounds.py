@@ -1,0 +1,55 @@
+"""What methods are compared on in the doodle domain: calm faces, renders to compare with, and the judge's eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from lga_core import ClipModel, Domain, Embedding, Images, WPlus, find_distance
+
+from ..evaluation.grounds import Grounds, Network, Networks
+from ..judges import DoodleJudge, Judge
+from ..prompts import load_prompts
+from .attributes import COLUMN, PALETTES, SIZES, sample, sample_neutral
+from .generator import AttributeMap
+from .judge import judged
+from .kit import ASSETS
+from .renderer import render
+
+FACES_SEED, RENDERS_SEED = 70_117, 70_118
+PERSON = (*(f"{part}:{name}" for part in ("hair", "eyes") for name in PALETTES[part]), *SIZES)
+PERSON += ("curl", "glasses", "beard", "age")
+"""Attributes of who someone is: not of clothes, weather and pose, which a network that knows people does not see."""
+BATCH = 32
+FACES = 1024
+"""Drawn at once, whatever is asked for: the first ones are the same for any number."""
+
+
+def doodle_grounds(domain: Domain, judge: Judge | None, scorer: ClipModel | None) -> Grounds:
+    """`judge` stays in the place of its own where it is given; `scorer`: a CLIP that nothing was trained against."""
+    places, own = AttributeMap.load(ASSETS / "attribute_map.safetensors"), DoodleJudge()
+    network, kept = own.network, [COLUMN[name] for name in PERSON]
+
+    def faces(count: int) -> WPlus:
+        calm = sample_neutral(max(count, FACES), torch.Generator().manual_seed(FACES_SEED))[:count]
+        return domain.generator.broadcast(places.to_w(calm)).contiguous()
+
+    def renders(count: int) -> Iterator[Images]:
+        attributes, _ = sample(count, torch.Generator().manual_seed(RENDERS_SEED))
+        return (render(part, domain.generator.config.resolution) for part in attributes.split(BATCH))
+
+    def identity(images: Images) -> Embedding:
+        seen = judged(network, images.cpu().float()).attributes
+        return ((seen - network.mean) / network.deviation)[:, kept]
+
+    networks = Networks(
+        Network(identity, "who the doodle judge sees, in standard deviations of what people differ in"),
+        find_distance(domain.clip, domain.generator.config.resolution),
+        Network(network.features, "the doodle judge's last hidden layer, 160 numbers"),
+        scorer,
+        judge or own,
+        {} if scorer else {"clip_top1": "bring a CLIP that the motion was not trained against (--scorer FILE)"},
+    )
+    label = "renders of people with all expressions, which the generator was trained on as others are on photographs"
+    return Grounds(faces, renders, label, networks, load_prompts("doodle"))

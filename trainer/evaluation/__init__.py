@@ -1,0 +1,1 @@
+"""The paper's comparison, for any domain: baselines, figures, ablations and one report."""

@@ -1,0 +1,181 @@
+"""`lga evaluate`: methods on one domain, the same unseen faces and words for all, measured, kept, and told in a report.
+
+What is done is kept piece by piece, so that a stopped evaluation goes on, and more methods can be added to one. Pieces
+are shared out over the processes that a launcher has started.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from lga_core import Domain, InputError, WPlus, draw, fingerprint, load_domain, measure
+
+from ..files import write_text
+from ..origin import machine, versions
+from ..workers import Workers
+from .choosing import DEFAULT, Sources, choose
+from .grounds import Brought, Grounds, find_grounds
+from .methods import Method, Mocogan, Wandering, Words, as_strong
+from .pieces import Kept, Piece, do, pieces
+from .results import results, write_results
+
+SETTINGS = "settings.json"
+CALIBRATED_ON = 4
+"""Faces on which the strength of a method that heeds no words is made equal to LGA's."""
+EQUAL = "-equal"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation. Raises InputError for numbers that cannot be.
+
+    domain: an embedded domain, or a domain's folder. methods: names, see `choosing`. num_faces: unseen ones, each under
+    every prompt. prompts: some of the domain's; all, where there are none. num_reference: real pictures that Frechet
+    distances are taken from. at_once: faces of a piece.
+    """
+
+    out: Path
+    domain: str = "doodle"
+    methods: Sequence[str] = DEFAULT
+    num_faces: int = 64
+    prompts: Sequence[str] = ()
+    num_reference: int = 5000
+    at_once: int = 16
+    device: str = "auto"
+    brought: Brought = field(default_factory=Brought)
+    mocogan: Path | None = None
+    mappers: Path | None = None
+    ablations: Path | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.num_faces, self.num_reference, self.at_once) < 2:
+            raise InputError("An evaluation needs at least 2 faces, 2 reference pictures and 2 faces at once.")
+
+    @property
+    def sources(self) -> Sources:
+        return Sources(self.out / "found", self.mocogan, self.mappers, self.ablations)
+
+
+def evaluate(asked: Evaluation) -> Path:
+    """Do what is not done yet, then write results.json, results.csv and report.html; returns the report's path.
+
+    Raises InputError for a setting that does not fit, or a folder that holds another evaluation.
+    """
+    from .report import write_report
+
+    workers = Workers(asked.device)
+    domain = load_domain(asked.domain, workers.device)
+    mark = fingerprint(domain.generator)
+    grounds = chosen_prompts(find_grounds(domain, asked.brought, mark), asked.prompts)
+    kept = Kept(asked.out)
+    if workers.is_first:
+        claim(asked, mark, grounds)
+    workers.wait()
+    methods, missing = choose(asked.methods, domain, asked.sources)
+    ws = grounds.faces(asked.num_faces).to(domain.generator.w_avg)
+    run(methods, domain, grounds, ws, kept, asked.at_once, workers)
+    if "lga" in methods:
+        equal = equally_strong(methods, domain, grounds, ws, kept)
+        run(equal, domain, grounds, ws, kept, asked.at_once, workers)
+        methods |= equal
+    if workers.is_first:
+        told = results(methods, grounds, ws, kept, asked.at_once, asked.num_reference) | {
+            "missing_methods": missing,
+            "missing": dict(grounds.networks.missing),
+            "domain": domain.name,
+            "machine": machine(workers.device),
+            "versions": versions(),
+        }
+        write_results(asked.out, told)
+        write_report(asked.out, told, kept, asked.at_once)
+    workers.end()
+    return asked.out / "report.html"
+
+
+def chosen_prompts(grounds: Grounds, names: Sequence[str]) -> Grounds:
+    """The grounds with these prompts only; all where none is named. Raises InputError for one that is not there."""
+    if not names:
+        return grounds
+    known = {prompt.prompt: prompt for prompt in grounds.prompts.prompts}
+    if wrong := [name for name in names if name not in known]:
+        raise InputError(f"{wrong[0]!r} is no prompt of this domain. It has {', '.join(known)}.")
+    return replace(grounds, prompts=replace(grounds.prompts, prompts=tuple(known[name] for name in names)))
+
+
+def claim(asked: Evaluation, mark: str, grounds: Grounds) -> None:
+    """Say in the folder what is evaluated in it. Raises InputError where it says otherwise already."""
+    path = asked.out / SETTINGS
+    settings = {
+        "generator_fingerprint": mark,
+        "at_once": asked.at_once,
+        "prompts": grounds.prompts.sentences,
+        "brought": {name: str(value) for name, value in asdict(asked.brought).items() if value is not None},
+    }
+    if path.is_file():
+        before = json.loads(path.read_text())
+        if changed := [name for name, value in settings.items() if before.get(name) != value]:
+            raise InputError(
+                f"{asked.out} holds an evaluation with other {changed[0]} ({before.get(changed[0])}). Give --out "
+                "another folder, or the same settings."
+            )
+        return
+    write_text(path, json.dumps(settings, indent=1))
+
+
+def run(
+    methods: Mapping[str, Method],
+    domain: Domain,
+    grounds: Grounds,
+    ws: WPlus,
+    kept: Kept,
+    at_once: int,
+    workers: Workers,
+) -> None:
+    """Every piece of these methods that is not done yet, shared out over the processes."""
+    whole = pieces(list(methods), len(grounds.prompts.prompts), len(ws), at_once)
+    mine = [piece for number, piece in enumerate(whole) if number % workers.count == workers.rank]
+    left = [piece for piece in mine if not kept.done(piece)]
+    with tqdm(left, disable=None if workers.is_first else True) as bar:
+        for piece in bar:
+            bar.set_description(f"{piece.method}: {grounds.prompts.prompts[piece.prompt].prompt}")
+            faces = ws[piece.first : piece.first + piece.count]
+            do(piece, methods[piece.method], domain, grounds, faces, kept)
+    workers.wait()
+
+
+def equally_strong(
+    methods: Mapping[str, Method], domain: Domain, grounds: Grounds, ws: WPlus, kept: Kept
+) -> dict[str, Method]:
+    """Methods that heed no words once more, at the strength at which they move faces as much as LGA does."""
+    deaf = {name: method for name, method in methods.items() if isinstance(method, (Mocogan, Wandering))}
+    if not deaf:
+        return {}
+    prompts = grounds.prompts.prompts
+    faces = ws[:CALIBRATED_ON]
+
+    def magnitude(method: Method) -> float:
+        motions = (method(faces, Words(i, prompt.sentence)) for i, prompt in enumerate(prompts))
+        return sum(magnitude_of(motion, domain, faces) for motion in motions) / len(prompts)
+
+    target = magnitude(methods["lga"])
+    return {name + EQUAL: as_strong(method, target, magnitude) for name, method in deaf.items()}
+
+
+@torch.no_grad()
+def magnitude_of(motion: Any, domain: Domain, faces: WPlus) -> float:
+    """How much clips move, over all faces."""
+    found = [
+        measure(draw(domain.generator, part) for part in (face + offsets).split(8)).magnitude
+        for face, offsets in zip(faces, motion, strict=True)
+    ]
+    return sum(found) / len(found)
+
+
+__all__ = ["Evaluation", "Piece", "evaluate"]
