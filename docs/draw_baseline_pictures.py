@@ -72,16 +72,16 @@ def turned(words: str, **more: Any) -> Image.Image:
 
 
 def global_direction() -> Image.Image:
-    texts = ("is smiling", "is surprised", "is angry", "has blonde hair")
-    alphas, betas = (-3.0, 0.0, 3.0, 6.0), (0.05, 0.1, 0.15, 0.2)
+    alphas, betas = (-3.0, 1.5, 3.0, 6.0), (0.1, 0.2, 0.3, 0.4)
+    others = ("is surprised", "is angry", "has blonde hair", "is closing eyes")
     return page(
-        heading("target, at alpha 3"),
-        strip([turned(words) for words in texts], [words.removeprefix("is ") for words in texts]),
         heading("alpha, for “smiling”"),
         strip([turned("is smiling", alpha=alpha) for alpha in alphas], [f"{alpha:g}" for alpha in alphas]),
-        heading("beta, for “smiling”"),
-        strip([turned("is smiling", beta=beta) for beta in betas], [f"{beta:g}" for beta in betas]),
         note(directed("is smiling")[1]),
+        heading("beta, for “smiling” at alpha 3"),
+        strip([turned("is smiling", beta=beta) for beta in betas], [f"{beta:g}" for beta in betas]),
+        heading("Other texts, at alpha 10"),
+        strip([turned(words, alpha=10.0) for words in others], [words.removeprefix("is ") for words in others]),
     )
 
 
