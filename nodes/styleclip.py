@@ -85,8 +85,8 @@ class StyleClipEdit:
                 ),
                 "weights": choices(
                     OPTIMISATIONS,
-                    "How much it costs to leave the face: paper is what our method was compared with, and hardly "
-                    "moves; styleclip is StyleCLIP's own, a tenth of it.",
+                    "How much it costs to leave the face: paper is what our method was compared with, and moves "
+                    "less; styleclip is StyleCLIP's own, a tenth of it.",
                     default="styleclip",
                 ),
                 "steps": (
