@@ -96,7 +96,7 @@ class MeasureAnimation:
         look = None if told is None or reader is None else reader.encode_images
         found = measure(_seen(frames, device), _people(clip, identity), look, told)
         report = "\n".join([*said, *_lines(found, clip, identity)])
-        say(report, node, warning=bool(said))
+        say("\n".join([*said, _summary(found)]), node, warning=bool(said))
         plot = plot_measures(found, words.strip() or "How the clip moves", fps)
         path, reference = new_output("lga/measures", ".png", "temp")
         plot.save(path, compress_level=4)
@@ -120,10 +120,18 @@ def _people(clip: LoadedClip | None, identity: LoadedIdentity | None) -> Callabl
     return colours_and_textures(clip.model.module, 2 * clip.model.module.image_size)
 
 
+def _known(found: Measures) -> dict[str, float]:
+    return {name: value for name, value in found.figures().items() if name in MEANT and not math.isnan(value)}
+
+
+def _summary(found: Measures) -> str:
+    """The figures alone, for which there is room on the node."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in _known(found).items())
+
+
 def _lines(found: Measures, clip: LoadedClip | None, identity: LoadedIdentity | None) -> list[str]:
     """Every figure and what it says, then who judged, and what to bring for those that are missing."""
-    known = {name: value for name, value in found.figures().items() if name in MEANT and not math.isnan(value)}
-    lines = [f"{name} {value:.4f}: {MEANT[name]}" for name, value in known.items()]
+    lines = [f"{name} {value:.4f}: {MEANT[name]}" for name, value in _known(found).items()]
     if found.identities is None:
         lines.append("acd, identity: connect an identity network, or CLIP of the ResNet kind.")
     elif identity is None and clip is not None:

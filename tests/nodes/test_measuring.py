@@ -71,7 +71,9 @@ def test_measuring_counts_the_frames_and_can_be_cancelled(here, monkeypatch, tin
     _, report = run("LGA_MeasureAnimation", frames=clip(20), clip=tiny.clip, node="3")
     (bar,) = comfyui.bars
     assert bar.updates == [8, 16, 20] and bar.total == 20
-    assert comfyui.texts == [(report, "3")]
+    ((said, node),) = comfyui.texts
+    assert node == "3"
+    assert dict(part.split() for part in said.split(", ")) == {n: f"{v:.4f}" for n, v in figures(report).items()}
     comfyui.bars.clear()
     comfyui.cancel_after = 1
     with pytest.raises(Interrupted):
