@@ -32,7 +32,7 @@ from lga_core import (
 )
 
 from .faces import find_pictures
-from .files import aside, write_text
+from .files import aside, write
 from .generators import find_card
 from .photo import FACE_MODELS
 
@@ -93,7 +93,7 @@ def aligned(folder: Path, kept: Path, framer: Framer) -> Aligned:
             face = framer(load_image(path))
         except LgaError as err:
             skipped[name] = str(err)
-            write_text(kept / SKIPPED, json.dumps(skipped, indent=1))
+            write(kept / SKIPPED, json.dumps(skipped, indent=1))
             continue
         with aside(_target(path, folder, kept)) as written:
             Image.fromarray(to_uint8(face)[0].numpy()).save(written, "PNG")

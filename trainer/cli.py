@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from .evaluation.commands import add_compare, add_evaluate
 from .numbers import real, whole
+from .study.commands import add_study
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells report
@@ -80,6 +81,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add_evaluate(commands)
     add_compare(commands)
     _add_demo(commands)
+    add_study(commands)
     if list(argv[:1]) == ["train"]:
         return argparse.Namespace(run=_train, words=list(argv[1:]))
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -78,16 +77,17 @@ def interval(
     """
     values, rng = values.double(), torch.Generator().manual_seed(seed)
     known, (k, n) = ~values.isnan(), values.shape
-    faces = _drawn_again(n, draws, rng)
-    rows = _drawn_again(k, draws, rng) if resample_rows else torch.ones(draws, k, dtype=torch.double)
+    faces = drawn_again(n, draws, rng)
+    rows = drawn_again(k, draws, rng) if resample_rows else torch.ones(draws, k, dtype=torch.double)
     means = _weighted(values.nan_to_num(), rows, faces) / _weighted(known.double(), rows, faces)
     low, high = means[means.isfinite()].quantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
     return {"mean": values.nanmean().item(), "low": low, "high": high}
 
 
-def _drawn_again(n: int, draws: int, rng: torch.Generator) -> Float[Tensor, "draws n"]:
+def drawn_again(n: int, draws: int, rng: torch.Generator) -> Float[Tensor, "draws n"]:
     """How often each of n is drawn in n draws with replacement."""
-    return F.one_hot(torch.randint(n, (draws, n), generator=rng), n).sum(dim=1).double()
+    drawn = torch.randint(n, (draws, n), generator=rng)
+    return torch.zeros(draws, n, dtype=torch.double).scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.double))
 
 
 def _weighted(values: Tensor, rows: Tensor, faces: Tensor) -> Float[Tensor, "draws"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import report_encoder, report_motion
-from .files import write_text
+from .files import write
 from .html import definitions, escape, page, section, slug
 from .plots import curve
 from .report_sheets import Sheet
@@ -65,13 +65,13 @@ def write_report(
     sheets = [Sheet(caption, path) for caption, path in pictures]
     told = {"title": title, "facts": dict(facts), "figures": dict(figures), "notes": list(notes)}
     told |= {"pictures": {path.name: caption for caption, path in pictures}, "last_row": rows[-1] if rows else {}}
-    write_text(run / "report.json", json.dumps(told, indent=1))
+    write(run / "report.json", json.dumps(told, indent=1))
     text = ""
     for quality in QUALITIES:
         text = _document(run, title, facts, figures, sheets, notes, rows, quality)
         if len(text.encode()) <= LIMIT:
             break
-    return write_text(run / "report.html", text)
+    return write(run / "report.html", text)
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from lga_core import Domain, InputError, WPlus, draw, fingerprint, load_domain, measure
 
-from ..files import write_text
+from ..files import write
 from ..origin import machine, versions
 from ..workers import Workers
 from .choosing import DEFAULT, Sources, choose
@@ -126,7 +126,7 @@ def claim(asked: Evaluation, mark: str, grounds: Grounds) -> None:
                 "another folder, or the same settings."
             )
         return
-    write_text(path, json.dumps(settings, indent=1))
+    write(path, json.dumps(settings, indent=1))
 
 
 def run(

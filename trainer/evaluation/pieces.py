@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lga_core import Domain, Images, Motion, WPlus, fastest_dtype, frames, measure, principal_path, write_clip
 
-from ..files import aside, write_text
+from ..files import aside, write
 from ..html import slug
 from ..prompts import Prompt
 from .grounds import Grounds, in_batches
@@ -64,7 +64,7 @@ class Kept:
         """The figures last: where they are, all of it is there."""
         with aside(self.features(piece)) as written:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, written)
-        write_text(self.figures(piece), json.dumps({"piece": asdict(piece), "faces": rows}))
+        write(self.figures(piece), json.dumps({"piece": asdict(piece), "faces": rows}))
 
     def read(self, piece: Piece) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
         return json.loads(self.figures(piece).read_text())["faces"], load_file(self.features(piece))

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..files import write_text
+from ..files import write
 from ..html import bar, card, definitions, escape, page, percent, section, slug, table
 from .choosing import ABLATION
 from .claims import Claim, claims
@@ -64,7 +64,7 @@ def write_report(out: Path, told: Mapping[str, Any], kept: Kept, at_once: int) -
         text = _document(told, pictured, quality)
         if len(text.encode()) <= LIMIT:
             break
-    return write_text(out / "report.html", text)
+    return write(out / "report.html", text)
 
 
 def _document(told: Mapping[str, Any], pictured: Pictured, quality: int) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lga_core import WPlus
 
-from ..files import write_text
+from ..files import write
 from ..measures import interval
 from .frechet import Frechet, features_of
 from .grounds import Grounds
@@ -122,7 +122,7 @@ def _features(own: Sequence[Piece], kept: Kept) -> Iterator[Float[Tensor, "n c"]
 
 def write_results(out: Path, told: Mapping[str, Any]) -> None:
     """results.json, and results.csv with a row for each method and figure."""
-    write_text(out / "results.json", json.dumps(told, indent=1))
+    write(out / "results.json", json.dumps(told, indent=1))
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(["method", "figure", "mean", "low", "high"])
@@ -131,4 +131,4 @@ def write_results(out: Path, told: Mapping[str, Any]) -> None:
             writer.writerow([name, "fid", row["fid"], "", ""])
         for figure, found in row["means"].items():
             writer.writerow([name, figure, found["mean"], found["low"], found["high"]])
-    write_text(out / "results.csv", table.getvalue())
+    write(out / "results.csv", table.getvalue())

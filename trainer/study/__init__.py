@@ -1,0 +1,1 @@
+"""The paper's user study: people choose between two methods' clips, on a page that needs no network."""
