@@ -74,7 +74,7 @@ from .flow import flow as optical_flow
 from .identity import IdentityNetwork, load_identity
 from .images import fit_square, load_image, to_nchw, to_nhwc, to_uint8
 from .inversion import Closeness, Encoder, EncoderConfig, closeness
-from .likeness import Likeness, find_likeness
+from .likeness import Likeness, colours_and_textures, find_likeness
 from .lock import Locked, lock_strength
 from .measuring import Measures, average_content_distance, consecutive_content_distance, measure, principal_path
 from .measuring_plot import plot_measures
@@ -103,11 +103,12 @@ from .styleclip.interpolation import straight
 from .styleclip.mapper import LatentMapper, LatentMapperConfig
 from .styleclip.optimisation import OPTIMISATIONS, Optimisation, optimise
 from .styleclip.relevance import Relevance, Survey, relevance
-from .styleclip.styles import StyleSpace
+from .styleclip.styles import StyleSpace, for_motion, moves_styles
 from .stylegan2 import Engine, FrozenSynthesis, Generator, GeneratorConfig, fastest_dtype, truncate
 from .tuning import Locality, tune
 from .values import Faces, Identity, Movement, load_faces, load_movement, save_faces, save_movement
 from .video import check_writable, contact_sheet, evenly, write_clip, write_contact_sheet
+from .wandering import LABEL as RANDOM_MOTION
 from .wandering import random_motion
 
 __all__ = [
@@ -119,6 +120,7 @@ __all__ = [
     "LPIPS_WEIGHTS",
     "NEAR",
     "OPTIMISATIONS",
+    "RANDOM_MOTION",
     "ROWS",
     "Alignment",
     "CheckpointError",
@@ -199,6 +201,7 @@ __all__ = [
     "choose",
     "chunk_size",
     "closeness",
+    "colours_and_textures",
     "consecutive_content_distance",
     "contact_sheet",
     "convert",
@@ -216,6 +219,7 @@ __all__ = [
     "find_likeness",
     "fingerprint",
     "fit_square",
+    "for_motion",
     "follow",
     "frame_bytes",
     "frames",
@@ -251,6 +255,7 @@ __all__ = [
     "mask_layers",
     "measure",
     "missing_finders",
+    "moves_styles",
     "neutral",
     "optical_flow",
     "optimise",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from .checkpoints import is_native, load_checkpoint, open_foreign, save_checkpoint
@@ -57,7 +58,8 @@ class Faces:
 class Movement:
     """Offsets [n t num_ws w_dim] to faces of one `generator`: one movement for all faces (n = 1), or each its own.
 
-    `generator` is None for a movement whose motion model does not say which generator it was trained for.
+    `generator` is None for a movement whose motion model does not say which generator it was trained for. One that
+    moves styles has wider rows, see `StyleSpace`.
     """
 
     offsets: Motion
@@ -96,6 +98,17 @@ class Movement:
         if self.generator is not None and other.generator is not None:
             self.generator.check(other.generator, "One motion is for the generator", "the other is for")
         return replace(self, generator=self.generator or other.generator)
+
+    def as_wide_as(self, other: Movement) -> Movement:
+        """This movement with rows as wide as the other's, where both are of one generator and only that moves styles.
+
+        So widened it moves none of them (see `StyleSpace`). In all other cases it stays as it is.
+        """
+        missing = other.offsets.shape[-1] - self.offsets.shape[-1]
+        mine, others = (each.generator and each.generator.fingerprint for each in (self, other))
+        if missing <= 0 or mine is None or mine != others:
+            return self
+        return self.with_offsets(F.pad(self.offsets, (0, missing)))
 
 
 def _wrong_rows(subject: str, found: int, need: int) -> str:

@@ -3,6 +3,7 @@
 from .faces import BlendFaces, DemoFace, DemoPhoto, InvertE4E, LoadFaces, SampleFace, SaveFaces
 from .host import register_folders
 from .loaders import LoadCLIP, LoadDomain, LoadEncoder, LoadIdentity, LoadMotionModel, LoadStyleGAN
+from .measuring import MeasureAnimation
 from .motion import (
     BlendMotions,
     ChainExpressions,
@@ -14,7 +15,9 @@ from .motion import (
 )
 from .photo import AlignFace, DetailTransfer, FindFaces, PasteBack, ReadExpressions
 from .render import PreviewMotion, SynthesizeFrames
+from .styleclip import GlobalDirection, StyleClipEdit
 from .tuning import IdentityLock, LoadTuning, RefineInversion, SaveTuning
+from .wandering import RandomMotion
 
 NODE_CLASS_MAPPINGS = {
     "LGA_LoadDomain": LoadDomain,
@@ -48,6 +51,10 @@ NODE_CLASS_MAPPINGS = {
     "LGA_LoadIdentity": LoadIdentity,
     "LGA_IdentityLock": IdentityLock,
     "LGA_ReadExpressions": ReadExpressions,
+    "LGA_StyleClipEdit": StyleClipEdit,
+    "LGA_GlobalDirection": GlobalDirection,
+    "LGA_RandomMotion": RandomMotion,
+    "LGA_MeasureAnimation": MeasureAnimation,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
     "LGA_LoadDomain": "Load Domain",
@@ -81,6 +88,10 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "LGA_LoadIdentity": "Load Identity Network",
     "LGA_IdentityLock": "Identity Lock",
     "LGA_ReadExpressions": "Read Expressions",
+    "LGA_StyleClipEdit": "StyleCLIP Edit",
+    "LGA_GlobalDirection": "Global Direction",
+    "LGA_RandomMotion": "Random Motion",
+    "LGA_MeasureAnimation": "Measure Animation",
 }
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "register_folders"]

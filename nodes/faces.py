@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from PIL import Image
-from torch import Tensor
 
 from ..lga_core import (
     ROWS,
@@ -16,6 +15,7 @@ from ..lga_core import (
     Faces,
     Generator,
     Images,
+    ImagesNHWC,
     InputError,
     WPlus,
     blend_faces,
@@ -32,18 +32,8 @@ from ..lga_core import (
     to_nhwc,
     to_uint8,
 )
-from .host import (
-    Progress,
-    checked,
-    choices,
-    file_state,
-    make_ready,
-    new_output,
-    result_device,
-    saved_files,
-    saved_path,
-    say,
-)
+from .host import Progress, choices, make_ready, result_device, saved_path, say
+from .keeping import Loads, Saves, file_input, keep, save_inputs
 from .sockets import ENCODER, FACES, GENERATOR, ROOT, LoadedEncoder, LoadedGenerator
 
 CATEGORY = f"{ROOT}/faces"
@@ -61,13 +51,23 @@ def picture(images: Images) -> Image.Image:
     return Image.fromarray(to_uint8(images[-1:])[0].cpu().numpy())
 
 
-def _portraits(network: Generator, ws: WPlus, progress: Progress) -> Float[Tensor, "n h w c"]:
+def gathered(parts: Iterable[Images], progress: Progress, shown: bool = False) -> ImagesNHWC:
+    """Pictures that come in parts, as ComfyUI's IMAGE: `progress` goes on by each part, and previews it if `shown`."""
+    done = []
+    for images in parts:
+        done.append(to_nhwc(images).to(result_device()))
+        progress.step(len(images), picture(images) if shown else None)
+    return torch.cat(done)
+
+
+def stepping(progress: Progress) -> Callable[..., None]:
+    """What an optimisation calls at each step: a step of the bar, with the last face as it is drawn now."""
+    return lambda _, drawn, *__: progress.step(1, picture(drawn))
+
+
+def portraits(network: Generator, ws: WPlus, progress: Progress) -> ImagesNHWC:
     """The faces' pictures, as ComfyUI's IMAGE, each a step of `progress`."""
-    images = []
-    for face in ws.split(1):
-        images.append(to_nhwc(draw(network, face)).to(result_device()))
-        progress.step()
-    return torch.cat(images)
+    return gathered((draw(network, face) for face in ws.split(1)), progress)
 
 
 class SampleFace:
@@ -112,7 +112,7 @@ class SampleFace:
     def sample(self, generator: LoadedGenerator, seed, psi, batch_size):
         network = generator.model.ready(frame_bytes(generator.model.module.config))
         ws = network.sample(range(seed, seed + batch_size), psi)
-        return Faces(ws.to(result_device()), generator.identity), _portraits(network, ws, Progress(batch_size))
+        return Faces(ws.to(result_device()), generator.identity), portraits(network, ws, Progress(batch_size))
 
 
 class DemoFace:
@@ -211,7 +211,7 @@ class InvertE4E:
             progress = Progress(len(square) * (refine_steps + 2))  # a guess, the steps, a portrait
             found, report, poor = self._found(network, encoder.model.module, square, refine_steps, progress)
         say(report, node, warning=poor)
-        return Faces(found.to(result_device()), generator.identity), _portraits(network, found, progress), report
+        return Faces(found.to(result_device()), generator.identity), portraits(network, found, progress), report
 
     def _found(self, generator: Generator, encoder: Encoder, square: Images, steps: int, progress: Progress):
         codes, lines, poor = [], [], False
@@ -221,9 +221,7 @@ class InvertE4E:
                 guess = encoder(one)
             first = closeness(one, draw(generator, guess), average)
             progress.step()
-            codes.append(
-                refine(generator, guess, one, steps, on_step=lambda _, drawn: progress.step(1, picture(drawn)))
-            )
+            codes.append(refine(generator, guess, one, steps, on_step=stepping(progress)))
             near = closeness(one, draw(generator, codes[-1]), average)
             subject = "The face" if len(square) == 1 else f"Face {number}"
             lines.append(
@@ -279,51 +277,29 @@ class BlendFaces:
         return (faces_a.with_ws(blend_faces(faces_a.ws, faces_b.ws, amount, layers)),)
 
 
-class SaveFaces:
+class SaveFaces(Saves):
     DESCRIPTION = "Save faces as a file in ComfyUI's output folder, under lga/faces, for Load Faces."
     SEARCH_ALIASES = ["save latent", "export face", "store face"]
     CATEGORY = CATEGORY
-    RETURN_TYPES = ()
-    OUTPUT_NODE = True
-    FUNCTION = "save"
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {
-            "required": {
-                "faces": (FACES, {"tooltip": "The faces to save."}),
-                "filename_prefix": ("STRING", {"default": "face", "tooltip": "How the file's name begins."}),
-            },
-            "hidden": {"node": "UNIQUE_ID"},
-        }
+        return save_inputs("faces", FACES, "The faces to save.", "face")
 
     def save(self, faces: Faces, filename_prefix, node=None):
-        path, shown = new_output(f"lga/faces/{filename_prefix}", ".safetensors")
-        save_faces(path, faces)
-        say(f"Saved {shown['subfolder']}/{shown['filename']}", node)
-        return {"ui": {"lga_files": [shown]}}
+        return keep("faces", filename_prefix, lambda path: save_faces(path, faces), node)
 
 
-class LoadFaces:
+class LoadFaces(Loads):
     DESCRIPTION = "Load faces that Save Faces wrote. They can be drawn by the generator they were made for."
     SEARCH_ALIASES = ["load latent", "import face", "open face"]
     CATEGORY = CATEGORY
     RETURN_TYPES, RETURN_NAMES = (FACES,), ("faces",)
     OUTPUT_TOOLTIPS = ("The faces.",)
-    FUNCTION = "load"
 
     @classmethod
     def INPUT_TYPES(cls):
-        tooltip = "A file in output/lga/faces, or one of the kind in ComfyUI's input folder. The newest comes first."
-        return {"required": {"file": choices(saved_files("faces"), tooltip)}}
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, file):
-        return file is None or checked(lambda: saved_path(file))
-
-    @classmethod
-    def IS_CHANGED(cls, file):
-        return file_state(saved_path(file))
+        return {"required": {"file": file_input("faces", "faces")}}
 
     def load(self, file):
         return (load_faces(saved_path(file)),)

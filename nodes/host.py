@@ -35,6 +35,8 @@ FOLDERS = {
     "domains": frozenset({".json"}),
     "identity": WEIGHTS,
     "face": frozenset({".task", ".pth", ".xml"}),
+    "mappers": WEIGHTS,
+    "mocogan": WEIGHTS,
 }
 """Model folders under models/lga/, and what they list. In extra_model_paths.yaml: lga_generators, lga_encoders, ..."""
 ALSO = {"generators": "stylegan"}
@@ -102,18 +104,22 @@ def model_folders(name: str) -> list[Path]:
     return [path for path in paths if path.is_dir()]
 
 
+def kept_folder(name: str) -> Path:
+    """Where in models/lga something is kept that was made here, once; it need not exist yet."""
+    models = Path("models")
+    if in_comfyui():
+        import folder_paths
+
+        models = Path(folder_paths.models_dir)
+    return models / MODELS / name
+
+
 def native_path(path: Path, kind: str, node: str | None) -> Path:
     """The file itself, or its conversion, if it is another project's: made once, in models/lga/converted.
 
     Raises CheckpointError for a file of no use, whatever it is.
     """
-    if in_comfyui():
-        import folder_paths
-
-        models = Path(folder_paths.models_dir)
-    else:
-        models = Path("models")
-    return as_native(path, kind, models / MODELS / "converted", lambda: say(f"Converting {path.name}, once …", node))
+    return as_native(path, kind, kept_folder("converted"), lambda: say(f"Converting {path.name}, once …", node))
 
 
 def missing_model(name: str, file: str) -> str | None:
@@ -269,19 +275,22 @@ def result_device() -> torch.device:
 class Progress:
     """A progress bar on the node, with a picture of how far it is. A step raises if the person has cancelled."""
 
-    def __init__(self, total: int):
+    def __init__(self, total: int = 0):
         self.total, self.done, self._bar = total, 0, None
-        if in_comfyui():
-            from comfy.utils import ProgressBar
 
-            self._bar = ProgressBar(total)
+    def reach(self, done: int, total: int) -> None:
+        """So many steps of so many, for work that says both itself."""
+        self.total = total
+        self.step(done - self.done)
 
     def step(self, count: int = 1, picture: Image.Image | None = None) -> None:
         self.done += count
-        if self._bar is not None:
+        if in_comfyui():
             from comfy.model_management import throw_exception_if_processing_interrupted
+            from comfy.utils import ProgressBar
 
             throw_exception_if_processing_interrupted()
+            self._bar = self._bar or ProgressBar(self.total)
             preview = None if picture is None else ("JPEG", picture, PREVIEW_SIZE)
             self._bar.update_absolute(self.done, self.total, preview)
 
@@ -298,8 +307,8 @@ def say(message: str, node: str | None, warning: bool = False) -> None:
 
 
 @contextmanager
-def warnings_said(node: str | None) -> Iterator[list[str]]:
-    """Says each warning that the core gives inside, once, on the node; yields the list of them."""
+def warnings_caught() -> Iterator[list[str]]:
+    """Yields a list that in the end has each warning that the core gives inside, once."""
     said: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -307,6 +316,13 @@ def warnings_said(node: str | None) -> Iterator[list[str]]:
             yield said
         finally:
             said += dict.fromkeys(str(entry.message) for entry in caught if entry.category is UserWarning)
+
+
+@contextmanager
+def warnings_said(node: str | None) -> Iterator[list[str]]:
+    """Says each warning that the core gives inside, once, on the node; yields the list of them."""
+    with warnings_caught() as said:
+        yield said
     if said:
         say("\n".join(said), node, warning=True)
 
@@ -320,6 +336,11 @@ def image_of(drawing: Image.Image) -> Float[Tensor, "1 h w 3"]:
 def choices(options: Iterable[str], tooltip: str, **more: Any) -> tuple[str, dict[str, Any]]:
     """The declaration of a menu."""
     return ("COMBO", {"options": list(options), "tooltip": tooltip, **more})
+
+
+def frame_rate(tooltip: str) -> tuple[str, dict[str, Any]]:
+    """The declaration of a number of frames a second."""
+    return ("FLOAT", {"default": 12.0, "min": 1.0, "max": 120.0, "step": 1.0, "tooltip": tooltip})
 
 
 def checked(check: Callable[[], Any]) -> bool | str:

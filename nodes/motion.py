@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from ..lga_core import (
     EASES,
     LAYERS,
@@ -20,14 +22,14 @@ from ..lga_core import (
     load_movement,
     loop,
     mask_layers,
-    neutral,
     ping_pong,
     save_movement,
     scale,
     speed,
     to_nchw,
 )
-from .host import checked, choices, file_state, new_output, result_device, saved_files, saved_path, say, warnings_said
+from .host import checked, choices, result_device, saved_path, say, warnings_said
+from .keeping import Loads, Saves, file_input, keep, save_inputs
 from .sockets import CLIP, MOTION, MOTION_MODEL, ROOT, TEXT, LoadedClip, LoadedMotionModel
 
 CATEGORY = f"{ROOT}/motion"
@@ -268,16 +270,17 @@ class ChainExpressions:
         text: Text | None = None,
         previous: Movement | None = None,
     ):
-        before = None if previous is None else previous.offsets
-        config = motion_model.model.module.config
         if text is None:
-            motion = neutral(before, transition, config.num_ws, config.w_dim, hold=hold, ease=ease)
+            config = motion_model.model.module.config
+            path = torch.zeros(1, transition + 1, config.num_ws, config.w_dim, device=result_device())
         else:
             network, text = _on_device(motion_model, text)
             path = text.motion(network, transition + 1, strength, seed).to(result_device())
-            motion = chain(before, path, hold=hold, ease=ease, accumulate=mode == ACCUMULATE)
-        movement = Movement(motion, motion_model.card.generator)
-        return (movement if previous is None else movement.joined(previous),)
+        movement, before = Movement(path, motion_model.card.generator), None
+        if previous is not None:
+            movement, before = _together(movement, previous)
+        added = mode == ACCUMULATE and text is not None  # the way to the neutral face is no more to add
+        return (movement.with_offsets(chain(before, movement.offsets, hold=hold, ease=ease, accumulate=added)),)
 
 
 class ShapeMotion:
@@ -396,58 +399,44 @@ class BlendMotions:
 
     def blend(self, motion_a: Movement, motion_b: Movement, amount, mode):
         combine = blend if mode == MIX else add
-        offsets = combine(motion_a.offsets, motion_b.offsets, amount)
-        return (motion_a.joined(motion_b).with_offsets(offsets),)
+        movement, other = _together(motion_a, motion_b)
+        return (movement.with_offsets(combine(movement.offsets, other, amount)),)
 
 
-class SaveMotion:
+def _together(movement: Movement, other: Movement) -> tuple[Movement, Motion]:
+    """A movement that is to be one with another, of the generator that either names, and the other's offsets.
+
+    Where one moves styles the other is widened. Raises MismatchError for movements of two generators.
+    """
+    return movement.as_wide_as(other).joined(other), other.as_wide_as(movement).offsets
+
+
+class SaveMotion(Saves):
     DESCRIPTION = (
         "Save a motion as a file in ComfyUI's output folder, under lga/motions, for Load Motion. It plays on every "
         "face of the same generator."
     )
     SEARCH_ALIASES = ["export motion", "store expression", "save animation"]
     CATEGORY = CATEGORY
-    RETURN_TYPES = ()
-    OUTPUT_NODE = True
-    FUNCTION = "save"
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {
-            "required": {
-                "motion": (MOTION, {"tooltip": "The motion to save."}),
-                "filename_prefix": ("STRING", {"default": "motion", "tooltip": "How the file's name begins."}),
-            },
-            "hidden": {"node": "UNIQUE_ID"},
-        }
+        return save_inputs("motion", MOTION, "The motion to save.", "motion")
 
     def save(self, motion: Movement, filename_prefix, node=None):
-        path, shown = new_output(f"lga/motions/{filename_prefix}", ".safetensors")
-        save_movement(path, motion)
-        say(f"Saved {shown['subfolder']}/{shown['filename']}", node)
-        return {"ui": {"lga_files": [shown]}}
+        return keep("motions", filename_prefix, lambda path: save_movement(path, motion), node)
 
 
-class LoadMotion:
+class LoadMotion(Loads):
     DESCRIPTION = "Load a motion that Save Motion wrote, to play on another face of the same generator."
     SEARCH_ALIASES = ["import motion", "open expression", "load animation"]
     CATEGORY = CATEGORY
     RETURN_TYPES, RETURN_NAMES = (MOTION,), ("motion",)
     OUTPUT_TOOLTIPS = (MOTION_TOOLTIP,)
-    FUNCTION = "load"
 
     @classmethod
     def INPUT_TYPES(cls):
-        tooltip = "A file in output/lga/motions, or one of the kind in ComfyUI's input folder. The newest comes first."
-        return {"required": {"file": choices(saved_files("movement"), tooltip)}}
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, file):
-        return file is None or checked(lambda: saved_path(file))
-
-    @classmethod
-    def IS_CHANGED(cls, file):
-        return file_state(saved_path(file))
+        return {"required": {"file": file_input("motions", "movement")}}
 
     def load(self, file):
         return (load_movement(saved_path(file)),)

@@ -8,6 +8,7 @@ from ..lga_core import (
     Alignment,
     Finder,
     FoundFace,
+    Images,
     ImagesNHWC,
     Which,
     add_details,
@@ -29,11 +30,12 @@ from ..lga_core import (
     to_nchw,
     to_nhwc,
 )
-from .faces import picture
+from .faces import gathered, picture
 from .host import (
     Progress,
     choices,
     file_state,
+    frame_rate,
     image_of,
     missing_model,
     model_files,
@@ -195,12 +197,8 @@ class AlignFace:
     def align(self, generator: LoadedGenerator, image, size, smoothing, places: Places | None = None):
         alignment = _squares(generator, image, smoothing, places)
         size = size or generator.model.module.config.resolution
-        progress, cut = Progress(len(image)), []
-        for start in range(0, len(image), CHUNK):
-            part = to_nchw(image[start : start + CHUNK])
-            cut.append(to_nhwc(crop(part, alignment.part(start, start + len(part)), size)).to(result_device()))
-            progress.step(len(part))
-        return torch.cat(cut), alignment
+        cut = (crop(to_nchw(image[part]), alignment.part(part.start, part.stop), size) for part in _parts(len(image)))
+        return gathered(cut, Progress(len(image))), alignment
 
 
 def _squares(generator: LoadedGenerator, image: ImagesNHWC, smoothing: float, places: Places | None) -> Alignment:
@@ -262,15 +260,17 @@ class DetailTransfer:
         }
 
     def transfer(self, image, still, frames, finest, coarsest, mask=None):
-        progress, done = Progress(len(frames)), []
-        for start in range(0, len(frames), CHUNK):
-            own = slice(start, start + CHUNK)
-            source, rest, drawn = (to_nchw(_own(each, own)) for each in (image, still, frames))
-            share = None if mask is None else _own(mask, own)[:, None]
-            detailed = add_details(source, rest, drawn, share, finest, coarsest)
-            done.append(to_nhwc(detailed).to(result_device()))
-            progress.step(len(detailed), picture(detailed))
-        return (torch.cat(done),)
+        def detailed(part: slice) -> Images:
+            source, rest, drawn = (to_nchw(_own(each, part)) for each in (image, still, frames))
+            share = None if mask is None else _own(mask, part)[:, None]
+            return add_details(source, rest, drawn, share, finest, coarsest)
+
+        return (gathered(map(detailed, _parts(len(frames))), Progress(len(frames)), shown=True),)
+
+
+def _parts(count: int) -> list[slice]:
+    """Frames 0 .. count - 1, a few at a time."""
+    return [slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
 
 
 def _own(images: torch.Tensor, part: slice) -> torch.Tensor:
@@ -352,16 +352,7 @@ class ReadExpressions:
                     [file for file in model_files("face") if file.endswith(".task")],
                     "MediaPipe's Face Landmarker, in models/lga/face.",
                 ),
-                "fps": (
-                    "FLOAT",
-                    {
-                        "default": 12.0,
-                        "min": 1.0,
-                        "max": 120.0,
-                        "step": 1.0,
-                        "tooltip": "Frames a second, for the plot's time in seconds.",
-                    },
-                ),
+                "fps": frame_rate("Frames a second, for the plot's time in seconds."),
             },
             "hidden": {"node": "UNIQUE_ID"},
         }

@@ -15,6 +15,7 @@ from ..lga_core import (
     evenly,
     fastest_dtype,
     film,
+    for_motion,
     frame_bytes,
     grid_shape,
     in_step,
@@ -23,18 +24,13 @@ from ..lga_core import (
     to_nhwc,
 )
 from .faces import picture
-from .host import Progress, choices, free_memory, image_of, new_output, result_device
+from .host import Progress, choices, frame_rate, free_memory, image_of, new_output, result_device
 from .sockets import FACES, GENERATOR, MOTION, ROOT, LoadedGenerator
 
 CATEGORY = f"{ROOT}/render"
 GRID, IN_TURN, IN_STEP = "grid", "one after another", "frame by frame"
 FULL, HALF = "full", "half"
 SHEET_FRAMES = 8
-
-
-def _check(generator: LoadedGenerator, faces: Faces, motion: Movement) -> None:
-    faces.check_drawable(generator.identity, generator.num_ws)
-    motion.check_fits(faces)
 
 
 class SynthesizeFrames:
@@ -55,16 +51,9 @@ class SynthesizeFrames:
                 "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that the faces were made for."}),
                 "faces": (FACES, {"tooltip": "The face to move, or several."}),
                 "motion": (MOTION, {"tooltip": "The motion: one for all the faces, or each its own."}),
-                "fps": (
-                    "FLOAT",
-                    {
-                        "default": 12.0,
-                        "min": 1.0,
-                        "max": 120.0,
-                        "step": 1.0,
-                        "tooltip": "Frames a second, passed on to Create Video. It changes how fast the clip plays, "
-                        "not how many frames it has.",
-                    },
+                "fps": frame_rate(
+                    "Frames a second, passed on to Create Video. It changes how fast the clip plays, not how many "
+                    "frames it has."
                 ),
                 "layout": choices(
                     (GRID, IN_TURN, IN_STEP),
@@ -81,12 +70,13 @@ class SynthesizeFrames:
         }
 
     def synthesize(self, generator: LoadedGenerator, faces: Faces, motion: Movement, fps, layout, precision):
-        _check(generator, faces, motion)
+        generator.check_draws(faces, motion)
         device = generator.model.device
         dtype = fastest_dtype(device) if precision == HALF else torch.float32
         network = generator.model.ready(frame_bytes(generator.model.module.config, dtype, device))
         chunk = chunk_size(network.config, free_memory(device), dtype, device)
         ws, offsets = faces.ws.to(device), motion.offsets.to(device)
+        network, ws = for_motion(network, ws, offsets)
         (rows, columns), size = grid_shape(len(ws)) if layout == GRID else (1, 1), network.config.resolution
         total = {GRID: motion.num_frames, IN_TURN: motion.num_frames * len(ws), IN_STEP: len(ws)}[layout]
         frames = torch.empty(total, rows * size, columns * size, network.config.img_channels, device=result_device())
@@ -123,25 +113,17 @@ class PreviewMotion:
                 "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that the faces were made for."}),
                 "faces": (FACES, {"tooltip": "The face to move, or several."}),
                 "motion": (MOTION, {"tooltip": "The motion to look at."}),
-                "fps": (
-                    "FLOAT",
-                    {
-                        "default": 12.0,
-                        "min": 1.0,
-                        "max": 120.0,
-                        "step": 1.0,
-                        "tooltip": "Frames a second, for the plot's time in seconds.",
-                    },
-                ),
+                "fps": frame_rate("Frames a second, for the plot's time in seconds."),
             }
         }
 
     def preview(self, generator: LoadedGenerator, faces: Faces, motion: Movement, fps):
-        _check(generator, faces, motion)
-        network, device = generator.model.ready(), generator.model.device
-        shown = evenly(motion.num_frames, SHEET_FRAMES)
+        generator.check_draws(faces, motion)
+        shown, device = evenly(motion.num_frames, SHEET_FRAMES), generator.model.device
+        ws, offsets = faces.ws.to(device), motion.offsets[:, shown].to(device)
+        network, ws = for_motion(generator.model.ready(), ws, offsets)
         progress, drawn = Progress(len(shown)), []
-        for images in film(network, faces.ws.to(device), motion.offsets[:, shown].to(device), chunk=len(faces.ws)):
+        for images in film(network, ws, offsets, chunk=len(ws)):
             drawn.append(images)
             progress.step(len(images))  # without a picture, which would stay where the sheet should be
         caption = f"Frames {', '.join(map(str, shown))} of {motion.num_frames}"

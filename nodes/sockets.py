@@ -11,6 +11,7 @@ from ..lga_core import (
     DoodleFinder,
     Encoder,
     FacePoints,
+    Faces,
     Framing,
     Generator,
     Identity,
@@ -18,7 +19,9 @@ from ..lga_core import (
     MismatchError,
     MotionCard,
     MotionModel,
+    Movement,
     Text,
+    moves_styles,
 )
 from .host import Model
 
@@ -41,6 +44,16 @@ class LoadedGenerator:
     @property
     def num_ws(self) -> int:
         return self.model.module.num_ws
+
+    def check_draws(self, faces: Faces, motion: Movement) -> None:
+        """Raise MismatchError, naming both sides, unless this generator draws these faces making this movement.
+
+        A movement may be one of styles too: see `for_motion`, which gives what draws it.
+        """
+        faces.check_drawable(self.identity, self.num_ws)
+        if moves_styles(self.model.module, motion.offsets):
+            motion = motion.with_offsets(motion.offsets[..., : self.model.module.config.w_dim])
+        motion.check_fits(faces)
 
 
 @dataclass(frozen=True)

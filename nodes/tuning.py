@@ -19,6 +19,7 @@ from ..lga_core import (
     find_distance,
     find_likeness,
     fit_square,
+    for_motion,
     frame_bytes,
     load_difference,
     lock_strength,
@@ -28,20 +29,9 @@ from ..lga_core import (
     to_nchw,
     tune,
 )
-from .faces import _portraits, picture
-from .host import (
-    Model,
-    Progress,
-    checked,
-    choices,
-    file_state,
-    make_ready,
-    new_output,
-    result_device,
-    saved_files,
-    saved_path,
-    say,
-)
+from .faces import picture, portraits, stepping
+from .host import Model, Progress, choices, make_ready, result_device, saved_path, say
+from .keeping import Loads, Saves, file_input, keep, save_inputs
 from .sockets import (
     CLIP,
     FACES,
@@ -141,12 +131,12 @@ class RefineInversion:
             size = min(network.config.resolution, COMPARED)
             distance = find_distance(None if clip is None else clip.model.module, size).to(device)
             given, progress = faces.ws.to(device).clone(), Progress(code_steps + tuning_steps + len(square))
-            ws = refine(network, given, square, code_steps, on_step=_shown(progress), pull=NEAR)
+            ws = refine(network, given, square, code_steps, on_step=stepping(progress), pull=NEAR)
             tuned = network
             if tuning_steps:
                 blocks = [each for each in network.config.block_resolutions if layers == ALL or each >= FINE_FROM]
                 tuned = tune(
-                    network, ws, square, distance, tuning_steps, layers=blocks or None, on_step=_shown(progress)
+                    network, ws, square, distance, tuning_steps, layers=blocks or None, on_step=stepping(progress)
                 )
         judged = (square, distance, identity and identity.model.module)
         report = f"Before:\n{_quality(network, given, *judged)}\nNow:\n{_quality(tuned, ws, *judged)}"
@@ -154,12 +144,7 @@ class RefineInversion:
         if tuned is not network:
             kept = difference_of(network, tuned, ws, generator.identity.name)
             generator = replace(generator, model=Model(tuned), tuned=kept)
-        return generator, faces.with_ws(ws.to(result_device())), _portraits(tuned, ws, progress), report
-
-
-def _shown(progress: Progress):
-    """What is called at each step: a step of the bar, with the last face as it is drawn now."""
-    return lambda _, drawn, *__: progress.step(1, picture(drawn))
+        return generator, faces.with_ws(ws.to(result_device())), portraits(tuned, ws, progress), report
 
 
 def _quality(network, ws, square: Images, distance: PerceptualDistance, identity) -> Quality:
@@ -167,51 +152,38 @@ def _quality(network, ws, square: Images, distance: PerceptualDistance, identity
     return quality(square, draw(network, ws), average, distance, identity)
 
 
-class SaveTuning:
+class SaveTuning(Saves):
     DESCRIPTION = (
         "Save what Refine Inversion taught the generator, as a small file in ComfyUI's output folder, under "
         "lga/tunings: only what has changed, and the face. Load Tuning adds it to the generator again, as a LoRA is."
     )
     SEARCH_ALIASES = ["save pti", "export tuned generator", "save lora"]
     CATEGORY = CATEGORY
-    RETURN_TYPES = ()
-    OUTPUT_NODE = True
-    FUNCTION = "save"
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {
-            "required": {
-                "generator": (GENERATOR, {"tooltip": "From Refine Inversion."}),
-                "filename_prefix": ("STRING", {"default": "tuning", "tooltip": "How the file's name begins."}),
-            },
-            "hidden": {"node": "UNIQUE_ID"},
-        }
+        return save_inputs("generator", GENERATOR, "From Refine Inversion.", "tuning")
 
     def save(self, generator: LoadedGenerator, filename_prefix, node=None):
-        if generator.tuned is None:
+        tuned = generator.tuned
+        if tuned is None:
             raise InputError("This generator has learned no face. Connect the one that Refine Inversion gives.")
-        path, shown = new_output(f"lga/tunings/{filename_prefix}", ".safetensors")
-        save_difference(path, generator.tuned)
-        say(f"Saved {shown['subfolder']}/{shown['filename']}", node)
-        return {"ui": {"lga_files": [shown]}}
+        return keep("tunings", filename_prefix, lambda path: save_difference(path, tuned), node)
 
 
-class LoadTuning:
+class LoadTuning(Loads):
     DESCRIPTION = "Load what Save Tuning wrote: the generator learns the face again, and the face comes with it."
     SEARCH_ALIASES = ["load pti", "load tuned generator", "load lora"]
     CATEGORY = CATEGORY
     RETURN_TYPES, RETURN_NAMES = (GENERATOR, FACES), ("generator", "faces")
     OUTPUT_TOOLTIPS = ("The generator that knows the face.", "The face.")
-    FUNCTION = "load"
 
     @classmethod
     def INPUT_TYPES(cls):
-        tooltip = "A file in output/lga/tunings, or one of the kind in ComfyUI's input folder. The newest comes first."
         return {
             "required": {
                 "generator": (GENERATOR, {"tooltip": "The generator that was tuned, as it was before."}),
-                "file": choices(saved_files("difference"), tooltip),
+                "file": file_input("tunings", "difference"),
                 "strength": (
                     "FLOAT",
                     {
@@ -226,12 +198,8 @@ class LoadTuning:
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, file):
-        return file is None or checked(lambda: saved_path(file))
-
-    @classmethod
     def IS_CHANGED(cls, generator, file, strength):
-        return f"{file_state(saved_path(file))} {strength}"
+        return super().IS_CHANGED(file)
 
     @torch.inference_mode(False)
     def load(self, generator: LoadedGenerator, file, strength):
@@ -293,8 +261,7 @@ class IdentityLock:
         clip: LoadedClip | None = None,
         node=None,
     ):
-        faces.check_drawable(generator.identity, generator.num_ws)
-        motion.check_fits(faces)
+        generator.check_draws(faces, motion)
         judge = identity or clip
         if judge is None:
             raise InputError("Nobody is here who could tell faces apart. Connect an identity network, or else CLIP.")
@@ -303,10 +270,12 @@ class IdentityLock:
         alike = find_likeness(
             generator.model.module, identity and identity.model.module, None if clip is None else clip.model.module
         )
+        ws, offsets = faces.ws.to(device), motion.offsets.to(device)
+        network, ws = for_motion(generator.model.module, ws, offsets)
         locked = lock_strength(
-            generator.model.module,
-            faces.ws.to(device),
-            motion.offsets.to(device),
+            network,
+            ws,
+            offsets,
             alike,
             threshold,
             on_try=lambda _, frames: progress.step(1, picture(frames[:1])),

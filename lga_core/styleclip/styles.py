@@ -68,6 +68,23 @@ class StyleSpace:
         return F.pad(torch.stack(rows, dim=1), (self.generator.config.w_dim, 0))
 
 
+def moves_styles(generator: Generator, motion: Motion) -> bool:
+    """Whether a motion of this generator is one for its `StyleSpace.wide`: its rows are as wide as there."""
+    further = max(conv.weight.shape[1] for conv in convolutions(generator))
+    return motion.shape[-1] == generator.config.w_dim + further
+
+
+def for_motion(generator: Generator, ws: WPlus, motion: Motion) -> tuple[Generator, WPlus]:
+    """The generator that draws the faces `ws` under a motion, and the faces as it takes them.
+
+    Those that are given, or where the motion moves styles `StyleSpace.wide` and the widened faces.
+    """
+    if not moves_styles(generator, motion):
+        return generator, ws
+    space = StyleSpace(generator)
+    return space.wide, space.widened(ws)
+
+
 def convolutions(generator: Generator) -> list[StyledConv]:
     """The styled convolutions, in the order in which they draw: convolution k takes row k of W+."""
     return [layer for layer in generator.synthesis.modules() if isinstance(layer, StyledConv)]

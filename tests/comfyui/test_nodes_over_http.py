@@ -39,6 +39,10 @@ NODES = [
     "LoadIdentity",
     "IdentityLock",
     "ReadExpressions",
+    "StyleClipEdit",
+    "GlobalDirection",
+    "RandomMotion",
+    "MeasureAnimation",
 ]
 IDS = [f"LGA_{name}" for name in NODES]
 

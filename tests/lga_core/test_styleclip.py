@@ -23,11 +23,13 @@ from lga_core import (
     StyleSpace,
     Survey,
     convert,
+    for_motion,
     frames,
     imagenet_sentences,
     inspect,
     load_generator,
     load_latent_mapper,
+    moves_styles,
     optimise,
     relevance,
     save_latent_mapper,
@@ -317,6 +319,18 @@ def kept(space):
     """Which of the wide rows' numbers are channels."""
     width = max(space.widths)
     return torch.tensor([row * width + k for row, n in enumerate(space.widths) for k in range(n)])
+
+
+def test_what_draws_a_motion_is_wide_where_it_moves_styles_and_else_what_was_given(generator, space, rng):
+    ws, motion = generator.sample([0]), rng.randn(1, 3, 8, 8).float()
+    assert not moves_styles(generator, motion)
+    assert for_motion(generator, ws, motion) == (generator, ws)
+    edit = straight(space.offsets(rng.randn(1, space.num_channels).float()), 3)
+    assert moves_styles(generator, edit)
+    wide, faces = for_motion(generator, ws, edit)
+    assert torch.equal(faces, space.widened(ws))
+    assert_close(wide.synthesis(faces + edit[:, 2]), space.wide.synthesis(faces + edit[:, 2]))
+    assert not moves_styles(generator, edit[..., :-1])
 
 
 # Relevance

@@ -56,6 +56,19 @@ def test_what_is_loaded_is_in_full_precision_however_it_was_saved(movement, tmp_
     assert torch.equal(again, movement.offsets.half().float())
 
 
+def test_a_movement_is_widened_by_styles_that_do_not_move_where_both_are_of_one_generator(movement, rng):
+    wide = Movement(rng.randn(1, 5, 6, 11).float(), Identity(OWN.fingerprint, "the same by another name"))
+    widened = movement.as_wide_as(wide)
+    assert torch.equal(widened.offsets[..., :8], movement.offsets)
+    assert widened.offsets.shape[-1] == 11 and not widened.offsets[..., 8:].any()
+    assert wide.as_wide_as(movement) is wide
+    for owner in (OTHER, None):
+        assert movement.as_wide_as(Movement(wide.offsets, owner)) is movement
+    for owner in (OWN, None):
+        unsigned = Movement(movement.offsets, None)
+        assert unsigned.as_wide_as(Movement(wide.offsets, owner)) is unsigned
+
+
 def test_others_can_be_put_in_place_of_ws_and_offsets(faces, movement):
     assert faces.with_ws(faces.ws[:1]).ws.shape == (1, 6, 8)
     assert faces.with_ws(faces.ws[:1]).generator == OWN

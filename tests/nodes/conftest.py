@@ -33,8 +33,10 @@ def here(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def with_models(here, models) -> Path:
-    """The current folder, with the models in it."""
-    (here / "models").symlink_to(models, target_is_directory=True)
+    """The current folder, with the models in it. What nodes keep beside them stays in this folder."""
+    (here / "models/lga").mkdir(parents=True)
+    for folder in (models / "lga").iterdir():
+        (here / "models/lga" / folder.name).symlink_to(folder, target_is_directory=True)
     return here
 
 

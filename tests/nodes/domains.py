@@ -73,6 +73,7 @@ def make_domain(models: Path, name: str, seed: int) -> None:
         "fingerprint": made_for["generator_fingerprint"],
     }
     make_identity(models, name, seed)
+    make_baselines(models, name, seed, made_for)
     home = models / "lga" / "domains" / name
     home.mkdir(parents=True)
     (home / "domain.json").write_text(json.dumps(card))
@@ -87,6 +88,16 @@ def make_identity(models: Path, name: str, seed: int) -> None:
         network = core.IdentityNetwork(importlib.import_module(f"{core.__name__}.identity").IdentityConfig((16,) * 4))
     tensors = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
     core.save_checkpoint(folder / f"{name}.safetensors", "identity", tensors, {})
+
+
+def make_baselines(models: Path, name: str, seed: int, made_for: dict[str, str]) -> None:
+    """A mapper of StyleCLIP and a motion generator of MoCoGAN-HD, random, for this generator."""
+    for folder in ("mappers", "mocogan"):
+        (models / "lga" / folder).mkdir(exist_ok=True)
+    mapper = core.LatentMapper(core.LatentMapperConfig(w_dim=16), seed)
+    core.save_latent_mapper(models / f"lga/mappers/{name}.safetensors", mapper, sentence="a glad face", **made_for)
+    motion = core.MocoganMotion(core.MocoganConfig(w_dim=16, hidden_dim=8, num_directions=4), seed)
+    core.save_mocogan(models / f"lga/mocogan/{name}.safetensors", motion, **made_for)
 
 
 def loaded(folder: Path, domain: str) -> Loaded:

@@ -15,6 +15,7 @@ SOCKETS = {
     *("LGA_PLACES", "LGA_ALIGNMENT", "LGA_IDENTITY"),
     *("IMAGE", "MASK"),
 }
+MAY_READ_FILES = {"LGA_ReadExpressions", "LGA_StyleClipEdit", "LGA_RandomMotion"}
 every_node = pytest.mark.parametrize("id_", CLASSES)
 
 
@@ -125,7 +126,7 @@ def test_a_seed_says_what_becomes_of_it_after_a_run(id_):
 @every_node
 def test_what_a_file_decides_is_asked_for_anew_when_the_file_changes(id_):
     node = CLASSES[id_]
-    by_file = id_.startswith("LGA_Load") or id_ == "LGA_ReadExpressions"
+    by_file = id_.startswith("LGA_Load") or id_ in MAY_READ_FILES
     assert hasattr(node, "IS_CHANGED") == by_file
 
 

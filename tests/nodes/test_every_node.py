@@ -8,7 +8,7 @@ import pytest
 import torch
 from pack import CLASSES, call, core, run, same, saved, tensors
 
-N, T, ROWS, WIDTH, SIZE = 2, 5, 6, 16, 16
+N, T, ROWS, WIDTH, STYLES, SIZE = 2, 5, 6, 16, 8, 16
 CALLS: dict[str, Callable] = {
     "LGA_LoadDomain": lambda at: {"domain": "tiny/domain.json"},
     "LGA_LoadStyleGAN": lambda at: {"generator": "tiny.safetensors"},
@@ -88,6 +88,24 @@ CALLS: dict[str, Callable] = {
         "motion": at.motion(frames=T),
         "identity": run("LGA_LoadIdentity", identity="tiny.safetensors")[0],
     },
+    "LGA_StyleClipEdit": lambda at: {
+        "generator": at.generator,
+        "faces": at.faces(N),
+        "text": "It is happy.",
+        "steps": 3,
+        "frames": T,
+        "clip": at.clip,
+    },
+    "LGA_GlobalDirection": lambda at: {
+        "generator": at.generator,
+        "clip": at.clip,
+        "target": "It is happy.",
+        "neutral": "It is stormy.",
+        "frames": T,
+        "survey_faces": 1,
+    },
+    "LGA_RandomMotion": lambda at: {"generator": at.generator, "faces": at.faces(N), "frames": T},
+    "LGA_MeasureAnimation": lambda at: {"frames": clip_of(at), "words": "It is happy.", "clip": at.clip},
 }
 NEEDS_MEDIAPIPE = {"LGA_ReadExpressions"}
 POINTS = "30%,40% 60%,40% 45%,50% 35%,65% 55%,65%"
@@ -135,7 +153,9 @@ IS_A: dict[str, Callable] = {
     "IMAGE": is_image,
     "LGA_FACES": lambda value: value.ws.shape[1:] == (ROWS, WIDTH) and value.generator.name == "tiny",
     "LGA_TEXT": lambda value: value.embeddings.shape == (len(value.weights), 24) and value.clip.name == "tiny",
-    "LGA_MOTION": lambda value: value.offsets.shape[1:] == (T, ROWS, WIDTH) and value.generator.name == "tiny",
+    "LGA_MOTION": lambda value: (
+        value.offsets.shape[1:] in ((T, ROWS, WIDTH), (T, ROWS, WIDTH + STYLES)) and value.generator.name == "tiny"
+    ),
     "LGA_GENERATOR": is_loaded("Generator"),
     "LGA_ENCODER": is_loaded("Encoder"),
     "LGA_CLIP": is_loaded("ClipModel"),
@@ -178,7 +198,9 @@ def test_a_node_gives_the_same_again_whatever_the_global_random_state(id_, tiny,
     assert all(map(same, first, second))
 
 
-@pytest.mark.parametrize("id_", ["LGA_SaveFaces", "LGA_SaveMotion", "LGA_SaveTuning", "LGA_PreviewMotion"])
+@pytest.mark.parametrize(
+    "id_", ["LGA_SaveFaces", "LGA_SaveMotion", "LGA_SaveTuning", "LGA_PreviewMotion", "LGA_MeasureAnimation"]
+)
 def test_what_a_node_writes_is_where_the_frontend_is_told(id_, tiny, here):
     ((file,),) = call(id_, **CALLS[id_](tiny))["ui"].values()
     assert (here / file["type"] / file["subfolder"] / file["filename"]).is_file()

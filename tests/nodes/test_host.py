@@ -10,7 +10,7 @@ import torch
 from fake_comfyui import FakeComfyUI, Interrupted
 from pack import CLASSES, call, core, host, inputs_of, run, same, saved, tensors
 
-KINDS = ("generators", "encoders", "motion", "clip", "domains")
+KINDS = ("generators", "encoders", "motion", "clip", "domains", "mappers", "mocogan")
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_comfyui_finds_the_nodes_their_names_their_help_and_their_folders(in_com
     assert in_comfyui["ids"] == list(CLASSES)
     assert in_comfyui["named"] == sorted(CLASSES)
     assert (ROOT / in_comfyui["web"]).resolve() == ROOT / "web"
-    folders = ("clip", "domains", "encoders", "face", "generators", "identity", "motion")
+    folders = ("clip", "domains", "encoders", "face", "generators", "identity", "mappers", "mocogan", "motion")
     assert in_comfyui["folders"] == [f"lga_{name}" for name in folders]
 
 
