@@ -75,7 +75,7 @@ from .images import fit_square, load_image, to_nchw, to_nhwc, to_uint8
 from .inversion import Closeness, Encoder, EncoderConfig, closeness
 from .likeness import Likeness, find_likeness
 from .lock import Locked, lock_strength
-from .mocogan import MocoganConfig, MocoganMotion
+from .mocogan import MocoganConfig, MocoganMotion, reconstruction_loss
 from .motion import MotionConfig, MotionModel, rates
 from .paste import Pasted, face_mask, keep_photo, paste_back
 from .perceptual import (
@@ -98,7 +98,7 @@ from .shapes import FacePoints, Images, ImagesNHWC, Mask, Motion, WPlus
 from .styleclip.directions import StyleDirection, imagenet_sentences, style_direction, text_direction
 from .styleclip.interpolation import straight
 from .styleclip.mapper import LatentMapper, LatentMapperConfig
-from .styleclip.optimisation import OPTIMISATIONS, Optimisation, optimise
+from .styleclip.optimisation import OPTIMISATIONS, Optimisation, clip_distance, optimise
 from .styleclip.relevance import Relevance, Survey, relevance
 from .styleclip.styles import StyleSpace
 from .stylegan2 import Engine, FrozenSynthesis, Generator, GeneratorConfig, fastest_dtype, truncate
@@ -192,6 +192,7 @@ __all__ = [
     "check_writable",
     "choose",
     "chunk_size",
+    "clip_distance",
     "closeness",
     "contact_sheet",
     "convert",
@@ -263,6 +264,7 @@ __all__ = [
     "read_metadata",
     "read_motion_card",
     "read_points",
+    "reconstruction_loss",
     "refine",
     "relevance",
     "save_checkpoint",

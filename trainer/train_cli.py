@@ -1,4 +1,4 @@
-"""`lga train motion` and `lga train encoder`: flags from the settings' own fields, read by tyro.
+"""`lga train`: flags from the fields of what each kind of training can be told, read by tyro.
 
 A preset, then a settings file (--config, JSON with any of the fields), then flags: each overrides the one before.
 """
@@ -22,25 +22,24 @@ from lga_core import InputError
 from .runs import PARTS
 
 Settings = TypeVar("Settings")
-KINDS = ("motion", "encoder")
+KINDS = ("motion", "encoder", "mapper", "mocogan")
 
 
 def train(argv: Sequence[str]) -> None:
     """Run `lga train` with these words. Raises InputError for words that mean nothing, SystemExit after --help."""
     kind, rest = (argv[0], list(argv[1:])) if argv else ("", [])
     if kind in ("-h", "--help", ""):
-        print("usage: lga train {motion,encoder} --generator G [options]\n\n"
+        print(f"usage: lga train {{{','.join(KINDS)}}} --generator G [options]\n\n"
               "  motion    words to motion for one generator: no pictures needed\n"
-              "  encoder   pictures to W+ codes of one generator\n\n"
+              "  encoder   pictures to W+ codes of one generator\n"
+              "  mapper    a baseline: StyleCLIP's latent mapper, for one prompt\n"
+              "  mocogan   a baseline: MoCoGAN-HD's motion generator, from videos\n\n"
               "lga train motion --help lists every setting.")  # fmt: skip
         raise SystemExit(0)
     if kind not in KINDS:
         raise InputError(f"{kind!r} is nothing that can be trained. Choose {' or '.join(KINDS)}.")
     _need_tyro()
-    if kind == "motion":
-        _motion(rest)
-    else:
-        _encoder(rest)
+    {"motion": _motion, "encoder": _encoder, "mapper": _mapper, "mocogan": _mocogan}[kind](rest)
 
 
 def _motion(argv: list[str]) -> None:
@@ -48,9 +47,7 @@ def _motion(argv: list[str]) -> None:
 
     from .config import PRESETS, MotionRun, preset
 
-    config = _value_of("--config", argv)
-    told = {} if config is None else read_config(MotionRun, Path(config))
-    default = preset(_value_of("--preset", argv) or told.get("preset", "anchored"), tyro.MISSING)
+    default = preset(_preset_of(MotionRun, argv, "anchored"), tyro.MISSING)
     epilogue = f"Presets: {', '.join(PRESETS)}."
     run = read_settings(MotionRun, argv, default, "lga train motion", f"{MotionRun.__doc__} {epilogue}")
 
@@ -73,6 +70,49 @@ def _encoder(argv: list[str]) -> None:
         print(f"report:  {(Path(run.out) / 'report.html').resolve()}")
 
     _until_stopped(work)
+
+
+def _mapper(argv: list[str]) -> None:
+    import tyro
+
+    from .baselines.mapper_run import PRESETS, MapperRun, preset
+
+    default = preset(_preset_of(MapperRun, argv, "quick"), tyro.MISSING, tyro.MISSING)
+    epilogue = f"Presets: {', '.join(PRESETS)}."
+    run = read_settings(MapperRun, argv, default, "lga train mapper", f"{MapperRun.__doc__} {epilogue}")
+
+    def work() -> None:
+        from .baselines.mapper import train_mapper
+
+        print(f"mapper: {train_mapper(run).resolve()}")
+        print(f"report: {(Path(run.out) / 'report.html').resolve()}")
+
+    _until_stopped(work)
+
+
+def _mocogan(argv: list[str]) -> None:
+    import tyro
+
+    from .baselines.mocogan_run import PRESETS, MocoganRun, preset
+
+    default = preset(_preset_of(MocoganRun, argv, "quick"), tyro.MISSING)
+    epilogue = f"Presets: {', '.join(PRESETS)}."
+    run = read_settings(MocoganRun, argv, default, "lga train mocogan", f"{MocoganRun.__doc__} {epilogue}")
+
+    def work() -> None:
+        from .baselines.mocogan import train_mocogan
+
+        print(f"motion generator: {train_mocogan(run).resolve()}")
+        print(f"report:           {(Path(run.out) / 'report.html').resolve()}")
+
+    _until_stopped(work)
+
+
+def _preset_of(kind: type, argv: Sequence[str], usual: str) -> str:
+    """The preset that is asked for by a flag, else by a settings file, else the usual one."""
+    config = _value_of("--config", argv)
+    told = {} if config is None else read_config(kind, Path(config))
+    return _value_of("--preset", argv) or told.get("preset", usual)
 
 
 def _until_stopped(work: Callable[[], None]) -> None:
