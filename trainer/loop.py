@@ -136,7 +136,7 @@ def train(task: Task, folder: RunFolder, pace: Pace, workers: Workers, title: st
 
 
 def optimise(task: Task, step: int, accumulate: int, workers: Workers) -> dict[str, float]:
-    """One step of every objective that does not rest; what was summed, as `objective/loss`, with totals and gradient norms."""
+    """One step of every objective; what was summed, as `objective/loss`, with totals and gradient norms."""
     begun, row = time.perf_counter(), {}
     batches = [task.batch(step, share) for share in workers.shares(accumulate)]
     for objective in task.objectives:

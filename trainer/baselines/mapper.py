@@ -151,7 +151,10 @@ def assemble(run: MapperRun, domain: MapperDomain, draw: Draw, faces: FaceSet) -
 
 
 def find_recognition(run: MapperRun, domain: MapperDomain) -> Callable[[Images], Float[Tensor, "n c"]] | None:
-    """Who tells people apart: the identity network, else a ResNet CLIP's feature maps; a warning where there is none."""
+    """Who tells people apart: the identity network, else a ResNet CLIP's feature maps. None where that term is off.
+
+    Raises InputError where it is on and there is neither.
+    """
     if "identity" not in run.weights:
         return None
     if run.identity_network is not None:

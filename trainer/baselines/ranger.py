@@ -23,7 +23,8 @@ class Ranger(torch.optim.RAdam):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        moved = [parameter for group in self.param_groups for parameter in group["params"] if parameter.grad is not None]
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        moved = [parameter for parameter in parameters if parameter.grad is not None]
         before = {parameter: parameter.clone() for parameter in moved if "slow" not in self.state[parameter]}
         super().step(closure)
         for parameter in moved:
