@@ -37,7 +37,7 @@ def train(argv: Sequence[str]) -> None:
               "lga train motion --help lists every setting.")  # fmt: skip
         raise SystemExit(0)
     if kind not in KINDS:
-        raise InputError(f"{kind!r} is nothing that can be trained. Choose {' or '.join(KINDS)}.")
+        raise InputError(f"{kind!r} is nothing that can be trained. Choose {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
     _need_tyro()
     {"motion": _motion, "encoder": _encoder, "mapper": _mapper, "mocogan": _mocogan}[kind](rest)
 
