@@ -397,7 +397,7 @@ def test_codes_may_be_given_instead(train, domain_folder, tmp_path):
 # What it refuses
 
 BAD = {
-    "nothing to train": (["train", "motio"], "'motio' is nothing that can be trained. Choose motion, encoder, mapper or mocogan"),
+    "nothing to train": (["train", "motio"], "nothing that can be trained. Choose motion, encoder, mapper or mocogan"),
     "no generator": (["train", "motion", "--steps", 3], "--generator"),
     "mistyped flag": (["--stesp", 3], "'--stesp' is no setting; did you mean --steps?"),
     "one word too many": (["please"], "'please' is no setting"),
