@@ -194,7 +194,7 @@ PRESETS: Mapping[str, Callable[[], dict[str, object]]] = {
         "steps": 800,
         "batch": 4,
         "losses": MocoganLosses(queue=512, momentum=0.99),
-        "film": MocoganVideos(size=64),
+        "film": MocoganVideos(size=64, count=256),
         "optimizer": MocoganOptimizer(
             lr=5e-4, discriminator_lr=5e-4, discriminator_every=2, video_width=16, picture_width=16
         ),

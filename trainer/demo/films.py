@@ -3,11 +3,13 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from .attributes import COLUMN, EXPRESSION_PRESETS, NUM_ATTRIBUTES, bounded, from_normal, with_expression
 from .renderer import render
+from .renders import RESOLUTION
 
 RISE, HOLD, FALL = (0.25, 0.6), (0.1, 0.5), (0.25, 0.6)
 """Seconds that an expression comes, stays and goes, at least and at most."""
@@ -53,5 +55,6 @@ def uniform(low: float, high: float, rng: torch.Generator) -> float:
 
 
 def doodle_film(seed: int, num_frames: int, seconds: float, size: int) -> Float[Tensor, "t 3 size size"]:
-    """The film of this seed, in -1..1."""
-    return render(film_attributes(num_frames, seconds, torch.Generator().manual_seed(seed)), size)
+    """The film of this seed, in -1..1: as the generator's pictures were learned, a mean over pixels of larger ones."""
+    drawn = render(film_attributes(num_frames, seconds, torch.Generator().manual_seed(seed)), RESOLUTION)
+    return F.adaptive_avg_pool2d(drawn, size)
