@@ -138,7 +138,7 @@ def find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers
 
 
 def _find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers) -> FaceSet:
-    """Given, sampled, or inverted by the first process; the others read what it kept."""
+    """Given, sampled, or found in pictures."""
     generator = parts.generator
     if run.codes is not None:
         faces = load_faces(run.codes)
@@ -149,13 +149,20 @@ def _find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Worker
             w = parts.kit.faces(run.faces.count, run.seed).to(generator.w_avg)
             return FaceSet(generator.broadcast(w).contiguous())
         return sampled_faces(generator, run.faces.count, run.faces.psi, run.seed)
-    if parts.encoder_path is None:
+    return faces_of_pictures(Path(run.images), parts.encoder_path, generator, folder, workers)
+
+
+def faces_of_pictures(
+    images: Path, encoder_path: Path | None, generator: Generator, folder: RunFolder, workers: Workers
+) -> FaceSet:
+    """The faces of a folder of pictures, inverted by the first process; the others read what it kept."""
+    if encoder_path is None:
         raise InputError("--images needs an encoder that inverts them: give --encoder FILE, made for this generator.")
-    encoder = load_encoder(as_native(parts.encoder_path, "encoder", folder.path / "converted")).to(workers.device)
+    encoder = load_encoder(as_native(encoder_path, "encoder", folder.path / "converted")).to(workers.device)
     if not workers.is_first:
         workers.wait()
     mark = f"{fingerprint(generator)} {fingerprint(encoder)}"
-    faces = inverted_faces(Path(run.images), encoder, generator, mark, folder.path / "faces.safetensors")
+    faces = inverted_faces(images, encoder, generator, mark, folder.path / "faces.safetensors")
     if workers.is_first:
         workers.wait()
     for path, why in faces.skipped:

@@ -12,7 +12,7 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -48,28 +48,18 @@ def _motion(argv: list[str]) -> None:
     from .config import PRESETS, MotionRun, preset
 
     default = preset(_preset_of(MotionRun, argv, "anchored"), tyro.MISSING)
-    epilogue = f"Presets: {', '.join(PRESETS)}."
-    run = read_settings(MotionRun, argv, default, "lga train motion", f"{MotionRun.__doc__} {epilogue}")
+    run = read_settings(MotionRun, argv, default, "lga train motion", _described(MotionRun, PRESETS))
 
-    def work() -> None:
-        from .train_motion import train_motion
+    from .train_motion import train_motion
 
-        print(f"motion model: {train_motion(run).resolve()}")
-        print(f"report:       {(Path(run.out) / 'report.html').resolve()}")
-
-    _until_stopped(work)
+    _until_stopped("motion model", run.out, lambda: train_motion(run))
 
 
 def _encoder(argv: list[str]) -> None:
     from .encoder import EncoderRun, train_encoder
 
     run = read_settings(EncoderRun, argv, None, "lga train encoder", str(EncoderRun.__doc__))
-
-    def work() -> None:
-        print(f"encoder: {train_encoder(run).resolve()}")
-        print(f"report:  {(Path(run.out) / 'report.html').resolve()}")
-
-    _until_stopped(work)
+    _until_stopped("encoder", run.out, lambda: train_encoder(run))
 
 
 def _mapper(argv: list[str]) -> None:
@@ -78,16 +68,11 @@ def _mapper(argv: list[str]) -> None:
     from .baselines.mapper_run import PRESETS, MapperRun, preset
 
     default = preset(_preset_of(MapperRun, argv, "quick"), tyro.MISSING, tyro.MISSING)
-    epilogue = f"Presets: {', '.join(PRESETS)}."
-    run = read_settings(MapperRun, argv, default, "lga train mapper", f"{MapperRun.__doc__} {epilogue}")
+    run = read_settings(MapperRun, argv, default, "lga train mapper", _described(MapperRun, PRESETS))
 
-    def work() -> None:
-        from .baselines.mapper import train_mapper
+    from .baselines.mapper import train_mapper
 
-        print(f"mapper: {train_mapper(run).resolve()}")
-        print(f"report: {(Path(run.out) / 'report.html').resolve()}")
-
-    _until_stopped(work)
+    _until_stopped("mapper", run.out, lambda: train_mapper(run))
 
 
 def _mocogan(argv: list[str]) -> None:
@@ -96,16 +81,15 @@ def _mocogan(argv: list[str]) -> None:
     from .baselines.mocogan_run import PRESETS, MocoganRun, preset
 
     default = preset(_preset_of(MocoganRun, argv, "quick"), tyro.MISSING)
-    epilogue = f"Presets: {', '.join(PRESETS)}."
-    run = read_settings(MocoganRun, argv, default, "lga train mocogan", f"{MocoganRun.__doc__} {epilogue}")
+    run = read_settings(MocoganRun, argv, default, "lga train mocogan", _described(MocoganRun, PRESETS))
 
-    def work() -> None:
-        from .baselines.mocogan import train_mocogan
+    from .baselines.mocogan import train_mocogan
 
-        print(f"motion generator: {train_mocogan(run).resolve()}")
-        print(f"report:           {(Path(run.out) / 'report.html').resolve()}")
+    _until_stopped("motion generator", run.out, lambda: train_mocogan(run))
 
-    _until_stopped(work)
+
+def _described(kind: type, presets: Iterable[str]) -> str:
+    return f"{kind.__doc__} Presets: {', '.join(presets)}."
 
 
 def _preset_of(kind: type, argv: Sequence[str], usual: str) -> str:
@@ -115,14 +99,18 @@ def _preset_of(kind: type, argv: Sequence[str], usual: str) -> str:
     return _value_of("--preset", argv) or told.get("preset", usual)
 
 
-def _until_stopped(work: Callable[[], None]) -> None:
+def _until_stopped(what: str, out: str, work: Callable[[], Path]) -> None:
+    """Train, and say where that has left the model and its report."""
     from .loop import Stopped
 
     try:
-        work()
+        path = work()
     except Stopped as stopped:
         print(f"Stopped after step {stopped.step}, all of it saved. Run the same command again to go on.")
         raise KeyboardInterrupt from stopped
+    width = len(what) + 1
+    for name, place in ((what, path), ("report", Path(out) / "report.html")):
+        print(f"{f'{name}:':<{width}} {place.resolve()}")
 
 
 def read_settings(

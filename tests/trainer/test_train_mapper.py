@@ -60,8 +60,9 @@ def run_with(domain_folder: Path, **changes) -> MapperRun:
 
 
 def task_for(run: MapperRun) -> MapperTask:
-    domain = load_parts(run, CPU)
-    return assemble(run, domain, arranged(domain.generator, run.optimizer), find_faces(run, domain, Workers("cpu")))
+    domain, folder = load_parts(run, CPU), RunFolder(Path(run.out))
+    faces = find_faces(run, domain, folder, Workers("cpu"))
+    return assemble(run, domain, arranged(domain.generator, run.optimizer), faces)
 
 
 @pytest.fixture

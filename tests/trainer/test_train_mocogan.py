@@ -337,11 +337,11 @@ def test_discriminators_learn_at_every_second_step_and_rest_at_the_others(run):
     task.after(0)
     assert all(torch.equal(scale[0].weight, weight) for scale, weight in zip(task.of_videos, before, strict=True))
     assert not any(name.startswith("discriminators") for name in row) and task.queue.place == 0
-    average = task.average.score.bias.clone()
+    average = task.average.embedding.bias.clone()
     row = optimise(task, 1, 1, workers)
     task.after(1)
-    followed = torch.lerp(average, task.of_pictures.score.bias.detach(), 1 - run.losses.momentum)
-    assert_close(task.average.score.bias, followed)
+    followed = torch.lerp(average, task.of_pictures.embedding.bias.detach(), 1 - run.losses.momentum)
+    assert_close(task.average.embedding.bias, followed)
     assert not torch.equal(followed, average)
     assert not any(torch.equal(scale[0].weight, weight) for scale, weight in zip(task.of_videos, before, strict=True))
     assert {name.split("/")[1] for name in row if name.startswith("disc")} >= {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
@@ -29,16 +28,15 @@ from lga_core import (
     find_likeness,
     fingerprint,
     has_stages,
-    load_encoder,
     load_identity,
     save_latent_mapper,
 )
 
-from ..faces import FaceSet, inverted_faces, sampled_faces
+from ..faces import FaceSet, sampled_faces
 from ..generators import arranged, check_drawing, find_generator
 from ..kits import DEFAULT_PROMPTS
 from ..loop import Pace, train
-from ..motion_parts import open_clip_model
+from ..motion_parts import faces_of_pictures, open_clip_model
 from ..origin import machine, made, versions
 from ..prompts import load_prompts
 from ..report import write_report
@@ -82,7 +80,7 @@ def train_mapper(run: MapperRun) -> Path:
             folder.keep_config(described(run, domain))
         workers.wait()
         draw = arranged(domain.generator, run.optimizer)
-        faces = find_faces(run, domain, workers)
+        faces = find_faces(run, domain, folder, workers)
         task = assemble(run, domain, draw, faces)
         pace = Pace.of(run.steps, run.optimizer.accumulate, run.watch)
         seconds = train(task, folder, pace, workers, f"Mapper for {domain.name}: {domain.sentence}")
@@ -119,24 +117,11 @@ def wording(card: DomainCard | None) -> Wording:
     return load_prompts(DEFAULT_PROMPTS).wording if card is None else card.wording
 
 
-def find_faces(run: MapperRun, domain: MapperDomain, workers: Workers) -> FaceSet:
-    """Sampled, or inverted by the first process; the others read what it kept."""
-    generator = domain.generator
+def find_faces(run: MapperRun, domain: MapperDomain, folder: RunFolder, workers: Workers) -> FaceSet:
+    """Sampled, or found in pictures."""
     if run.images is None:
-        return sampled_faces(generator, run.faces.count, run.faces.psi, run.seed)
-    if domain.encoder is None:
-        raise InputError("--images needs an encoder that inverts them: give --encoder FILE, made for this generator.")
-    out = Path(run.out)
-    encoder = load_encoder(as_native(domain.encoder, "encoder", out / "converted")).to(workers.device)
-    if not workers.is_first:
-        workers.wait()
-    mark = f"{fingerprint(generator)} {fingerprint(encoder)}"
-    faces = inverted_faces(Path(run.images), encoder, generator, mark, out / "faces.safetensors")
-    if workers.is_first:
-        workers.wait()
-    for path, why in faces.skipped:
-        warnings.warn(f"{path} was skipped: {why}", stacklevel=2)
-    return faces
+        return sampled_faces(domain.generator, run.faces.count, run.faces.psi, run.seed)
+    return faces_of_pictures(Path(run.images), domain.encoder, domain.generator, folder, workers)
 
 
 def assemble(run: MapperRun, domain: MapperDomain, draw: Draw, faces: FaceSet) -> MapperTask:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from lga_core import InputError, LatentMapperConfig
 
-from ..config import Precision, Watch
+from ..config import Precision, Watch, need
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,6 @@ def check_parts(batch: int, parts: int) -> None:
 
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
-
-
-def need(is_met: bool, where: str, value: object, needed: str) -> None:
-    if not is_met:
-        raise InputError(f"--{where} is {value!r}; it must be {needed}.")
 
 
 PRESETS: Mapping[str, Callable[[], dict[str, object]]] = {

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from lga_core import InputError, MocoganConfig
 
-from ..config import Precision, Watch
-from .mapper_run import check_parts, check_watch, need
+from ..config import Precision, Watch, need
+from .mapper_run import check_parts, check_watch
 
 
 @dataclass(frozen=True)

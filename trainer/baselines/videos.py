@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-import av
+import av.error
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
@@ -113,7 +113,7 @@ class Folder:
             return self._kept.get(index)
         try:
             video = read_video(path, self.size)
-        except (av.FFmpegError, OSError, ValueError) as err:
+        except (av.error.FFmpegError, OSError, ValueError) as err:
             return self._skip(path, f"It cannot be read ({' '.join(str(err).split())[:120]}).")
         if len(video) < self.span:
             return self._skip(path, f"It has {len(video)} frames; a clip needs {self.span}.")
@@ -140,7 +140,7 @@ def find_videos(folder: Path) -> list[Path]:
 def read_video(path: Path, size: int) -> Stored:
     """The first `MOST_FRAMES` frames of a video, their central squares at `size` pixels.
 
-    Raises OSError, ValueError or av.FFmpegError for what is no video.
+    Raises OSError, ValueError or av.error.FFmpegError for what is no video.
     """
     frames = []
     with av.open(str(path)) as container:
