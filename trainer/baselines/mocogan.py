@@ -103,7 +103,7 @@ def find_videos(run: MocoganRun, domain: MocoganDomain) -> Videos:
 
 def find_directions(run: MocoganRun, domain: MocoganDomain) -> Principal:
     """The principal directions of the generator's W, from the run's folder where they are known."""
-    with tqdm(total=run.directions_from, desc="principal directions", disable=None) as progress:
+    with tqdm(total=run.directions_from, desc="principal directions", leave=False, disable=None) as progress:
 
         def show(done: int, _: int) -> None:
             progress.update(done - progress.n)

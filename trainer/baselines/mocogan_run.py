@@ -116,7 +116,7 @@ class MocoganRun:
     directions_from: int = 100_000
     """Random faces that the principal directions are found from (published: a million)."""
     steps: int = 100_000
-    """Optimisation steps of the motion generator."""
+    """Optimisation steps of the motion generator (published: 30 to 100 epochs of the videos)."""
     batch: int = 16
     """Clips a step in each process (published: 16 on FFHQ, 8 on other faces)."""
     seed: int = 0
