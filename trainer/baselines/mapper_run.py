@@ -151,7 +151,7 @@ def _dashed(name: str) -> str:
 
 PRESETS: Mapping[str, Callable[[], dict[str, object]]] = {
     "quick": lambda: {
-        "steps": 400,
+        "steps": 200,
         "batch": 4,
         "losses": MapperLosses(normalised=True),
         "faces": MapperFaces(count=512),
