@@ -78,7 +78,7 @@ from .likeness import Likeness, colours_and_textures, find_likeness
 from .lock import Locked, lock_strength
 from .measuring import Measures, average_content_distance, consecutive_content_distance, measure, principal_path
 from .measuring_plot import plot_measures
-from .mocogan import MocoganConfig, MocoganMotion
+from .mocogan import MocoganConfig, MocoganMotion, reconstruction_loss
 from .motion import MotionConfig, MotionModel, rates
 from .paste import Pasted, face_mask, keep_photo, paste_back
 from .perceptual import (
@@ -101,7 +101,7 @@ from .shapes import Embedding, FacePoints, Images, ImagesNHWC, Mask, Motion, WPl
 from .styleclip.directions import StyleDirection, imagenet_sentences, style_direction, text_direction
 from .styleclip.interpolation import straight
 from .styleclip.mapper import LatentMapper, LatentMapperConfig
-from .styleclip.optimisation import OPTIMISATIONS, Optimisation, optimise
+from .styleclip.optimisation import OPTIMISATIONS, Optimisation, clip_distance, optimise
 from .styleclip.relevance import Relevance, Survey, relevance
 from .styleclip.styles import StyleSpace, for_motion, moves_styles
 from .stylegan2 import Engine, FrozenSynthesis, Generator, GeneratorConfig, fastest_dtype, truncate
@@ -200,6 +200,7 @@ __all__ = [
     "check_writable",
     "choose",
     "chunk_size",
+    "clip_distance",
     "closeness",
     "colours_and_textures",
     "consecutive_content_distance",
@@ -279,6 +280,7 @@ __all__ = [
     "read_metadata",
     "read_motion_card",
     "read_points",
+    "reconstruction_loss",
     "refine",
     "relevance",
     "save_checkpoint",

@@ -244,7 +244,7 @@ def _convert(args: argparse.Namespace) -> None:
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    commands.add_parser("train", help="train a motion model, or an encoder, for a generator of your own")
+    commands.add_parser("train", help="train a motion model, an encoder or a baseline, for a generator of your own")
 
 
 def _train(args: argparse.Namespace) -> None:

@@ -237,26 +237,24 @@ def _check_run(run: MotionRun) -> None:
         ("watch.save-every", run.watch.save_every, 1),
         ("watch.report-faces", run.watch.report_faces, 2),
     ):
-        _need(isinstance(value, int) and value >= least, where, value, f"a whole number of at least {least}")
+        need(isinstance(value, int) and value >= least, where, value, f"a whole number of at least {least}")
     for name in (*LOSS_NAMES, "unlikeliness_end"):
         value = getattr(losses, name)
-        _need(0 <= value < math.inf, f"losses.{name.replace('_', '-')}", value, "a number, not negative")
+        need(0 <= value < math.inf, f"losses.{name.replace('_', '-')}", value, "a number, not negative")
     for name in ("lr", "lr_end", "clip_lr", "discriminator_lr"):
         value = getattr(optimizer, name)
-        _need(0 < value < math.inf, f"optimizer.{name.replace('_', '-')}", value, "a positive number")
+        need(0 < value < math.inf, f"optimizer.{name.replace('_', '-')}", value, "a positive number")
     longest = optimizer.clip_norm
-    _need(longest is None or 0 < longest < math.inf, "optimizer.clip-norm", longest, "a positive number")
-    _need(0 <= optimizer.average < 1, "optimizer.average", optimizer.average, "a number from 0 to below 1")
-    _need(all(half > 0 for half in losses.face[2:]), "losses.face", losses.face, "an ellipse of some width and height")
-    _need(0 < losses.temperature < math.inf, "losses.temperature", losses.temperature, "a positive number")
-    _need(0 <= run.paraphrase_share <= 1, "paraphrase-share", run.paraphrase_share, "a number from 0 to 1")
-    _need(-2 <= run.faces.psi <= 2, "faces.psi", run.faces.psi, "a number from -2 to 2")
-    _need(0 <= run.faces.noise_std < math.inf, "faces.noise-std", run.faces.noise_std, "a number, not negative")
-    _need(
-        run.batch % optimizer.accumulate == 0, "batch", run.batch, f"a multiple of accumulate, {optimizer.accumulate}"
-    )
+    need(longest is None or 0 < longest < math.inf, "optimizer.clip-norm", longest, "a positive number")
+    need(0 <= optimizer.average < 1, "optimizer.average", optimizer.average, "a number from 0 to below 1")
+    need(all(half > 0 for half in losses.face[2:]), "losses.face", losses.face, "an ellipse of some width and height")
+    need(0 < losses.temperature < math.inf, "losses.temperature", losses.temperature, "a positive number")
+    need(0 <= run.paraphrase_share <= 1, "paraphrase-share", run.paraphrase_share, "a number from 0 to 1")
+    need(-2 <= run.faces.psi <= 2, "faces.psi", run.faces.psi, "a number from -2 to 2")
+    need(0 <= run.faces.noise_std < math.inf, "faces.noise-std", run.faces.noise_std, "a number, not negative")
+    need(run.batch % optimizer.accumulate == 0, "batch", run.batch, f"a multiple of accumulate, {optimizer.accumulate}")
     most = run.num_frames_max
-    _need(most is None or most >= run.num_frames, "num-frames-max", most, f"at least num-frames, {run.num_frames}")
+    need(most is None or most >= run.num_frames, "num-frames-max", most, f"at least num-frames, {run.num_frames}")
     if losses.path and run.num_frames < 3:
         raise InputError(
             f"--num-frames is {run.num_frames}, but the path loss looks at three frames. Take at least 3, or "
@@ -277,7 +275,8 @@ def _check_run(run: MotionRun) -> None:
         raise InputError("--images and --codes both say which faces to train on. Give one of them.")
 
 
-def _need(is_met: bool, where: str, value: object, needed: str) -> None:
+def need(is_met: bool, where: str, value: object, needed: str) -> None:
+    """Raise InputError, naming the flag `where`, unless `is_met`."""
     if not is_met:
         raise InputError(f"--{where} is {value!r}; it must be {needed}.")
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from lga_core import InputError
 
-from .config import Precision, Watch
+from .config import Precision, Watch, need
 
 Size = Literal["auto", "full", "light", "small"]
 PerceptualNetwork = Literal["auto", "alex", "vgg", "clip", "none"]
@@ -132,7 +132,7 @@ class EncoderRun:
         for loss in fields(self.losses):
             value = getattr(self.losses, loss.name)
             if loss.name != "perceptual_network":
-                _need(0 <= value < math.inf, f"losses.{_dashed(loss.name)}", value, "a number, not negative")
+                need(0 <= value < math.inf, f"losses.{_dashed(loss.name)}", value, "a number, not negative")
         if not (self.losses.latent or self.losses.l2 or self.losses.perceptual):
             raise InputError(
                 "--losses.latent, --losses.l2 and --losses.perceptual are all 0: nothing would say what a code should "
@@ -160,33 +160,28 @@ def _check_counts(run: EncoderRun) -> None:
         ("watch.save-every", run.watch.save_every, 1),
         ("watch.report-faces", run.watch.report_faces, 2),
     ):
-        _need(isinstance(value, int) and value >= least, where, value, f"a whole number of at least {least}")
+        need(isinstance(value, int) and value >= least, where, value, f"a whole number of at least {least}")
     parts = run.optimizer.accumulate
-    _need(run.batch % parts == 0, "batch", run.batch, f"a multiple of accumulate, {parts}")
+    need(run.batch % parts == 0, "batch", run.batch, f"a multiple of accumulate, {parts}")
 
 
 def _check_shares(run: EncoderRun) -> None:
     faces, (begin, end) = run.faces, run.progressive
     for name in ("mixing", "images_share"):
         value = getattr(faces, name)
-        _need(0 <= value <= 1, f"faces.{_dashed(name)}", value, "a number from 0 to 1")
-    _need(0 <= faces.noise_std < math.inf, "faces.noise-std", faces.noise_std, "a number, not negative")
-    _need(0 <= begin <= end <= 1, "progressive", run.progressive, "two shares of the run, from 0 to 1, in order")
-    _need(bool(faces.psi) and all(-2 <= psi <= 2 for psi in faces.psi), "faces.psi", faces.psi, "numbers from -2 to 2")
+        need(0 <= value <= 1, f"faces.{_dashed(name)}", value, "a number from 0 to 1")
+    need(0 <= faces.noise_std < math.inf, "faces.noise-std", faces.noise_std, "a number, not negative")
+    need(0 <= begin <= end <= 1, "progressive", run.progressive, "two shares of the run, from 0 to 1, in order")
+    need(bool(faces.psi) and all(-2 <= psi <= 2 for psi in faces.psi), "faces.psi", faces.psi, "numbers from -2 to 2")
 
 
 def _check_optimizer(optimizer: EncoderOptimizer) -> None:
     for name in ("lr", "lr_end", "discriminator_lr", "clip_norm"):
         value = getattr(optimizer, name)
-        _need(value is None or 0 < value < math.inf, f"optimizer.{_dashed(name)}", value, "a positive number")
-    _need(0 <= optimizer.average < 1, "optimizer.average", optimizer.average, "a number from 0 to below 1")
-    _need(0 <= optimizer.weight_decay < 1, "optimizer.weight-decay", optimizer.weight_decay, "from 0 to below 1")
+        need(value is None or 0 < value < math.inf, f"optimizer.{_dashed(name)}", value, "a positive number")
+    need(0 <= optimizer.average < 1, "optimizer.average", optimizer.average, "a number from 0 to below 1")
+    need(0 <= optimizer.weight_decay < 1, "optimizer.weight-decay", optimizer.weight_decay, "from 0 to below 1")
 
 
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _need(is_met: bool, where: str, value: object, needed: str) -> None:
-    if not is_met:
-        raise InputError(f"--{where} is {value!r}; it must be {needed}.")

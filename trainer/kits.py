@@ -32,11 +32,16 @@ class Kit:
 
 def kit_of(generator: Generator) -> Kit:
     """The kit of this generator's domain; an empty one for generators from elsewhere."""
-    if fingerprint(generator) != read_domain("doodle").generator.fingerprint:
+    if not is_doodle(generator):
         return Kit()
     from .demo.kit import ASSETS, doodle_kit
 
     return doodle_kit(ASSETS)
+
+
+def is_doodle(generator: Generator) -> bool:
+    """Whether this is the embedded domain's generator, which a renderer knows more of."""
+    return fingerprint(generator) == read_domain("doodle").generator.fingerprint
 
 
 def sampled_variety(generator: Generator, seed: int, count: int = 8192) -> Float[Tensor, "n w_dim"]:

@@ -32,7 +32,8 @@ class Objective:
     """One optimiser and what it minimises: the sum of `weights(step)[name] * losses(batch)[name]`.
 
     `losses` gives unweighted scalars under exactly the names that `weights` has, so that nothing is logged that is not
-    summed, nor summed unseen. `lr(step)` is multiplied by a parameter group's own "scale", where it has one.
+    summed, nor summed unseen. At a step without any weight it rests: nothing of it is computed or moved. `lr(step)` is
+    multiplied by a parameter group's own "scale", where it has one.
     """
 
     name: str
@@ -140,6 +141,8 @@ def optimise(task: Task, step: int, accumulate: int, workers: Workers) -> dict[s
     batches = [task.batch(step, share) for share in workers.shares(accumulate)]
     for objective in task.objectives:
         weights = {name: weight for name, weight in objective.weights(step).items() if weight}
+        if not weights:
+            continue
         gradients, terms = gradients_of(objective, batches, weights)
         summed = torch.stack([terms[name] for name in weights])
         workers.mean_([*gradients, summed])

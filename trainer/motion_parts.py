@@ -32,7 +32,7 @@ from lga_core import (
     load_image,
 )
 
-from .aligning import Aligned, aligned, framer_of
+from .aligning import Aligned, Framer, aligned, framer_of
 from .config import MotionRun
 from .faces import FaceSet, inverted_faces, noisy, sampled_faces
 from .generators import check_drawing, find_generator
@@ -140,7 +140,7 @@ def find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers
 
 
 def _find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers) -> FaceSet:
-    """Given, sampled, or inverted by the first process; the others read what it kept."""
+    """Given, sampled, or found in pictures."""
     generator = parts.generator
     if run.codes is not None:
         faces = load_faces(run.codes)
@@ -151,21 +151,33 @@ def _find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Worker
             w = parts.kit.faces(run.faces.count, run.seed).to(generator.w_avg)
             return FaceSet(generator.broadcast(w).contiguous())
         return sampled_faces(generator, run.faces.count, run.faces.psi, run.seed)
-    if parts.encoder_path is None:
+    framer = framer_of(run.generator, generator.config.resolution) if run.align else None
+    return faces_of_pictures(Path(run.images), parts.encoder_path, generator, folder, workers, framer)
+
+
+def faces_of_pictures(
+    images: Path,
+    encoder_path: Path | None,
+    generator: Generator,
+    folder: RunFolder,
+    workers: Workers,
+    framer: Framer | None = None,
+) -> FaceSet:
+    """The faces of a folder of pictures, inverted by the first process; the others read what it kept.
+
+    framer: finds and frames each picture's face first; without it they are framed already.
+    """
+    if encoder_path is None:
         raise InputError("--images needs an encoder that inverts them: give --encoder FILE, made for this generator.")
-    encoder = load_encoder(as_native(parts.encoder_path, "encoder", folder.path / "converted")).to(workers.device)
+    encoder = load_encoder(as_native(encoder_path, "encoder", folder.path / "converted")).to(workers.device)
     mark = f"{fingerprint(generator)} {fingerprint(encoder)}"
     with workers.after_the_first():
-        images = _framed(run, Path(run.images), folder.path, generator.config.resolution)
-        faces = inverted_faces(images.folder, encoder, generator, mark, folder.path / "faces.safetensors")
-    faces = replace(faces, skipped=images.skipped + faces.skipped)
+        framed = Aligned(images, ()) if framer is None else aligned(images, folder.path / "aligned", framer)
+        faces = inverted_faces(framed.folder, encoder, generator, mark, folder.path / "faces.safetensors")
+    faces = replace(faces, skipped=framed.skipped + faces.skipped)
     for path, why in faces.skipped:
         warnings.warn(f"{path} was skipped: {why}", stacklevel=1)
     return faces
-
-
-def _framed(run: MotionRun, images: Path, out: Path, size: int) -> Aligned:
-    return aligned(images, out / "aligned", framer_of(run.generator, size)) if run.align else Aligned(images, ())
 
 
 @torch.no_grad()

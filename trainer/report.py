@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from . import report_encoder, report_motion
+from . import report_baseline, report_encoder, report_motion
 from .files import write
 from .html import definitions, escape, page, section, slug
 from .plots import curve
@@ -44,6 +44,13 @@ MEANINGS: Mapping[str, str] = {
     "moved": "How often the discriminator takes moved codes for the generator's own.",
     "found": "How often the discriminator takes the encoder's codes for the generator's own.",
     "r1": "Gradient penalty that keeps the discriminator calm.",
+    "clip": "How far picture and sentence are from one another, to CLIP. 0 is the same.",
+    "video": "How easily drawn videos are told from true ones, all frames together.",
+    "picture": "How easily later frames are told from true pictures, each by itself.",
+    "match": "How unlike its first frame a later one becomes, to the discriminator of pictures. -1 is alike.",
+    "reconstruction": "How little of the noise can be told from the motion. -1 is all of it.",
+    "penalty": "Gradient penalty that keeps the discriminator of videos calm.",
+    "contrast": "How hard two looks at one picture are to find among looks at many.",
 }
 
 
@@ -101,7 +108,7 @@ def _document(
     rows: Sequence[Mapping[str, float]],
     quality: int,
 ) -> str:
-    kind = report_motion if "amplitude" in figures else report_encoder
+    kind = _kind(figures)
     hero, parts = kind.parts(figures, sheets, quality)
     parts += [
         section(
@@ -118,6 +125,13 @@ def _document(
     )
     end = f"<footer>Written on {date.today().isoformat()} by language-guided-animation.{licence}</footer>"
     return page(title, f'<header class="top">{head}</header>\n<main>{"".join(shown)}</main>\n{end}')
+
+
+def _kind(figures: Mapping[str, Any]) -> Any:
+    """The module that knows what to say of such figures."""
+    if "baseline" in figures:
+        return report_baseline
+    return report_motion if "amplitude" in figures else report_encoder
 
 
 def _head(title: str, eyebrow: str, lede: str, facts: Mapping[str, str]) -> str:

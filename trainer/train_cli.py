@@ -1,4 +1,4 @@
-"""`lga train motion` and `lga train encoder`: flags from the settings' own fields, read by tyro.
+"""`lga train`: flags from the fields of what each kind of training can be told, read by tyro.
 
 A preset, then a settings file (--config, JSON with any of the fields), then flags: each overrides the one before.
 """
@@ -12,7 +12,7 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -22,25 +22,24 @@ from lga_core import InputError
 from .runs import PARTS
 
 Settings = TypeVar("Settings")
-KINDS = ("motion", "encoder")
+KINDS = ("motion", "encoder", "mapper", "mocogan")
 
 
 def train(argv: Sequence[str]) -> None:
     """Run `lga train` with these words. Raises InputError for words that mean nothing, SystemExit after --help."""
     kind, rest = (argv[0], list(argv[1:])) if argv else ("", [])
     if kind in ("-h", "--help", ""):
-        print("usage: lga train {motion,encoder} --generator G [options]\n\n"
+        print(f"usage: lga train {{{','.join(KINDS)}}} --generator G [options]\n\n"
               "  motion    words to motion for one generator: no pictures needed\n"
-              "  encoder   pictures to W+ codes of one generator\n\n"
+              "  encoder   pictures to W+ codes of one generator\n"
+              "  mapper    a baseline: StyleCLIP's latent mapper, for one prompt\n"
+              "  mocogan   a baseline: MoCoGAN-HD's motion generator, from videos\n\n"
               "lga train motion --help lists every setting.")  # fmt: skip
         raise SystemExit(0)
     if kind not in KINDS:
-        raise InputError(f"{kind!r} is nothing that can be trained. Choose {' or '.join(KINDS)}.")
+        raise InputError(f"{kind!r} is nothing that can be trained. Choose {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
     _need_tyro()
-    if kind == "motion":
-        _motion(rest)
-    else:
-        _encoder(rest)
+    {"motion": _motion, "encoder": _encoder, "mapper": _mapper, "mocogan": _mocogan}[kind](rest)
 
 
 def _motion(argv: list[str]) -> None:
@@ -48,41 +47,70 @@ def _motion(argv: list[str]) -> None:
 
     from .config import PRESETS, MotionRun, preset
 
-    config = _value_of("--config", argv)
-    told = {} if config is None else read_config(MotionRun, Path(config))
-    default = preset(_value_of("--preset", argv) or told.get("preset", "anchored"), tyro.MISSING)
-    epilogue = f"Presets: {', '.join(PRESETS)}."
-    run = read_settings(MotionRun, argv, default, "lga train motion", f"{MotionRun.__doc__} {epilogue}")
+    default = preset(_preset_of(MotionRun, argv, "anchored"), tyro.MISSING)
+    run = read_settings(MotionRun, argv, default, "lga train motion", _described(MotionRun, PRESETS))
 
-    def work() -> None:
-        from .train_motion import train_motion
+    from .train_motion import train_motion
 
-        print(f"motion model: {train_motion(run).resolve()}")
-        print(f"report:       {(Path(run.out) / 'report.html').resolve()}")
-
-    _until_stopped(work)
+    _until_stopped("motion model", run.out, lambda: train_motion(run))
 
 
 def _encoder(argv: list[str]) -> None:
     from .encoder import EncoderRun, train_encoder
 
     run = read_settings(EncoderRun, argv, None, "lga train encoder", str(EncoderRun.__doc__))
-
-    def work() -> None:
-        print(f"encoder: {train_encoder(run).resolve()}")
-        print(f"report:  {(Path(run.out) / 'report.html').resolve()}")
-
-    _until_stopped(work)
+    _until_stopped("encoder", run.out, lambda: train_encoder(run))
 
 
-def _until_stopped(work: Callable[[], None]) -> None:
+def _mapper(argv: list[str]) -> None:
+    import tyro
+
+    from .baselines.mapper_run import PRESETS, MapperRun, preset
+
+    default = preset(_preset_of(MapperRun, argv, "quick"), tyro.MISSING, tyro.MISSING)
+    run = read_settings(MapperRun, argv, default, "lga train mapper", _described(MapperRun, PRESETS))
+
+    from .baselines.mapper import train_mapper
+
+    _until_stopped("mapper", run.out, lambda: train_mapper(run))
+
+
+def _mocogan(argv: list[str]) -> None:
+    import tyro
+
+    from .baselines.mocogan_run import PRESETS, MocoganRun, preset
+
+    default = preset(_preset_of(MocoganRun, argv, "quick"), tyro.MISSING)
+    run = read_settings(MocoganRun, argv, default, "lga train mocogan", _described(MocoganRun, PRESETS))
+
+    from .baselines.mocogan import train_mocogan
+
+    _until_stopped("motion generator", run.out, lambda: train_mocogan(run))
+
+
+def _described(kind: type, presets: Iterable[str]) -> str:
+    return f"{kind.__doc__} Presets: {', '.join(presets)}."
+
+
+def _preset_of(kind: type, argv: Sequence[str], usual: str) -> str:
+    """The preset that is asked for by a flag, else by a settings file, else the usual one."""
+    config = _value_of("--config", argv)
+    told = {} if config is None else read_config(kind, Path(config))
+    return _value_of("--preset", argv) or told.get("preset", usual)
+
+
+def _until_stopped(what: str, out: str, work: Callable[[], Path]) -> None:
+    """Train, and say where that has left the model and its report."""
     from .loop import Stopped
 
     try:
-        work()
+        path = work()
     except Stopped as stopped:
         print(f"Stopped after step {stopped.step}, all of it saved. Run the same command again to go on.")
         raise KeyboardInterrupt from stopped
+    width = len(what) + 1
+    for name, place in ((what, path), ("report", Path(out) / "report.html")):
+        print(f"{f'{name}:':<{width}} {place.resolve()}")
 
 
 def read_settings(

@@ -106,6 +106,16 @@ def test_a_loss_that_is_not_weighed_or_a_weight_without_a_loss_is_a_bug_that_sho
         optimise(toy, 0, 1, workers)
 
 
+def test_an_objective_without_weights_at_a_step_rests(workers):
+    toy, before = Toy(), [parameter.clone() for parameter in Toy().critic.parameters()]
+    toy.objectives[1].weights = lambda step: {"doubt": float(step)}
+    toy.objectives[1].losses = lambda batch: {"doubt": toy.doubts(batch)["doubt"]} if batch[0] else fail()()
+    assert not any(name.startswith("critic") for name in optimise(toy, 0, 1, workers))
+    assert all(torch.equal(now, then) for now, then in zip(toy.critic.parameters(), before, strict=True))
+    assert toy.objectives[1].optimizer.state == {}
+    assert optimise(toy, 1, 1, workers)["critic/doubt"] > 0
+
+
 def test_an_objective_s_gradient_reaches_its_own_parameters_alone(workers):
     toy = Toy()
     toy.objectives.pop()  # the critic's own; the pupil's loss goes through the critic, too

@@ -317,7 +317,7 @@ def test_help_lists_every_setting(lga):
 def test_train_alone_says_what_can_be_trained(lga, words):
     code, out, _ = lga("train", *words)
     assert code == 0
-    assert "lga train {motion,encoder}" in out
+    assert "lga train {motion,encoder,mapper,mocogan}" in out
 
 
 @pytest.mark.usefixtures("unreported")
@@ -418,7 +418,7 @@ def test_codes_may_be_given_instead(train, domain_folder, tmp_path):
 # What it refuses
 
 BAD = {
-    "nothing to train": (["train", "motio"], "'motio' is nothing that can be trained. Choose motion or encoder"),
+    "nothing to train": (["train", "motio"], "nothing that can be trained. Choose motion, encoder, mapper or mocogan"),
     "no generator": (["train", "motion", "--steps", 3], "--generator"),
     "mistyped flag": (["--stesp", 3], "'--stesp' is no setting; did you mean --steps?"),
     "one word too many": (["please"], "'please' is no setting"),
