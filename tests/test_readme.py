@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
-from lga_core import OPTIMISATIONS, Optimisation
+from lga_core import OPTIMISATIONS, Optimisation, write_clip
 from lga_trainer import cli, train_cli
 from lga_trainer.config import MotionRun
 from lga_trainer.encoder_run import EncoderRun
@@ -48,6 +50,27 @@ def test_the_command_compares_methods(command, tmp_path, monkeypatch):
     assert cli.main(["compare", "out/evaluation", "out/evaluation"]) == 0
 
 
+def test_the_commands_ask_people_and_count(tmp_path, monkeypatch, capsys):
+    make, tally = (shlex.split(line)[1:] for line in COMMANDS if line.startswith("lga study "))
+    monkeypatch.chdir(tmp_path)
+    for folder, grey in ((make[2], 0.5), (make[3], -0.5)):
+        clip = Path(folder) / "smiling" / "000.mp4"
+        clip.parent.mkdir(parents=True)
+        write_clip(clip, [torch.full((3, 3, 32, 32), grey)], 10)
+    assert cli.main(make) == 0
+    key = json.loads((tmp_path / "out" / "study" / "key.json").read_text())
+    rows = [
+        {"pair": pair, "left": "x", "words": "left", "person": "left", "real": "right", "seconds": 3.0}
+        for pair in key["pairs"]
+    ]
+    told = {"format": "lga-study-answers", "version": 1, "study": key["study"], "rater": "anna-1", "answers": rows}
+    told |= {"started": "2026-01-01T00:00:00.000Z", "finished": "2026-01-01T00:01:00.000Z"}
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "answers-anna-1.json").write_text(json.dumps(told))
+    assert cli.main(tally) == 0
+    assert (tmp_path / "out" / "study" / "tally.html").is_file()
+
+
 @pytest.mark.parametrize("target", [line.removeprefix("make ") for line in COMMANDS if line.startswith("make ")])
 def test_make_knows_the_target(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -56,7 +79,9 @@ def test_make_knows_the_target(target):
 def test_no_command_is_left_untested():
     """Those that install or run everything are: the rest of CI is their test."""
     rest = [
-        line for line in COMMANDS if not re.match(r"(uv run )?lga animate |lga (inspect|train|evaluate) |make ", line)
+        line
+        for line in COMMANDS
+        if not re.match(r"(uv run )?lga animate |lga (inspect|train|evaluate|study) |make ", line)
     ]
     assert rest == ["uv run --extra dev .ci/check", "pip install '.[train]'", "pip install '.[eval]'"]
 
@@ -67,8 +92,6 @@ def test_the_link_leads_somewhere(link):
 
 
 def test_the_prompts_are_the_domains():
-    import json
-
     prompts = {entry["prompt"] for entry in json.loads((ROOT / "lga_core/demo/domain.json").read_text())["prompts"]}
     (quote,) = re.findall(r"trained on these words:\n\n((?:> .*\n)+)", README)
     told = re.split(r",\s+", quote.replace("> ", "").replace("\n", " ").strip())
@@ -78,7 +101,7 @@ def test_the_prompts_are_the_domains():
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("lga train ")])
 def test_the_settings_of_the_training_are_understood(command, monkeypatch):
     asked = []
-    monkeypatch.setattr(train_cli, "_until_stopped", asked.append)  # what would train
+    monkeypatch.setattr(train_cli, "_until_stopped", lambda *work: asked.append(work))  # what would train
     assert cli.main(shlex.split(command)[1:]) == 0
     assert len(asked) == 1
 

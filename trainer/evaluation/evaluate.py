@@ -18,6 +18,7 @@ from tqdm import tqdm
 from lga_core import Domain, InputError, WPlus, draw, fingerprint, load_domain, measure
 
 from ..files import write
+from ..html import slug
 from ..origin import machine, versions
 from ..workers import Workers
 from .choosing import DEFAULT, Sources, choose
@@ -127,6 +128,8 @@ def claim(asked: Evaluation, mark: str, grounds: Grounds) -> None:
             )
         return
     write(path, json.dumps(settings, indent=1))
+    said = {slug(prompt.prompt): prompt.sentence for prompt in grounds.prompts.prompts}
+    write(asked.out / "clips" / "prompts.json", json.dumps(said, indent=1))  # what `lga study make` shows
 
 
 def run(
