@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Locator, Page
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-dev-shm-usage"
@@ -18,6 +18,7 @@ FLAGS = (
 OPTIONAL = r"/user\.css|/userdata\?dir=|/userdata/comfy\.templates\.json|/docs/\w+/[a-zA-Z-]+\.md$"
 # Frontend 1.27 raises this once while it loads, with and without custom nodes.
 OWN_ERRORS = ("Cannot read properties of undefined (reading 'id')",)
+CARD = "template-workflow-"  # how the dialog calls a template's card, before its name
 READABLE = 0.75  # zoom at which nodes are drawn with their texts
 READY = "window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 50"
 ENDS = "['execution_success', 'execution_error', 'execution_interrupted']"
@@ -100,18 +101,24 @@ class Visit:
         """Opens the dialog at the pack's templates; the width of each one's thumbnail as loaded, 0 if it is not."""
         self.command("Comfy.BrowseTemplates")
         self.page.get_by_text(pack, exact=True).first.click()
-        cards = self.page.locator('[data-testid^="template-workflow-"]')
+        cards = self.page.locator(f'[data-testid^="{CARD}"]')
         cards.first.wait_for(timeout=30_000)
-        self.page.wait_for_timeout(2000)
-        return cards.evaluate_all(
-            """cards => Object.fromEntries(cards.map(card => [
-              card.dataset.testid.slice('template-workflow-'.length), card.querySelector('img')?.naturalWidth ?? 0]))"""
-        )
+        names = [str(name).removeprefix(CARD) for name in cards.evaluate_all("all => all.map(c => c.dataset.testid)")]
+        return {name: self._thumbnail(cards.nth(place)) for place, name in enumerate(names)}
+
+    def _thumbnail(self, card: Locator) -> int:
+        """The width of a card's picture, which is loaded once it is seen."""
+        card.scroll_into_view_if_needed()
+        for _ in range(20):
+            if width := card.evaluate("card => card.querySelector('img')?.naturalWidth ?? 0"):
+                return width
+            self.page.wait_for_timeout(500)
+        return 0
 
     def click_template(self, name: str) -> None:
         """Opens a template from the dialog."""
-        self.page.get_by_test_id(f"template-workflow-{name}").first.click()
-        self.page.get_by_test_id(f"template-workflow-{name}").first.wait_for(state="detached")
+        self.page.get_by_test_id(f"{CARD}{name}").first.click()
+        self.page.get_by_test_id(f"{CARD}{name}").first.wait_for(state="detached")
         self.page.wait_for_timeout(1500)
 
     def load(self, workflow: dict) -> None:
