@@ -80,14 +80,15 @@ def relevance(
 
     `folder` keeps what was found for this generator, this CLIP and this survey, after every few channels: what was
     stopped goes on from there, and what was finished is read. `on_step` is called with the channels done and all that
-    there are; what it raises stops.
+    there are, first while faces are sampled (0 done); what it raises stops.
 
     Raises CheckpointError for a kept file that is damaged.
     """
     kept = None if folder is None else Kept(Path(folder), space, clip, survey)
     found, done = (None, 0) if kept is None else kept.read()
-    found = _untried(space, clip, survey) if found is None else found
     channels, faces = tried(space, clip, survey), sampled(space.generator, survey, survey.num_faces, seed=1)
+    if found is None:
+        found = _untried(space, clip, survey, None if on_step is None else lambda: on_step(0, len(channels)))
     while done < len(channels):
         part = channels[done : done + AT_ONCE]
         found.directions[part] = moved(space, clip, survey, found, faces, part)
@@ -99,20 +100,27 @@ def relevance(
     return found
 
 
-def _untried(space: StyleSpace, clip: ClipModel, survey: Survey) -> Relevance:
-    mean, deviation = statistics(space, survey)
+def _untried(space: StyleSpace, clip: ClipModel, survey: Survey, on_chunk: Callable[[], None] | None) -> Relevance:
+    mean, deviation = statistics(space, survey, on_chunk)
     return Relevance(mean, deviation, mean.new_zeros(len(mean), clip.embed_dim))
 
 
 @torch.no_grad()
-def statistics(space: StyleSpace, survey: Survey) -> tuple[Float[Tensor, "s"], Float[Tensor, "s"]]:
-    """Mean and standard deviation of every channel, float32. Sums are all that is kept of the faces."""
+def statistics(
+    space: StyleSpace, survey: Survey, on_chunk: Callable[[], None] | None = None
+) -> tuple[Float[Tensor, "s"], Float[Tensor, "s"]]:
+    """Mean and standard deviation of every channel, float32. Sums are all that is kept of the faces.
+
+    `on_chunk` is called after every few thousand faces; what it raises stops.
+    """
     origin = space.styles(space.generator.broadcast(space.generator.w_avg[None]))[0].double()
     total, squares, n = torch.zeros_like(origin), torch.zeros_like(origin), survey.num_samples
     for start in range(0, n, CHUNK):
         faces = sampled(space.generator, survey, min(CHUNK, n - start), seed=2 + start)
         styles = space.styles(faces).double() - origin
         total, squares = total + styles.sum(dim=0), squares + styles.square().sum(dim=0)
+        if on_chunk is not None:
+            on_chunk()
     variance = (squares - total.square() / n) / (n - 1)
     return (origin + total / n).float(), variance.clamp_min(0).sqrt().float()
 

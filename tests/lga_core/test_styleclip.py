@@ -370,7 +370,8 @@ def test_channels_finer_than_what_clip_sees_are_left_alone(generator, space, cli
 
 def test_a_relevance_that_was_stopped_goes_on_where_it_was(space, clip, tmp_path):
     def stop(done, total):
-        raise KeyboardInterrupt
+        if done:
+            raise KeyboardInterrupt
 
     whole = relevance(space, clip, FEW)
     with pytest.raises(KeyboardInterrupt):
@@ -381,6 +382,16 @@ def test_a_relevance_that_was_stopped_goes_on_where_it_was(space, clip, tmp_path
     assert_close(resumed.directions, whole.directions)
     relevance(space, clip, FEW, tmp_path, stop)  # finished: nothing is left to do
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_relevance_can_be_stopped_while_faces_are_sampled(space, clip, tmp_path):
+    def stop(done, total):
+        assert (done, total) == (0, 40)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        relevance(space, clip, FEW, tmp_path, stop)
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_generator_clip_or_survey_has_a_file_of_its_own(space, clip, tmp_path):
