@@ -17,7 +17,7 @@ else:
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DISTRIBUTION_OF = {"PIL": "pillow", "open_clip": "open_clip_torch", "torch_fidelity": "torch-fidelity"}
+DISTRIBUTION_OF = {"PIL": "pillow", "open_clip": "open_clip_torch"}
 BROUGHT_BY_COMFYUI = {"av", "einops", "numpy", "pillow", "safetensors", "torch", "torchvision", "tqdm"}
 FINDERS = {"cv2", "kornia", "mediapipe"}
 """Face finders' programs: the core uses those that there are, and imports them where it does."""

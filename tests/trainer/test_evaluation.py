@@ -23,6 +23,7 @@ from lga_trainer.evaluation.claims import claims
 from lga_trainer.evaluation.compare import compare
 from lga_trainer.evaluation.evaluate import Evaluation, evaluate
 from lga_trainer.evaluation.frechet import Frechet
+from lga_trainer.evaluation.grounds import inception
 from lga_trainer.evaluation.methods import Wandering, Words, as_strong
 from lga_trainer.evaluation.pieces import Kept, Piece, pieces
 
@@ -241,3 +242,12 @@ def test_a_claim_that_cannot_be_tried_says_why():
     found = claims({"methods": {"lga": row(acd=0.3)}})
     assert all(claim.met is None for claim in found)
     assert "mocogan was not run" in found[0].found
+
+
+def test_without_inceptions_program_or_file_it_says_what_to_install_or_bring(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="There is no file"):
+        inception(tmp_path / "none.pth")
+    monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", False)
+    (tmp_path / "inception.pth").write_bytes(b"")
+    with pytest.raises(InputError, match="pip install torch-fidelity"):
+        inception(tmp_path / "inception.pth")

@@ -140,18 +140,15 @@ def _scorer(path: Path | None) -> ClipModel | None:
 
 def inception(path: Path) -> Network:
     """InceptionV3 from torch-fidelity's file, 2048 numbers a picture. Raises InputError where it cannot be had."""
-    try:
-        from torch_fidelity.feature_extractor_inceptionv3 import (  # pyright: ignore[reportMissingImports]
-            FeatureExtractorInceptionV3,
-        )
-    except ImportError as err:
-        raise InputError("Frechet distances on Inception need torch-fidelity: pip install torch-fidelity.") from err
     if not path.is_file():
         raise InputError(f"There is no file {path}. Give --inception the path of torch-fidelity's Inception weights.")
-    network = FeatureExtractorInceptionV3("lga", ["2048"], feature_extractor_weights_path=str(path))
-    return Network(
-        lambda images: network(((images.clamp(-1, 1) + 1) * 127.5).round().byte())[0], "InceptionV3 (torch-fidelity)"
-    )
+    try:
+        from torchmetrics.image.fid import NoTrainInceptionV3
+
+        network = NoTrainInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path))
+    except ImportError as err:
+        raise InputError("Frechet distances on Inception need torch-fidelity: pip install torch-fidelity.") from err
+    return Network(lambda images: network(((images.clamp(-1, 1) + 1) * 127.5).round().byte()), "InceptionV3")
 
 
 def unseen_faces(domain: Domain, count: int) -> WPlus:
