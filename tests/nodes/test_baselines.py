@@ -325,8 +325,15 @@ def test_an_edit_counts_its_steps_with_a_picture_at_each_and_can_be_cancelled(fa
     assert comfyui.steps == 2
 
 
-def test_a_survey_that_was_cancelled_goes_on_where_it_was(comfyui, tiny):
+def test_a_survey_can_be_cancelled_while_faces_are_sampled(comfyui, tiny):
     comfyui.cancel_after = 0
+    with pytest.raises(Interrupted):
+        directed(tiny)
+    assert not (comfyui.base / "models/lga/cache").exists()
+
+
+def test_a_survey_that_was_cancelled_goes_on_where_it_was(comfyui, tiny):
+    comfyui.cancel_after = 25  # 100,000 faces were sampled, 4,000 at once; then the first channels were tried
     with pytest.raises(Interrupted):
         directed(tiny)
     (file,) = (comfyui.base / "models/lga/cache").iterdir()
