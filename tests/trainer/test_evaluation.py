@@ -14,6 +14,7 @@ from lga_core import (
     MocoganConfig,
     MocoganMotion,
     Optimisation,
+    fingerprint,
     load_domain,
     principal_directions,
     save_mocogan,
@@ -23,9 +24,10 @@ from lga_trainer.evaluation.claims import claims
 from lga_trainer.evaluation.compare import compare
 from lga_trainer.evaluation.evaluate import Evaluation, evaluate
 from lga_trainer.evaluation.frechet import Frechet
-from lga_trainer.evaluation.grounds import inception
+from lga_trainer.evaluation.grounds import Brought, find_grounds, inception
 from lga_trainer.evaluation.methods import Wandering, Words, as_strong
-from lga_trainer.evaluation.pieces import Kept, Piece, pieces
+from lga_trainer.evaluation.pieces import Kept, Piece, pieces, verdicts
+from lga_trainer.judges import JudgeVerdict
 
 
 @pytest.fixture
@@ -251,3 +253,32 @@ def test_without_inceptions_program_or_file_it_says_what_to_install_or_bring(tmp
     (tmp_path / "inception.pth").write_bytes(b"")
     with pytest.raises(InputError, match="pip install torch-fidelity"):
         inception(tmp_path / "inception.pth")
+
+
+class Watcher:
+    """A judge that keeps what it is shown."""
+
+    name, rule = "the watcher", "never"
+
+    def verdict(self, prompt, before, after):
+        self.before, self.after = before, after
+        return JudgeVerdict(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
+
+
+def test_the_judge_is_shown_first_and_last_frames_in_that_order(domain_folder):
+    domain, judge = load_domain(domain_folder), Watcher()
+    grounds = find_grounds(domain, Brought(), fingerprint(domain.generator))
+    grounds = replace(grounds, networks=replace(grounds.networks, judge=judge))
+    clips = [torch.linspace(0, 1, 4)[:, None, None, None].expand(4, 3, 8, 8) - shift for shift in (0, 1)]
+    found = verdicts(clips, grounds.prompts.prompts[0], grounds)
+    assert torch.equal(judge.before, torch.stack([clip[0] for clip in clips]))
+    assert torch.equal(judge.after, torch.stack([clip[-1] for clip in clips]))
+    assert found == [{"judge_rise": 1.0, "judge_top1": 0.0}, {"judge_rise": 0.0, "judge_top1": 1.0}]
+
+
+def test_a_clip_that_is_brought_compares_frames_and_words(asked, domain_folder):
+    evaluate(replace(asked, methods=("lga",), brought=Brought(scorer=domain_folder / "clip.safetensors")))
+    row = told(asked)["methods"]["lga"]
+    assert 0 <= row["means"]["clip_top1"]["mean"] <= 1
+    assert len(row["curves"]["alignments"]) == 16
+    assert "clip_top1" not in told(asked)["missing"]

@@ -104,9 +104,14 @@ def _heading(part: str) -> str:
 
 def _lede(told: Mapping[str, Any], tried: Sequence[Claim]) -> str:
     held, known = sum(claim.met is True for claim in tried), sum(claim.met is not None for claim in tried)
+    said = (
+        f"Of the paper's claims that could be tried, {held} of {known} hold here."
+        if known
+        else ("None of the paper's claims could be tried with these methods.")
+    )
     return (
         f"{len(told['methods'])} methods, the same {told['num_faces']} unseen faces and {told['num_prompts']} prompts "
-        f"for all. Of the paper's claims that could be tried, {held} of {known} hold here."
+        f"for all. {said}"
     )
 
 
