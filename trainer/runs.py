@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,9 +45,8 @@ class RunFolder:
         self.previews = path / "previews"
         try:
             self.previews.mkdir(parents=True, exist_ok=True)
-            probe = path / ".probe"
-            probe.write_text("")
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=path):  # without a name: several processes open the same folder at once
+                pass
         except OSError as err:
             raise OutputError(
                 f"The run folder {path} cannot be written ({err.strerror or err}). Choose another with --out."

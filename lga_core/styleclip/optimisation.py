@@ -136,6 +136,7 @@ def optimise(
     identity: IdentityEmbedding | None = None,
     on_step: Callable[[int, Images], None] | None = None,
     dtype: torch.dtype | None = None,
+    compiled: bool = False,
 ) -> WPlus:
     """Offsets [n num_ws w_dim] from the faces `ws` to faces that CLIP finds nearer to the words.
 
@@ -149,6 +150,7 @@ def optimise(
             `embed` of a `Likeness`. Without it that term is left out, with a warning where it has a weight.
         on_step: called with the number of steps done and the faces as they were drawn last; what it raises stops.
         dtype: in which faces are drawn on the way; None is the generator's own. Codes and distances stay as they are.
+        compiled: draw by compiled passes where a compiler works, see `FrozenSynthesis`: it pays for many faces.
 
     Raises MismatchError for embeddings of another CLIP model.
     """
@@ -159,7 +161,7 @@ def optimise(
         )
     if settings.identity and identity is None:
         warnings.warn("Nothing here tells people apart: optimised without the identity term.", stacklevel=2)
-    drawing = FrozenSynthesis(generator, dtype or generator.w_avg.dtype)
+    drawing = FrozenSynthesis(generator, dtype or generator.w_avg.dtype, compiled=compiled)
 
     def synthesis(codes: WPlus) -> Images:
         return drawing(codes).to(ws)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -19,7 +22,9 @@ from lga_core import (
     principal_directions,
     save_mocogan,
 )
+from lga_core.stylegan2.epilogue import Passes
 from lga_trainer.evaluation import evaluate as evaluating
+from lga_trainer.evaluation.choosing import NUM_SAMPLES
 from lga_trainer.evaluation.claims import claims
 from lga_trainer.evaluation.compare import compare
 from lga_trainer.evaluation.evaluate import Evaluation, evaluate
@@ -35,6 +40,7 @@ def asked(domain_folder, tmp_path, monkeypatch):
     for preset in OPTIMISATIONS:
         monkeypatch.setitem(OPTIMISATIONS, preset, Optimisation(steps=3))
     monkeypatch.setattr("lga_trainer.evaluation.choosing.NUM_SAMPLES", 500)
+    monkeypatch.setattr("lga_core.stylegan2.frozen.compiled_passes", lambda *_: Passes())  # compiling takes a minute
     return Evaluation(
         tmp_path / "out",
         str(domain_folder),
@@ -51,6 +57,14 @@ def told(asked) -> dict:
     return json.loads((asked.out / "results.json").read_text())
 
 
+def figures(asked) -> dict[str, dict[str, float]]:
+    """What methods were found to do, but for what depends on the clock."""
+    return {
+        name: {figure: mean for figure, mean in row["means"].items() if "seconds" not in figure and figure != "peak"}
+        for name, row in told(asked)["methods"].items()
+    }
+
+
 def test_every_method_is_measured_on_all_faces_and_prompts(asked):
     evaluate(replace(asked, methods=("lga", "styleclip", "random")))
     methods = told(asked)["methods"]
@@ -62,6 +76,33 @@ def test_every_method_is_measured_on_all_faces_and_prompts(asked):
         assert len(row["curves"]["changes"]) == 16
     clips = list((asked.out / "clips" / "lga").rglob("*.mp4"))
     assert len(clips) == 2 * 4
+
+
+def test_two_processes_find_what_one_finds(asked, tmp_path, monkeypatch):
+    monkeypatch.setattr("lga_trainer.evaluation.choosing.NUM_SAMPLES", NUM_SAMPLES)
+    evaluate(asked)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = ["evaluate", "--domain", asked.domain, "--methods", "lga,random", "--faces", "4", "--at-once", "2"]
+    words += [
+        "--prompts",
+        "smiling",
+        "sad",
+        "--reference-count",
+        "8",
+        "--out",
+        str(tmp_path / "two"),
+        "--device",
+        "cpu",
+    ]
+    done = subprocess.run(
+        [*launcher, "-m", "lga_trainer.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert figures(replace(asked, out=tmp_path / "two")) == figures(asked)
 
 
 def test_what_is_done_is_not_done_again(asked, monkeypatch):

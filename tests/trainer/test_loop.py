@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -482,3 +483,11 @@ def test_a_damaged_config_is_refused_in_a_sentence(begun):
     (begun.path / "config.json").write_text("{")
     with pytest.raises(LgaError, match="config.json"):
         begun.keep_config(CONFIG)
+
+
+def test_a_run_folder_is_opened_by_several_processes_at_once(tmp_path):
+    """All of a training's processes open it within the same moment."""
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(RunFolder, [tmp_path / "run"] * 400))
+    assert all(folder.previews.is_dir() for folder in folders)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["previews"]

@@ -31,6 +31,8 @@ SETTINGS = "settings.json"
 CALIBRATED_ON = 4
 """Faces on which the strength of a method that heeds no words is made equal to LGA's."""
 EQUAL = "-equal"
+PATIENCE = 7 * 24 * 60.0
+"""Minutes for which processes wait for one another: a piece of StyleCLIP's takes minutes on a processor."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def evaluate(asked: Evaluation) -> Path:
     """
     from .report import write_report
 
-    workers = Workers(asked.device)
+    workers = Workers(asked.device, PATIENCE)
     domain = load_domain(asked.domain, workers.device)
     mark = fingerprint(domain.generator)
     grounds = chosen_prompts(find_grounds(domain, asked.brought, mark), asked.prompts)
@@ -143,9 +145,9 @@ def run(
 ) -> None:
     """Every piece of these methods that is not done yet, shared out over the processes."""
     whole = pieces(list(methods), len(grounds.prompts.prompts), len(ws), at_once)
-    mine = [piece for number, piece in enumerate(whole) if number % workers.count == workers.rank]
-    left = [piece for piece in mine if not kept.done(piece)]
-    with tqdm(left, disable=None if workers.is_first else True) as bar:
+    left = [piece for piece in whole if not kept.done(piece)]
+    workers.wait()  # until all have seen what is left: it is that which is shared out
+    with tqdm(left[workers.rank :: workers.count], disable=None if workers.is_first else True) as bar:
         for piece in bar:
             bar.set_description(f"{piece.method}: {grounds.prompts.prompts[piece.prompt].prompt}")
             faces = ws[piece.first : piece.first + piece.count]

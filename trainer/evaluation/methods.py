@@ -94,7 +94,7 @@ class Optimised:
         text = domain.clip.encode_text([words.sentence])
         likeness = find_likeness(domain.generator, clip=domain.clip, encoder=domain.encoder)
         fast = None if fastest_dtype(ws.device) == torch.float32 else torch.bfloat16  # whose gradients do not overflow
-        found = optimise(domain.generator, domain.clip, ws, text, settings, likeness.embed, dtype=fast)
+        found = optimise(domain.generator, domain.clip, ws, text, settings, likeness.embed, dtype=fast, compiled=True)
         return straight(found, NUM_FRAMES)
 
 
