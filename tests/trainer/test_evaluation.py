@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import reduce
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ from lga_trainer.evaluation.choosing import NUM_SAMPLES
 from lga_trainer.evaluation.claims import claims
 from lga_trainer.evaluation.compare import compare
 from lga_trainer.evaluation.evaluate import Evaluation, evaluate
-from lga_trainer.evaluation.frechet import Frechet
+from lga_trainer.evaluation.frechet import Frechet, Moments
 from lga_trainer.evaluation.grounds import Brought, find_grounds, inception
 from lga_trainer.evaluation.methods import Wandering, Words, as_strong
 from lga_trainer.evaluation.pieces import Kept, Piece, pieces, verdicts
@@ -73,7 +74,7 @@ def test_every_method_is_measured_on_all_faces_and_prompts(asked):
         assert set(row["prompts"]) == {"smiling", "sad"}
         assert {"acd", "magnitude", "identity", "flicker", "jerk", "seconds"} <= set(row["means"])
         assert row["means"]["acd"]["low"] <= row["means"]["acd"]["mean"] <= row["means"]["acd"]["high"]
-        assert len(row["curves"]["changes"]) == 16
+        assert [len(row["curves"]["changes"][key]) for key in ("mean", "low", "high")] == [16] * 3
     clips = list((asked.out / "clips" / "lga").rglob("*.mp4"))
     assert len(clips) == 2 * 4
 
@@ -250,34 +251,49 @@ def gaussian(n: int, mean: float, deviation: float, seed: int) -> torch.Tensor:
 def test_the_frechet_distance_of_two_gaussians_is_the_formula_without_a_root():
     distance = Frechet([gaussian(40, 0.0, 1.0, 0)])
     # |difference of means|^2 + trace(C1 + C2 - 2 sqrt(C1 C2)), three dimensions
-    assert distance([gaussian(50, 2.0, 3.0, 1)]) == pytest.approx(3 * (2.0**2 + (3 - 1) ** 2), rel=1e-4)
-    assert distance([gaussian(60, 0.0, 1.0, 2)]) == pytest.approx(0, abs=1e-4)
+    assert distance(Moments.of(gaussian(50, 2.0, 3.0, 1))) == pytest.approx(3 * (2.0**2 + (3 - 1) ** 2), rel=1e-4)
+    assert distance(Moments.of(gaussian(60, 0.0, 1.0, 2))) == pytest.approx(0, abs=1e-4)
 
 
 def test_the_frechet_distance_does_not_depend_on_chunks():
     real, drawn = gaussian(40, 0.0, 1.0, 0), gaussian(50, 1.0, 2.0, 1)
-    assert Frechet(real.split(7))(drawn.split(9)) == pytest.approx(Frechet([real])([drawn]), rel=1e-6)
+    parts = reduce(Moments.plus, map(Moments.of, drawn.split(9)))
+    assert Frechet(real.split(7))(parts) == pytest.approx(Frechet([real])(Moments.of(drawn)), rel=1e-6)
 
 
 def test_a_frechet_distance_of_one_picture_is_refused():
     with pytest.raises(InputError, match="at least 2"):
-        Frechet([gaussian(40, 0.0, 1.0, 0)])([torch.zeros(1, 3)])
+        Frechet([gaussian(40, 0.0, 1.0, 0)])(Moments.of(torch.zeros(1, 3)))
 
 
-def row(fid: float = 1.0, **means: float) -> dict:
-    return {"fid": fid, "means": {name: {"mean": value} for name, value in means.items()}}
+def test_the_interval_of_a_frechet_distance_is_as_wide_as_other_faces_scatter():
+    """Twelve faces of four frames each, whose frames are alike: it is faces that are drawn again, not frames."""
+    distance, rng = Frechet([gaussian(200, 0.0, 1.0, 0)]), torch.Generator().manual_seed(1)
+
+    def faces() -> list[Moments]:
+        return [Moments.of(1 + torch.randn(1, 3, generator=rng) + torch.zeros(4, 3)) for _ in range(12)]
+
+    intervals = [distance.interval(faces()) for _ in range(12)]
+    scatter = torch.tensor([each["mean"] for each in intervals]).std().item()
+    half = sum((each["high"] - each["low"]) / 2 for each in intervals) / len(intervals)
+    assert half == pytest.approx(1.96 * scatter, rel=0.4)
+    assert all(each["low"] < each["mean"] < each["high"] for each in intervals)
+
+
+def row(**means: float) -> dict:
+    return {"means": {name: {"mean": value, "low": value, "high": value} for name, value in means.items()}}
 
 
 def test_claims_hold_or_fail_by_the_figures():
     methods = {
-        "lga": row(10.0, acd=0.3, judge_top1=0.9, seconds=0.01, drawing_seconds=0.02),
-        "styleclip": row(9.0, acd=0.2, judge_top1=0.5, seconds=9.0, drawing_seconds=0.02),
-        "mocogan-equal": row(20.0, acd=0.6),
+        "lga": row(fid=10.0, acd=0.3, judge_top1=0.9, seconds=0.01, drawing_seconds=0.02),
+        "styleclip": row(fid=9.0, acd=0.2, judge_top1=0.5, seconds=9.0, drawing_seconds=0.02),
+        "mocogan-equal": row(fid=20.0, acd=0.6),
     }
     found = {claim.claim.split(" (")[0]: claim.met for claim in claims({"methods": methods})}
     assert list(found.values()) == [True, False, True, True]
-    methods["mocogan-equal"] = row(20.0, acd=0.4)
-    methods["styleclip"] = row(11.0, acd=0.2, judge_top1=0.95, seconds=1.0, drawing_seconds=0.02)
+    methods["mocogan-equal"] = row(fid=20.0, acd=0.4)
+    methods["styleclip"] = row(fid=11.0, acd=0.2, judge_top1=0.95, seconds=1.0, drawing_seconds=0.02)
     assert [claim.met for claim in claims({"methods": methods})] == [False, True, False, False]
 
 
@@ -321,5 +337,5 @@ def test_a_clip_that_is_brought_compares_frames_and_words(asked, domain_folder):
     evaluate(replace(asked, methods=("lga",), brought=Brought(scorer=domain_folder / "clip.safetensors")))
     row = told(asked)["methods"]["lga"]
     assert 0 <= row["means"]["clip_top1"]["mean"] <= 1
-    assert len(row["curves"]["alignments"]) == 16
+    assert len(row["curves"]["alignments"]["mean"]) == 16
     assert "clip_top1" not in told(asked)["missing"]

@@ -34,17 +34,17 @@ def _content(methods: Mapping[str, Any]) -> Claim:
     if (lacks := _lacks(methods, "lga", "mocogan-equal")) is not None:
         return Claim(claim, lacks, needed, None)
     ours, theirs = _mean(methods, "lga", "acd"), _mean(methods, "mocogan-equal", "acd")
-    return Claim(claim, f"{ours:.3g} / {theirs:.3g} = {ours / theirs:.2f}", needed, ours <= ACD_SHARE * theirs)
+    told = f"{_shown(methods, 'lga', 'acd')} / {_shown(methods, 'mocogan-equal', 'acd')} = {ours / theirs:.2f}"
+    return Claim(claim, told, needed, ours <= ACD_SHARE * theirs)
 
 
 def _pictures(methods: Mapping[str, Any]) -> Claim:
     claim, needed = "LGA's frames are closer to real pictures than StyleCLIP's (FID)", "below"
     if (lacks := _lacks(methods, "lga", "styleclip")) is not None:
         return Claim(claim, lacks, needed, None)
-    ours, theirs = methods["lga"]["fid"], methods["styleclip"]["fid"]
-    if ours is None or theirs is None:
+    if "fid" not in methods["lga"]["means"]:
         return Claim(claim, "no network to take features with", needed, None)
-    return Claim(claim, f"{ours:.3g} and {theirs:.3g}", needed, ours < theirs)
+    return _compared(methods, claim, "fid", needed, below=True)
 
 
 def _words(methods: Mapping[str, Any]) -> Claim:
@@ -53,8 +53,7 @@ def _words(methods: Mapping[str, Any]) -> Claim:
         return Claim(claim, lacks, needed, None)
     if "judge_top1" not in methods["lga"]["means"]:
         return Claim(claim, "no judge compares expressions of this domain", needed, None)
-    ours, theirs = _mean(methods, "lga", "judge_top1"), _mean(methods, "styleclip", "judge_top1")
-    return Claim(claim, f"{ours:.3f} and {theirs:.3f}", needed, ours > theirs)
+    return _compared(methods, claim, "judge_top1", needed, below=False)
 
 
 def _time(methods: Mapping[str, Any]) -> Claim:
@@ -67,6 +66,17 @@ def _time(methods: Mapping[str, Any]) -> Claim:
     )
     told = f"{found:.0f} times from words to motion, {whole:.0f} times from words to pictures"
     return Claim(claim, told, needed, whole >= FASTER)
+
+
+def _compared(methods: Mapping[str, Any], claim: str, figure: str, needed: str, below: bool) -> Claim:
+    ours, theirs = _mean(methods, "lga", figure), _mean(methods, "styleclip", figure)
+    told = f"{_shown(methods, 'lga', figure)} and {_shown(methods, 'styleclip', figure)}"
+    return Claim(claim, told, needed, ours < theirs if below else ours > theirs)
+
+
+def _shown(methods: Mapping[str, Any], name: str, figure: str) -> str:
+    found = methods[name]["means"][figure]
+    return f"{found['mean']:.3g} ({found['low']:.3g} to {found['high']:.3g})"
 
 
 def _lacks(methods: Mapping[str, Any], *names: str) -> str | None:

@@ -59,17 +59,10 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Ch
     for method in before:
         if method not in after:
             continue
-        if before[method].get("fid") is not None and after[method].get("fid") is not None:
-            yield _change(method, "fid", _point(before[method]["fid"]), _point(after[method]["fid"]))
         for figure in FIGURES:
             old, new = (each[method]["means"].get(figure) for each in (before, after))
             if old is not None and new is not None:
                 yield _change(method, figure, old, new)
-
-
-def _point(value: float) -> dict[str, float]:
-    """A figure without an interval: within a hundredth of it nothing is said."""
-    return {"mean": value, "low": 0.99 * value, "high": 1.01 * value}
 
 
 def _change(method: str, figure: str, old: Mapping[str, float], new: Mapping[str, float]) -> Change:

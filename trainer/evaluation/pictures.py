@@ -79,7 +79,7 @@ class Pictured:
         ours = self.told["methods"].get("lga")
         if ours is None or "judge_rise" not in ours["means"]:
             return ""
-        order = sorted(self.prompts, key=lambda prompt: ours["prompts"][prompt]["judge_rise"])[:WORST]
+        order = sorted(self.prompts, key=lambda prompt: ours["prompts"][prompt]["judge_rise"]["mean"])[:WORST]
         rows = ""
         for prompt in order:
             pictures = self.tensors("lga", self.prompts.index(prompt))["pictures"]

@@ -14,12 +14,14 @@ LINES = ("#4f63d6", "#d1603d", "#2a9d5c", "#9b59b6", "#b8901f", "#1b9aaa", "#8a6
 """Colours of methods in their order, readable on light and dark."""
 
 
-def lines(found: Mapping[str, Sequence[float]], label: str) -> str:
-    """A curve over frames for each method."""
+def lines(found: Mapping[str, Mapping[str, Sequence[float]]], label: str) -> str:
+    """A curve over frames for each method, {"mean", "low", "high"}, in the band between low and high."""
 
     def draw(axes: Axes) -> None:
-        for heights, colour in zip(found.values(), LINES, strict=False):
-            axes.plot(range(1, len(heights) + 1), heights, color=colour, linewidth=2)
+        for curve, colour in zip(found.values(), LINES, strict=False):
+            frames = range(1, len(curve["mean"]) + 1)
+            axes.fill_between(frames, curve["low"], curve["high"], color=colour, alpha=0.18, linewidth=0)
+            axes.plot(frames, curve["mean"], color=colour, linewidth=2)
         axes.set_xlabel("frame")
 
     return svg(draw, (8.4, 3.0), label)

@@ -75,7 +75,7 @@ def _document(told: Mapping[str, Any], pictured: Pictured, quality: int) -> str:
         section("What each method does", pictured.strips(quality), "One face under each prompt, from the first "
                 "frame to the last. The first faces of the evaluation, not the best ones."),
         section("Every prompt", _prompts(told), "Share of faces on which the judge sees clearly what the words say."),
-        section("On the way", _curves(told), "Means over all clips, frame by frame."),
+        section("On the way", _curves(told), "Means over all clips, frame by frame, in their 95 % intervals."),
         section("Where a clip goes", _places(pictured), "Codes of one face's clips along the two directions in which "
                 "each goes furthest; a point is a frame."),
         section("What moves", pictured.flows(quality), "Where points went between neighbouring frames: the colour says "
@@ -154,20 +154,17 @@ def _methods(told: Mapping[str, Any]) -> str:
 
 
 def _value(row: Mapping[str, Any], name: str) -> float | None:
-    if name == "fid":
-        return row["fid"]
     found = row["means"].get(name)
     return None if found is None else found["mean"]
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:
-    value = _value(row, name)
-    if value is None:
-        return "–"
-    if name == "fid":
-        return _number(value)
-    show = percent if name in SHARES else _number
-    return f'<span title="{escape(_interval(row["means"][name], show))}">{show(value)}</span>'
+    found = row["means"].get(name)
+    return "–" if found is None else _with_interval(found, percent if name in SHARES else _number)
+
+
+def _with_interval(found: Mapping[str, float], show: Callable[[float], str]) -> str:
+    return f'<span title="{escape(_interval(found, show))}">{show(found["mean"])}</span>'
 
 
 def _measured(told: Mapping[str, Any]) -> str:
@@ -188,11 +185,12 @@ def _prompts(told: Mapping[str, Any]) -> str:
     if not shown:
         return ""
     prompts = list(shown[0][1]["prompts"])
-    rows = [
-        [escape(prompt), *(bar(row["prompts"][prompt]["judge_rise"], "judge") for _, row in shown)]
-        for prompt in prompts
-    ]
+    rows = [[escape(prompt), *(_share(row["prompts"][prompt]["judge_rise"]) for _, row in shown)] for prompt in prompts]
     return table([("Prompt", ""), *((escape(row["label"]), "share") for _, row in shown)], rows, "Every prompt")
+
+
+def _share(found: Mapping[str, float]) -> str:
+    return f'<span title="{escape(_interval(found, percent))}">{bar(found["mean"], "judge")}</span>'
 
 
 def _curves(told: Mapping[str, Any]) -> str:
@@ -242,9 +240,7 @@ def _costs(told: Mapping[str, Any]) -> str:
         means = row["means"]
         rows.append([
             escape(row["label"]),
-            f"{means['seconds']['mean']:.3g} s",
-            f"{means['processor_seconds']['mean']:.3g} s",
-            f"{means['drawing_seconds']['mean']:.2g} s",
+            *(_with_interval(means[name], _seconds) for name in ("seconds", "processor_seconds", "drawing_seconds")),
             "–" if row["peak"] is None else f"{row['peak'] / 1e6:.0f} MB",
         ])  # fmt: skip
     heads = ["Method", "words to motion", "of the processor", "drawing", "memory at most"]
@@ -257,7 +253,8 @@ def _failures(told: Mapping[str, Any], pictured: Pictured, quality: int) -> str:
     for name, row in told["methods"].items():
         if name.startswith(ABLATION) or not row["heeds_words"] or "judge_rise" not in row["means"]:
             continue
-        failed = {p: f["judge_rise"] for p, f in row["prompts"].items() if f["judge_rise"] < WORKS}
+        shares = {prompt: found["judge_rise"]["mean"] for prompt, found in row["prompts"].items()}
+        failed = {prompt: share for prompt, share in shares.items() if share < WORKS}
         said = ", ".join(f"{escape(p)} ({percent(v)})" for p, v in sorted(failed.items(), key=lambda item: item[1]))
         html += f"<li><strong>{escape(row['label'])}</strong>: {said or 'no prompt is below half of the faces'}.</li>"
     return f'<ul class="notes">{html}</ul>{pictured.worst(quality)}' if html else ""
@@ -277,6 +274,10 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
 
 def _interval(found: Mapping[str, float], show: Callable[[float], str]) -> str:
     return f"95 %: {show(found['low'])} to {show(found['high'])}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g} s"
 
 
 def _number(value: float) -> str:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lga_core import WPlus
 
 from ..files import write
 from ..measures import interval
-from .frechet import Frechet, features_of
+from .frechet import Frechet, Moments, features_of
 from .grounds import Grounds
 from .methods import Method
 from .pieces import Kept, Piece, pieces
@@ -29,6 +29,7 @@ FIGURES = (
     "clip_top1",
     "alignment",
     "alignment_rise",
+    "fid",
     "acd",
     "acd_consecutive",
     "magnitude",
@@ -42,9 +43,15 @@ FIGURES = (
     "drawing_seconds",
 )
 """In the order of tables."""
+NUM_GROUPS = 32
+"""Of faces, at most, whose features are summed up apart for the interval of a Frechet distance."""
 LOWER_IS_BETTER = frozenset(
     ("acd", "acd_consecutive", "distance", "flicker", "jerk", "fid", "seconds", "processor_seconds", "drawing_seconds")
 )
+
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+"""What was measured of each face, by prompt."""
 
 
 def results(
@@ -52,17 +59,14 @@ def results(
 ) -> dict[str, Any]:
     """Everything that was measured, as JSON."""
     prompts = [prompt.prompt for prompt in grounds.prompts.prompts]
-    distances = frechet_distances(methods, grounds, len(ws), kept, at_once, num_reference)
+    distance = frechet(grounds, num_reference)
     found = {}
     for name, method in methods.items():
         own = pieces([name], len(prompts), len(ws), at_once)
-        found[name] = {
-            "label": method.label,
-            "about": method.about,
-            "heeds_words": method.heeds_words,
-            "fid": distances.get(name),
-            **method_figures(own, prompts, kept),
-        }
+        found[name] = {"label": method.label, "about": method.about, "heeds_words": method.heeds_words}
+        found[name] |= method_figures(own, prompts, kept)
+        if distance is not None:
+            found[name]["means"]["fid"] = distance.interval(by_faces(own, kept))
     return {
         "num_faces": len(ws),
         "num_prompts": len(prompts),
@@ -78,46 +82,50 @@ def results(
 
 
 def method_figures(own: Sequence[Piece], prompts: Sequence[str], kept: Kept) -> dict[str, Any]:
-    """Means over all clips with their intervals, means by prompt, and the curves of change and alignment."""
+    """Means over all clips and by prompt, and the curves of change and alignment, all with their intervals."""
     rows: dict[str, list[dict[str, Any]]] = {prompt: [] for prompt in prompts}
     for piece in own:
         rows[prompts[piece.prompt]] += kept.read(piece)[0]
-    names = [name for name in FIGURES if any(name in row for row in next(iter(rows.values())))]
-    values = {name: _values(rows, name) for name in names}
+    first = rows[prompts[0]][0]
+    values = {name: _values(rows, name) for name in FIGURES if any(name in row for row in next(iter(rows.values())))}
     peaks = [row["peak"] for each in rows.values() for row in each if row.get("peak")]
     return {
         "means": {name: interval(each) for name, each in values.items()},
         "prompts": {
-            prompt: {name: each[place].nanmean().item() for name, each in values.items()}
+            prompt: {name: interval(each[place : place + 1]) for name, each in values.items()}
             for place, prompt in enumerate(prompts)
         },
-        "curves": {
-            name: torch.tensor([row[name] for each in rows.values() for row in each]).mean(dim=0).tolist()
-            for name in ("changes", "alignments")
-            if name in rows[prompts[0]][0]
-        },
+        "curves": {name: _curve(rows, name) for name in ("changes", "alignments") if name in first},
         "peak": max(peaks, default=None),
     }
 
 
-def _values(rows: Mapping[str, Sequence[Mapping[str, Any]]], name: str) -> Float[Tensor, "k n"]:
+def _values(rows: Rows, name: str) -> Float[Tensor, "k n"]:
     return torch.tensor([[row.get(name, math.nan) for row in each] for each in rows.values()], dtype=torch.float64)
 
 
-def frechet_distances(
-    methods: Mapping[str, Method], grounds: Grounds, num_faces: int, kept: Kept, at_once: int, num_reference: int
-) -> dict[str, float]:
-    """FID of all frames of each method's clips; none without a network to take features with."""
+def _curve(rows: Rows, name: str) -> dict[str, list[float]]:
+    """{"mean", "low", "high"}, each a number for every frame."""
+    values = torch.tensor([[row[name] for row in each] for each in rows.values()], dtype=torch.float64)
+    found = [interval(frame) for frame in values.unbind(dim=2)]
+    return {key: [each[key] for each in found] for key in ("mean", "low", "high")}
+
+
+def frechet(grounds: Grounds, num_reference: int) -> Frechet | None:
+    """Distances from real pictures; none without a network to take features with."""
     if grounds.networks.features is None:
-        return {}
-    distance = Frechet(features_of(grounds.reference(num_reference), grounds.networks.features))
-    num_prompts = len(grounds.prompts.prompts)
-    return {name: distance(_features(pieces([name], num_prompts, num_faces, at_once), kept)) for name in methods}
+        return None
+    return Frechet(features_of(grounds.reference(num_reference), grounds.networks.features))
 
 
-def _features(own: Sequence[Piece], kept: Kept) -> Iterator[Float[Tensor, "n c"]]:
+def by_faces(own: Sequence[Piece], kept: Kept) -> list[Moments]:
+    """Sums of the features of all frames of a method's clips, some faces in each."""
+    groups: dict[int, Moments] = {}
     for piece in own:
-        yield kept.read(piece)[1]["features"].flatten(0, 1).float()
+        for face, features in enumerate(kept.read(piece)[1]["features"], piece.first):
+            sums, place = Moments.of(features), face % NUM_GROUPS
+            groups[place] = groups[place].plus(sums) if place in groups else sums
+    return list(groups.values())
 
 
 def write_results(out: Path, told: Mapping[str, Any]) -> None:
@@ -127,8 +135,6 @@ def write_results(out: Path, told: Mapping[str, Any]) -> None:
     writer = csv.writer(table)
     writer.writerow(["method", "figure", "mean", "low", "high"])
     for name, row in told["methods"].items():
-        if row["fid"] is not None:
-            writer.writerow([name, "fid", row["fid"], "", ""])
         for figure, found in row["means"].items():
             writer.writerow([name, figure, found["mean"], found["low"], found["high"]])
     write(out / "results.csv", table.getvalue())
