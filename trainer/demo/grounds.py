@@ -6,21 +6,18 @@ from collections.abc import Iterator
 
 import torch
 
-from lga_core import ClipModel, Domain, Embedding, Images, WPlus, find_distance
+from lga_core import ClipModel, Domain, Images, WPlus, find_distance
 
 from ..evaluation.grounds import Grounds, Network, Networks
 from ..judges import DoodleJudge, Judge
 from ..prompts import load_prompts
-from .attributes import COLUMN, PALETTES, SIZES, sample, sample_neutral
+from .attributes import sample, sample_neutral
 from .generator import AttributeMap
-from .judge import judged
 from .kit import ASSETS
+from .persons import find_persons
 from .renderer import render
 
 FACES_SEED, RENDERS_SEED = 70_117, 70_118
-PERSON = (*(f"{part}:{name}" for part in ("hair", "eyes") for name in PALETTES[part]), *SIZES)
-PERSON += ("curl", "glasses", "beard", "age")
-"""Attributes of who someone is: not of clothes, weather and pose, which a network that knows people does not see."""
 BATCH = 32
 FACES = 1024
 """Drawn at once, whatever is asked for: the first ones are the same for any number."""
@@ -29,7 +26,7 @@ FACES = 1024
 def doodle_grounds(domain: Domain, judge: Judge | None, scorer: ClipModel | None) -> Grounds:
     """`judge` stays in the place of its own where it is given; `scorer`: a CLIP that nothing was trained against."""
     places, own = AttributeMap.load(ASSETS / "attribute_map.safetensors"), DoodleJudge()
-    network, kept = own.network, [COLUMN[name] for name in PERSON]
+    network = own.network
 
     def faces(count: int) -> WPlus:
         calm = sample_neutral(max(count, FACES), torch.Generator().manual_seed(FACES_SEED))[:count]
@@ -39,12 +36,8 @@ def doodle_grounds(domain: Domain, judge: Judge | None, scorer: ClipModel | None
         attributes, _ = sample(count, torch.Generator().manual_seed(RENDERS_SEED))
         return (render(part, domain.generator.config.resolution) for part in attributes.split(BATCH))
 
-    def identity(images: Images) -> Embedding:
-        seen = judged(network, images.cpu().float()).attributes
-        return ((seen - network.mean) / network.deviation)[:, kept]
-
     networks = Networks(
-        Network(identity, "who the doodle judge sees, in standard deviations of what people differ in"),
+        Network(find_persons(network), "who the doodle judge sees, in distances of two strangers"),
         find_distance(domain.clip, domain.generator.config.resolution),
         Network(network.features, "the doodle judge's last hidden layer, 160 numbers"),
         scorer,
