@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from functools import reduce
 
@@ -21,11 +22,13 @@ from lga_core import (
     fingerprint,
     load_domain,
     principal_directions,
+    save_clip,
     save_mocogan,
+    save_motion,
 )
 from lga_core.stylegan2.epilogue import Passes
 from lga_trainer.evaluation import evaluate as evaluating
-from lga_trainer.evaluation.choosing import NUM_SAMPLES
+from lga_trainer.evaluation.choosing import NUM_SAMPLES, Sources, choose
 from lga_trainer.evaluation.claims import claims
 from lga_trainer.evaluation.compare import compare
 from lga_trainer.evaluation.evaluate import Evaluation, evaluate
@@ -197,6 +200,28 @@ def test_mocogan_is_run_from_its_file(asked, tmp_path):
     assert claim.met is not None
 
 
+def test_an_ablation_hears_words_through_the_clip_that_it_was_trained_with(domain_folder, tmp_path):
+    domain = load_domain(str(domain_folder))
+    other = deepcopy(domain.clip)
+    other.model.ln_final.weight.data *= 1.5
+    path, beside = tmp_path / "no-path" / "motion.safetensors", tmp_path / "no-path" / "clip.safetensors"
+    path.parent.mkdir()
+    save_motion(path, domain.motion, clip_fingerprint=other.fingerprint)
+    colours = other.mean.flatten().tolist(), other.std.flatten().tolist()
+    save_clip(beside, other.model, other.config, other.known_tokens, *colours)
+    methods, _ = choose((), domain, Sources(tmp_path, ablations=tmp_path))
+    assert {name: method.clip.fingerprint for name, method in methods.items()} == {
+        "ablation-no-path": other.fingerprint
+    }
+    save_motion(path, domain.motion, clip_fingerprint=domain.clip.fingerprint)
+    methods, _ = choose((), domain, Sources(tmp_path, ablations=tmp_path))
+    assert methods["ablation-no-path"].clip is domain.clip
+    save_motion(path, domain.motion, clip_fingerprint=other.fingerprint)
+    beside.unlink()
+    with pytest.raises(InputError, match="no-path.*another CLIP"):
+        choose((), domain, Sources(tmp_path, ablations=tmp_path))
+
+
 def test_equal_strength_means_equal_movement(asked):
     evaluate(asked)
     means = {name: row["means"]["magnitude"]["mean"] for name, row in told(asked)["methods"].items()}
@@ -295,6 +320,16 @@ def test_claims_hold_or_fail_by_the_figures():
     methods["mocogan-equal"] = row(fid=20.0, acd=0.4)
     methods["styleclip"] = row(fid=11.0, acd=0.2, judge_top1=0.95, seconds=1.0, drawing_seconds=0.02)
     assert [claim.met for claim in claims({"methods": methods})] == [False, True, False, False]
+
+
+def test_ablations_are_held_against_the_papers_settings_where_both_were_run():
+    rises = {"no-contrastive": 0.1, "batch-2": 0.3, "paper": 0.5, "batch-8": 0.4}
+    methods = {f"ablation-{name}": row(judge_rise=rise, first_step_share=0.2) for name, rise in rises.items()}
+    assert [claim.met for claim in claims({"methods": methods})[4:]] == [True, False]
+    methods["ablation-batch-8"] = row(judge_rise=0.6)
+    methods["ablation-no-path"] = row(first_step_share=0.3)
+    methods["ablation-first-order"] = row(first_step_share=0.1)
+    assert [claim.met for claim in claims({"methods": methods})[4:]] == [True, True, True, False]
 
 
 def test_a_claim_that_cannot_be_tried_says_why():

@@ -9,9 +9,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lga_core import (
+    ClipModel,
     Domain,
     InputError,
     Principal,
+    load_clip,
     load_latent_mapper,
     load_mocogan,
     load_motion,
@@ -43,7 +45,7 @@ Chooser = Callable[[Domain, Sources], Method]
 
 
 def _lga(domain: Domain, sources: Sources) -> Method:
-    return LanguageGuided(domain, domain.motion)
+    return LanguageGuided(domain, domain.motion, domain.clip)
 
 
 def _styleclip(domain: Domain, sources: Sources) -> Method:
@@ -117,10 +119,26 @@ def _ablations(domain: Domain, sources: Sources) -> dict[str, Method]:
         raise InputError(f"{sources.ablations} holds no motion models. Give the folder of runs of `lga train motion`.")
     return {
         ABLATION + _name(path): LanguageGuided(
-            domain, load_motion(path), _name(path).replace("_", " "), f"The motion model of {_name(path)}."
+            domain,
+            load_motion(path),
+            _clip_of(path, domain),
+            _name(path).replace("_", " "),
+            f"The motion model of {_name(path)}.",
         )
         for path in found
     }
+
+
+def _clip_of(path: Path, domain: Domain) -> ClipModel:
+    """The CLIP that a motion model was trained with: the domain's, or the fine-tuned one beside the file."""
+    needed, beside = read_metadata(path, "animator").get("clip_fingerprint"), path.with_name("clip.safetensors")
+    if needed in (None, domain.clip.fingerprint):
+        return domain.clip
+    if beside.is_file():
+        clip = load_clip(beside, device=domain.clip.mean.device)
+        if clip.fingerprint == needed:
+            return clip
+    raise InputError(f"{path} was trained with another CLIP. Put its clip.safetensors beside it, as the training did.")
 
 
 def _name(path: Path) -> str:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+from .choosing import ABLATION
 
 ACD_SHARE = 0.6
 """ACD of LGA over MoCoGAN-HD's; 0.258 over 0.451 in the paper (Table I)."""
 FASTER = 100
 """Times that a clip of StyleCLIP's takes longer, at least."""
+
+WHOLE = "paper"
+"""The preset with everything in it."""
+CALLED = {"judge_rise": "does what the words say, rising", "first_step_share": "first step's share, rising"}
 
 
 @dataclass(frozen=True)
@@ -23,9 +30,10 @@ class Claim:
 
 
 def claims(told: Mapping[str, Any]) -> list[Claim]:
-    """Of LGA against StyleCLIP's interpolation and MoCoGAN-HD's motion, as far as they were run."""
+    """Of LGA against StyleCLIP's interpolation and MoCoGAN-HD's motion, and of the paper's settings against ablations
+    that are called as the trainer's presets are; as far as they were run."""
     methods = told["methods"]
-    return [_content(methods), _pictures(methods), _words(methods), _time(methods)]
+    return [_content(methods), _pictures(methods), _words(methods), _time(methods), *_ablations(methods)]
 
 
 def _content(methods: Mapping[str, Any]) -> Claim:
@@ -66,6 +74,25 @@ def _time(methods: Mapping[str, Any]) -> Claim:
     )
     told = f"{found:.0f} times from words to motion, {whole:.0f} times from words to pictures"
     return Claim(claim, told, needed, whole >= FASTER)
+
+
+def _ablations(methods: Mapping[str, Any]) -> list[Claim]:
+    """Fig. 5, where the paper's own settings were trained beside what it leaves out."""
+    tried = [
+        ("Contrast makes words matter (Fig. 5a)", "judge_rise", ("no-contrastive", WHOLE)),
+        ("A larger batch, more words that come true (Fig. 5b to d)", "judge_rise", ("batch-2", WHOLE, "batch-8")),
+        ("The path term evens out the pace (Fig. 5e)", "first_step_share", (WHOLE, "no-path")),
+        ("Second differences even it out more than first ones (Fig. 5f)", "first_step_share", (WHOLE, "first-order")),
+    ]
+    found = []
+    for claim, figure, order in tried:
+        names = [ABLATION + name for name in order]
+        if all(name in methods and figure in methods[name]["means"] for name in names):
+            means = [_mean(methods, name, figure) for name in names]
+            shown = ", ".join(f"{name}: {_shown(methods, ABLATION + name, figure)}" for name in order)
+            met = all(less < more for less, more in pairwise(means))
+            found.append(Claim(claim, shown, f"{CALLED[figure]} in this order", met))
+    return found
 
 
 def _compared(methods: Mapping[str, Any], claim: str, figure: str, needed: str, below: bool) -> Claim:

@@ -10,6 +10,7 @@ import torch
 
 from lga_core import (
     OPTIMISATIONS,
+    ClipModel,
     Domain,
     InputError,
     LatentMapper,
@@ -59,17 +60,18 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class LanguageGuided:
-    """Ours: the recurrence of a trained motion model."""
+    """Ours: the recurrence of a trained motion model, which words reach through `clip`: the one it was trained with."""
 
     domain: Domain
     model: MotionModel
+    clip: ClipModel
     label: str = "LGA"
     about: str = "The motion model of the domain, one pass through its recurrence."
     heeds_words: bool = True
 
     def __call__(self, ws: WPlus, words: Words) -> Motion:
-        picture = self.domain.clip.encode_images(draw(self.domain.generator, ws))
-        return self.model(self.domain.clip.encode_text([words.sentence]).expand(len(ws), -1), picture, NUM_FRAMES)
+        picture = self.clip.encode_images(draw(self.domain.generator, ws))
+        return self.model(self.clip.encode_text([words.sentence]).expand(len(ws), -1), picture, NUM_FRAMES)
 
 
 @dataclass(frozen=True)

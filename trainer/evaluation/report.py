@@ -222,7 +222,7 @@ def _ablations(told: Mapping[str, Any]) -> str:
     found = {name: row for name, row in told["methods"].items() if name.startswith(ABLATION)}
     if not found:
         return ""
-    names = [name for name in ("judge_rise", "judge_top1", "acd", "magnitude", "identity", "flicker") if
+    names = [name for name in ("judge_rise", "judge_top1", "acd", "magnitude", "first_step_share", "jerk") if
              any(name in row["means"] for row in found.values())]  # fmt: skip
     ordered = sorted(found.values(), key=lambda row: -(_value(row, "judge_rise") or 0))
     rows = [[escape(row["label"]), *(_cell(row, name) for name in names)] for row in ordered]
