@@ -9,6 +9,7 @@ import sys
 from copy import deepcopy
 from dataclasses import replace
 from functools import reduce
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,10 +83,18 @@ def test_every_method_is_measured_on_all_faces_and_prompts(asked):
     assert len(clips) == 2 * 4
 
 
+def in_two(*command: str) -> str:
+    """What a command prints that a launcher starts twice."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([*launcher, *command], capture_output=True, text=True, timeout=400, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_two_processes_find_what_one_finds(asked, tmp_path, monkeypatch):
     monkeypatch.setattr("lga_trainer.evaluation.choosing.NUM_SAMPLES", NUM_SAMPLES)
     evaluate(asked)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     words = ["evaluate", "--domain", asked.domain, "--methods", "lga,random", "--faces", "4", "--at-once", "2"]
     words += [
         "--prompts",
@@ -93,19 +102,12 @@ def test_two_processes_find_what_one_finds(asked, tmp_path, monkeypatch):
         "sad",
         "--reference-count",
         "8",
-        "--out",
-        str(tmp_path / "two"),
         "--device",
         "cpu",
+        "--out",
+        str(tmp_path / "two"),
     ]
-    done = subprocess.run(
-        [*launcher, "-m", "lga_trainer.cli", *words],
-        capture_output=True,
-        text=True,
-        timeout=400,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-    )
-    assert done.returncode == 0, done.stderr
+    in_two("-m", "lga_trainer.cli", *words)
     assert figures(replace(asked, out=tmp_path / "two")) == figures(asked)
 
 
@@ -286,6 +288,10 @@ def test_the_frechet_distance_does_not_depend_on_chunks():
     assert Frechet(real.split(7))(parts) == pytest.approx(Frechet([real])(Moments.of(drawn)), rel=1e-6)
 
 
+def test_one_process_takes_a_frechet_distance_while_others_wait():
+    assert float(in_two(str(Path(__file__).with_name("frechet_alone.py")))) == pytest.approx(4, abs=1e-3)
+
+
 def test_a_frechet_distance_of_one_picture_is_refused():
     with pytest.raises(InputError, match="at least 2"):
         Frechet([gaussian(40, 0.0, 1.0, 0)])(Moments.of(torch.zeros(1, 3)))
@@ -314,22 +320,22 @@ def test_claims_hold_or_fail_by_the_figures():
         "lga": row(fid=10.0, acd=0.3, judge_top1=0.9, seconds=0.01, drawing_seconds=0.02),
         "styleclip": row(fid=9.0, acd=0.2, judge_top1=0.5, seconds=9.0, drawing_seconds=0.02),
         "mocogan-equal": row(fid=20.0, acd=0.6),
+        "mocogan": row(fid=20.0, acd=0.49),
     }
-    found = {claim.claim.split(" (")[0]: claim.met for claim in claims({"methods": methods})}
-    assert list(found.values()) == [True, False, True, True]
+    assert [claim.met for claim in claims({"methods": methods})] == [True, False, False, True, True]
     methods["mocogan-equal"] = row(fid=20.0, acd=0.4)
     methods["styleclip"] = row(fid=11.0, acd=0.2, judge_top1=0.95, seconds=1.0, drawing_seconds=0.02)
-    assert [claim.met for claim in claims({"methods": methods})] == [False, True, False, False]
+    assert [claim.met for claim in claims({"methods": methods})] == [False, False, True, False, False]
 
 
 def test_ablations_are_held_against_the_papers_settings_where_both_were_run():
     rises = {"no-contrastive": 0.1, "batch-2": 0.3, "paper": 0.5, "batch-8": 0.4}
     methods = {f"ablation-{name}": row(judge_rise=rise, first_step_share=0.2) for name, rise in rises.items()}
-    assert [claim.met for claim in claims({"methods": methods})[4:]] == [True, False]
+    assert [claim.met for claim in claims({"methods": methods})[5:]] == [True, False]
     methods["ablation-batch-8"] = row(judge_rise=0.6)
     methods["ablation-no-path"] = row(first_step_share=0.3)
     methods["ablation-first-order"] = row(first_step_share=0.1)
-    assert [claim.met for claim in claims({"methods": methods})[4:]] == [True, True, True, False]
+    assert [claim.met for claim in claims({"methods": methods})[5:]] == [True, True, True, False]
 
 
 def test_a_claim_that_cannot_be_tried_says_why():

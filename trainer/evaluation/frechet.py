@@ -60,7 +60,11 @@ class Frechet:
         self.num_reference, self._metric = 0, None
         for features in reference:
             if self._metric is None:
-                self._metric: Any = FrechetInceptionDistance(AsTheyAre(features.shape[1]), reset_real_features=False)
+                self._metric: Any = FrechetInceptionDistance(
+                    AsTheyAre(features.shape[1]),
+                    reset_real_features=False,
+                    sync_on_compute=False,  # one process measures what all have drawn; the others wait
+                )
                 self._metric.set_dtype(torch.float64)
             self._metric.update(features.double(), real=True)
             self.num_reference += len(features)
