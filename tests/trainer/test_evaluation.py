@@ -224,6 +224,18 @@ def test_an_ablation_hears_words_through_the_clip_that_it_was_trained_with(domai
         choose((), domain, Sources(tmp_path, ablations=tmp_path))
 
 
+def test_ablations_move_fewer_faces_and_are_told_beside_the_methods(asked, tmp_path):
+    domain = load_domain(asked.domain)
+    (tmp_path / "no-path").mkdir()
+    save_motion(tmp_path / "no-path" / "motion.safetensors", domain.motion)
+    evaluate(replace(asked, methods=("lga",), ablations=tmp_path, num_ablated=2))
+    found = told(asked)
+    assert (found["num_faces"], found["num_ablated"]) == (4, 2)
+    assert list(found["methods"]) == ["lga", "ablation-no-path"]
+    count = {name: len(list((asked.out / "clips" / name).rglob("*.mp4"))) for name in found["methods"]}
+    assert count == {"lga": 2 * 4, "ablation-no-path": 2 * 2}
+
+
 def test_equal_strength_means_equal_movement(asked):
     evaluate(asked)
     means = {name: row["means"]["magnitude"]["mean"] for name, row in told(asked)["methods"].items()}

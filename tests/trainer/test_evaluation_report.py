@@ -47,6 +47,7 @@ def evaluation(tmp_path):
         methods[name]["means"]["fid"] = {"mean": 3.0, "low": 2.0, "high": 4.0}
     told = {
         "num_faces": 4,
+        "num_ablated": 2,
         "num_prompts": 2,
         "num_reference": 9,
         "reference": "renders",

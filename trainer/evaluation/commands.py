@@ -38,6 +38,9 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     files.add_argument("--mocogan", type=Path, metavar="FILE", help="a motion generator, from lga train mocogan")
     files.add_argument("--mappers", type=Path, metavar="DIR", help="StyleCLIP mappers, from lga train mapper")
     files.add_argument("--ablations", type=Path, metavar="DIR", help="further motion models, each in a folder")
+    files.add_argument(
+        "--ablation-faces", type=whole(2, 100_000), default=16, metavar="N", help="faces that these move (%(default)s)"
+    )
     looks = parser.add_argument_group("files that figures need")
     looks.add_argument("--reference", type=Path, metavar="DIR", help="real pictures for FID (the domain's own)")
     looks.add_argument(
@@ -61,6 +64,7 @@ def _evaluate(args: argparse.Namespace) -> None:
             domain=args.domain,
             methods=args.methods,
             num_faces=args.faces,
+            num_ablated=args.ablation_faces,
             prompts=args.prompts,
             num_reference=args.reference_count,
             at_once=args.at_once,

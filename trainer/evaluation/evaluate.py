@@ -21,7 +21,7 @@ from ..files import write
 from ..html import slug
 from ..origin import machine, versions
 from ..workers import Workers
-from .choosing import DEFAULT, Sources, choose
+from .choosing import ABLATION, DEFAULT, Sources, choose
 from .grounds import Brought, Grounds, find_grounds
 from .methods import Method, Mocogan, Wandering, Words, as_strong
 from .pieces import Kept, Piece, do, pieces
@@ -40,14 +40,15 @@ class Evaluation:
     """One evaluation. Raises InputError for numbers that cannot be.
 
     domain: an embedded domain, or a domain's folder. methods: names, see `choosing`. num_faces: unseen ones, each under
-    every prompt. prompts: some of the domain's; all, where there are none. num_reference: real pictures that Frechet
-    distances are taken from. at_once: faces of a piece.
+    every prompt. num_ablated: how many of these ablations move. prompts: some of the domain's; all, where there are
+    none. num_reference: real pictures that Frechet distances are taken from. at_once: faces of a piece.
     """
 
     out: Path
     domain: str = "doodle"
     methods: Sequence[str] = DEFAULT
     num_faces: int = 64
+    num_ablated: int = 16
     prompts: Sequence[str] = ()
     num_reference: int = 5000
     at_once: int = 16
@@ -58,12 +59,16 @@ class Evaluation:
     ablations: Path | None = None
 
     def __post_init__(self) -> None:
-        if min(self.num_faces, self.num_reference, self.at_once) < 2:
+        if min(self.num_faces, self.num_ablated, self.num_reference, self.at_once) < 2:
             raise InputError("An evaluation needs at least 2 faces, 2 reference pictures and 2 faces at once.")
 
     @property
     def sources(self) -> Sources:
         return Sources(self.out / "found", self.mocogan, self.mappers, self.ablations)
+
+    def faces_of(self, method: str) -> int:
+        """How many faces this method moves: the first ones."""
+        return min(self.num_faces, self.num_ablated) if method.startswith(ABLATION) else self.num_faces
 
 
 def evaluate(asked: Evaluation) -> Path:
@@ -83,13 +88,14 @@ def evaluate(asked: Evaluation) -> Path:
     workers.wait()
     methods, missing = choose(asked.methods, domain, asked.sources)
     ws = grounds.faces(asked.num_faces).to(domain.generator.w_avg)
-    run(methods, domain, grounds, ws, kept, asked.at_once, workers)
     if "lga" in methods:
-        equal = equally_strong(methods, domain, grounds, ws, kept)
-        run(equal, domain, grounds, ws, kept, asked.at_once, workers)
-        methods |= equal
+        methods |= equally_strong(methods, domain, grounds, ws)
+    own = {name: pieces([name], len(grounds.prompts.prompts), asked.faces_of(name), asked.at_once) for name in methods}
+    run(methods, [piece for each in own.values() for piece in each], domain, grounds, ws, kept, workers)
     if workers.is_first:
-        told = results(methods, grounds, ws, kept, asked.at_once, asked.num_reference) | {
+        told = results(methods, own, grounds, kept, asked.num_reference) | {
+            "num_faces": asked.num_faces,
+            "num_ablated": min(asked.num_faces, asked.num_ablated),
             "missing_methods": missing,
             "missing": dict(grounds.networks.missing),
             "domain": domain.name,
@@ -136,15 +142,14 @@ def claim(asked: Evaluation, mark: str, grounds: Grounds) -> None:
 
 def run(
     methods: Mapping[str, Method],
+    whole: Sequence[Piece],
     domain: Domain,
     grounds: Grounds,
     ws: WPlus,
     kept: Kept,
-    at_once: int,
     workers: Workers,
 ) -> None:
-    """Every piece of these methods that is not done yet, shared out over the processes."""
-    whole = pieces(list(methods), len(grounds.prompts.prompts), len(ws), at_once)
+    """Every one of these pieces that is not done yet, shared out over the processes."""
     left = [piece for piece in whole if not kept.done(piece)]
     workers.wait()  # until all have seen what is left: it is that which is shared out
     with tqdm(left[workers.rank :: workers.count], disable=None if workers.is_first else True) as bar:
@@ -155,9 +160,7 @@ def run(
     workers.wait()
 
 
-def equally_strong(
-    methods: Mapping[str, Method], domain: Domain, grounds: Grounds, ws: WPlus, kept: Kept
-) -> dict[str, Method]:
+def equally_strong(methods: Mapping[str, Method], domain: Domain, grounds: Grounds, ws: WPlus) -> dict[str, Method]:
     """Methods that heed no words once more, at the strength at which they move faces as much as LGA does."""
     deaf = {name: method for name, method in methods.items() if isinstance(method, (Mocogan, Wandering))}
     if not deaf:

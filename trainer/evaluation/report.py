@@ -227,8 +227,9 @@ def _ablations(told: Mapping[str, Any]) -> str:
     ordered = sorted(found.values(), key=lambda row: -(_value(row, "judge_rise") or 0))
     rows = [[escape(row["label"]), *(_cell(row, name) for name in names)] for row in ordered]
     return table([("Trained so", ""), *((escape(NAMES[name]), "") for name in names)], rows, "Ablations") + (
-        '<p class="intro">The best first. The paper (IV-D, Fig. 5) shows pictures only: there, the whole method beats '
-        "training without contrast, with smaller batches, without the path term, and with first differences.</p>"
+        f'<p class="intro">On the first {told["num_ablated"]} faces, the best first. The paper (IV-D, Fig. 5) shows '
+        "pictures only: there, the whole method beats training without contrast, with smaller batches, without the "
+        "path term, and with first differences.</p>"
     )
 
 

@@ -14,14 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lga_core import WPlus
-
 from ..files import write
 from ..measures import interval
 from .frechet import Frechet, Moments, features_of
 from .grounds import Grounds
 from .methods import Method
-from .pieces import Kept, Piece, pieces
+from .pieces import Kept, Piece
 
 FIGURES = (
     "judge_rise",
@@ -55,20 +53,22 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def results(
-    methods: Mapping[str, Method], grounds: Grounds, ws: WPlus, kept: Kept, at_once: int, num_reference: int
+    methods: Mapping[str, Method],
+    pieces: Mapping[str, Sequence[Piece]],
+    grounds: Grounds,
+    kept: Kept,
+    num_reference: int,
 ) -> dict[str, Any]:
-    """Everything that was measured, as JSON."""
+    """Everything that was measured of each method's pieces, as JSON."""
     prompts = [prompt.prompt for prompt in grounds.prompts.prompts]
     distance = frechet(grounds, num_reference)
     found = {}
     for name, method in methods.items():
-        own = pieces([name], len(prompts), len(ws), at_once)
         found[name] = {"label": method.label, "about": method.about, "heeds_words": method.heeds_words}
-        found[name] |= method_figures(own, prompts, kept)
+        found[name] |= method_figures(pieces[name], prompts, kept)
         if distance is not None:
-            found[name]["means"]["fid"] = distance.interval(by_faces(own, kept))
+            found[name]["means"]["fid"] = distance.interval(by_faces(pieces[name], kept))
     return {
-        "num_faces": len(ws),
         "num_prompts": len(prompts),
         "num_reference": num_reference,
         "reference": grounds.reference_label,
