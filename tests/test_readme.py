@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from lga_core import OPTIMISATIONS, Optimisation, write_clip
+from lga_core.stylegan2.epilogue import Passes
 from lga_trainer import cli, train_cli
 from lga_trainer.config import MotionRun
 from lga_trainer.encoder_run import EncoderRun
@@ -44,6 +45,7 @@ def test_the_command_compares_methods(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(OPTIMISATIONS, "paper", Optimisation(steps=2))
     monkeypatch.setattr("lga_trainer.evaluation.choosing.NUM_SAMPLES", 1000)
+    monkeypatch.setattr("lga_core.stylegan2.frozen.compiled_passes", lambda *_: Passes())  # compiling takes a minute
     less = ["--faces", "2", "--prompts", "smiling", "--reference-count", "20"]
     assert cli.main([*shlex.split(command)[1:], *less]) == 0
     assert (tmp_path / "out" / "evaluation" / "report.html").is_file()
