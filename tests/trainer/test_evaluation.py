@@ -107,7 +107,7 @@ def test_two_processes_find_what_one_finds(asked, tmp_path, monkeypatch):
         "--out",
         str(tmp_path / "two"),
     ]
-    in_two("-m", "lga_trainer.cli", *words)
+    assert in_two("-m", "lga_trainer.cli", *words).count("report:") == 1
     assert figures(replace(asked, out=tmp_path / "two")) == figures(asked)
 
 

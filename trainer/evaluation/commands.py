@@ -75,8 +75,9 @@ def _evaluate(args: argparse.Namespace) -> None:
             ablations=args.ablations,
         )
     )
-    print(f"report:  {report.resolve()}")
-    print(f"figures: {report.with_name('results.json').resolve()}")
+    if report is not None:
+        print(f"report:  {report.resolve()}")
+        print(f"figures: {report.with_name('results.json').resolve()}")
 
 
 def add_compare(commands: argparse._SubParsersAction) -> None:

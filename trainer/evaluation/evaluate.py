@@ -71,8 +71,10 @@ class Evaluation:
         return min(self.num_faces, self.num_ablated) if method.startswith(ABLATION) else self.num_faces
 
 
-def evaluate(asked: Evaluation) -> Path:
-    """Do what is not done yet, then write results.json, results.csv and report.html; returns the report's path.
+def evaluate(asked: Evaluation) -> Path | None:
+    """Do what is not done yet, then write results.json, results.csv and report.html.
+
+    Returns the report's path; None in all processes but the first, which writes it.
 
     Raises InputError for a setting that does not fit, or a folder that holds another evaluation.
     """
@@ -105,7 +107,7 @@ def evaluate(asked: Evaluation) -> Path:
         write_results(asked.out, told)
         write_report(asked.out, told, kept, asked.at_once)
     workers.end()
-    return asked.out / "report.html"
+    return asked.out / "report.html" if workers.is_first else None
 
 
 def chosen_prompts(grounds: Grounds, names: Sequence[str]) -> Grounds:
