@@ -109,9 +109,11 @@ def _lede(told: Mapping[str, Any], tried: Sequence[Claim]) -> str:
         if known
         else ("None of the paper's claims could be tried with these methods.")
     )
+    ablated = sum(name.startswith(ABLATION) for name in told["methods"])
+    beside = f" and {ablated} ablations" if ablated else ""
     return (
-        f"{len(told['methods'])} methods, the same {told['num_faces']} unseen faces and {told['num_prompts']} prompts "
-        f"for all. {said}"
+        f"{len(told['methods']) - ablated} methods{beside}, the same {told['num_faces']} unseen faces and "
+        f"{told['num_prompts']} prompts for all. {said}"
     )
 
 
