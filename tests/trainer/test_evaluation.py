@@ -62,11 +62,14 @@ def told(asked) -> dict:
     return json.loads((asked.out / "results.json").read_text())
 
 
-def figures(asked) -> dict[str, dict[str, float]]:
+def figures(asked) -> dict[tuple[str, ...], float]:
     """What methods were found to do, but for what depends on the clock."""
     return {
-        name: {figure: mean for figure, mean in row["means"].items() if "seconds" not in figure and figure != "peak"}
+        (name, figure, key): value
         for name, row in told(asked)["methods"].items()
+        for figure, found in row["means"].items()
+        if "seconds" not in figure
+        for key, value in found.items()
     }
 
 
@@ -108,7 +111,8 @@ def test_two_processes_find_what_one_finds(asked, tmp_path, monkeypatch):
         str(tmp_path / "two"),
     ]
     assert in_two("-m", "lga_trainer.cli", *words).count("report:") == 1
-    assert figures(replace(asked, out=tmp_path / "two")) == figures(asked)
+    one, two = figures(asked), figures(replace(asked, out=tmp_path / "two"))
+    assert two == pytest.approx(one, rel=1e-2, abs=1e-4)  # they may use another number of threads
 
 
 def test_what_is_done_is_not_done_again(asked, monkeypatch):
