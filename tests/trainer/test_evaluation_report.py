@@ -155,3 +155,17 @@ def test_what_stands_still_is_white_and_opposite_ways_differ():
     still, right, left = in_colours(moved).float()
     assert (still == 255).all()
     assert (right - left).abs().mean() > 50
+
+
+def test_a_judge_that_knows_some_prompts_only_has_no_opinion_of_the_others(tmp_path, evaluation):
+    told, kept = dict(evaluation[0]), Kept(tmp_path)
+    own = pieces(["lga"], 2, 4, 4)
+    silent = [{name: value for name, value in row.items() if "judge" not in name} for row in [rows(1.0)] * 4]
+    for piece in own:
+        tensors = kept.read(piece)[1]
+        kept.write(piece, silent if piece.prompt == 0 else [rows(1.0)] * 4, tensors)
+    told["methods"] = {"lga": told["methods"]["lga"] | method_figures(own, PROMPTS, kept)}
+    first, second = told["methods"]["lga"]["prompts"].values()
+    assert "judge_rise" not in first
+    assert second["judge_rise"]["mean"] == told["methods"]["lga"]["means"]["judge_rise"]["mean"] == 1
+    assert "no opinion" in write_report(tmp_path, told, kept, 4).read_text()

@@ -79,7 +79,8 @@ class Pictured:
         ours = self.told["methods"].get("lga")
         if ours is None or "judge_rise" not in ours["means"]:
             return ""
-        order = sorted(self.prompts, key=lambda prompt: ours["prompts"][prompt]["judge_rise"]["mean"])[:WORST]
+        known = [prompt for prompt in self.prompts if "judge_rise" in ours["prompts"][prompt]]
+        order = sorted(known, key=lambda prompt: ours["prompts"][prompt]["judge_rise"]["mean"])[:WORST]
         rows = ""
         for prompt in order:
             pictures = self.tensors("lga", self.prompts.index(prompt))["pictures"]

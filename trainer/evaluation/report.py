@@ -187,11 +187,15 @@ def _prompts(told: Mapping[str, Any]) -> str:
     if not shown:
         return ""
     prompts = list(shown[0][1]["prompts"])
-    rows = [[escape(prompt), *(_share(row["prompts"][prompt]["judge_rise"]) for _, row in shown)] for prompt in prompts]
+    rows = [
+        [escape(prompt), *(_share(row["prompts"][prompt].get("judge_rise")) for _, row in shown)] for prompt in prompts
+    ]
     return table([("Prompt", ""), *((escape(row["label"]), "share") for _, row in shown)], rows, "Every prompt")
 
 
-def _share(found: Mapping[str, float]) -> str:
+def _share(found: Mapping[str, float] | None) -> str:
+    if found is None:
+        return bar(None, "judge")
     return f'<span title="{escape(_interval(found, percent))}">{bar(found["mean"], "judge")}</span>'
 
 
@@ -256,7 +260,8 @@ def _failures(told: Mapping[str, Any], pictured: Pictured, quality: int) -> str:
     for name, row in told["methods"].items():
         if name.startswith(ABLATION) or not row["heeds_words"] or "judge_rise" not in row["means"]:
             continue
-        shares = {prompt: found["judge_rise"]["mean"] for prompt, found in row["prompts"].items()}
+        known = {prompt: found["judge_rise"] for prompt, found in row["prompts"].items() if "judge_rise" in found}
+        shares = {prompt: found["mean"] for prompt, found in known.items()}
         failed = {prompt: share for prompt, share in shares.items() if share < WORKS}
         said = ", ".join(f"{escape(p)} ({percent(v)})" for p, v in sorted(failed.items(), key=lambda item: item[1]))
         html += f"<li><strong>{escape(row['label'])}</strong>: {said or 'no prompt is below half of the faces'}.</li>"

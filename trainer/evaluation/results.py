@@ -87,12 +87,18 @@ def method_figures(own: Sequence[Piece], prompts: Sequence[str], kept: Kept) -> 
     for piece in own:
         rows[prompts[piece.prompt]] += kept.read(piece)[0]
     first = rows[prompts[0]][0]
-    values = {name: _values(rows, name) for name in FIGURES if any(name in row for row in next(iter(rows.values())))}
+    values = {
+        name: _values(rows, name) for name in FIGURES if any(name in row for each in rows.values() for row in each)
+    }
     peaks = [row["peak"] for each in rows.values() for row in each if row.get("peak")]
     return {
         "means": {name: interval(each) for name, each in values.items()},
         "prompts": {
-            prompt: {name: interval(each[place : place + 1]) for name, each in values.items()}
+            prompt: {
+                name: interval(each[place : place + 1])
+                for name, each in values.items()
+                if not each[place].isnan().all()  # a judge may know some prompts only
+            }
             for place, prompt in enumerate(prompts)
         },
         "curves": {name: _curve(rows, name) for name in ("changes", "alignments") if name in first},
