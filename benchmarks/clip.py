@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from lga_core import Engine, GeneratorConfig, MotionConfig, MotionModel, fastest_dtype, frames, write_clip
+from lga_core import GeneratorConfig, MotionConfig, MotionModel, frames, write_clip
+from lga_core.stylegan2.inference import Engine, fastest_dtype
 
 from .comparison import RESULTS
 from .measuring import MB, alone, forget_peak, machine, peak_bytes, random_generator

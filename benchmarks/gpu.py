@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lga_core import FrozenSynthesis, Generator, GeneratorConfig, WPlus
+from lga_core import Generator, GeneratorConfig, WPlus
+from lga_core.stylegan2 import FrozenSynthesis
 
 from .card import Card, Run, split_of, with_tf32
 from .comparison import NVIDIA, RESULTS

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lga_core import FrozenSynthesis, Generator, GeneratorConfig, WPlus
+from lga_core import Generator, GeneratorConfig, WPlus
+from lga_core.stylegan2 import FrozenSynthesis
 
 from .comparison import (
     COLUMNS,

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from lga_core import Generator, Images, WPlus
-from lga_core.checkpoints.rosinality import layout
+from lga_core.checkpoints import layout
 
 Draw = Callable[[WPlus], Images]
 """ws [n num_ws w_dim] -> images [n c res res]."""

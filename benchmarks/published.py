@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lga_core import ClipModel, Generator, MotionConfig, MotionModel
-from lga_trainer import losses
-from lga_trainer.views import official_view
+from lga_trainer.data.augmentation import official_view
+from lga_trainer.motion import losses
 
 LPIPS_SIZE = 224
 WEIGHTS = {"contrastive": 0.5, "w_reg": 1.0, "latent_reg": 1.0, "path": 1.0, "perceptual": 1.0}

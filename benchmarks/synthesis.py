@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lga_core import Generator, GeneratorConfig, WPlus
+from lga_core.stylegan2.inference import prepared
 
 from .comparison import (
     COLUMNS,
@@ -88,7 +89,7 @@ def variants(generator: Generator, folders: Folders, dtypes: Sequence[str] = tup
 def works_of(name: str, generator: Generator, folders: Folders, ws: WPlus) -> dict[str, Callable[[], Tensor]]:
     """The work of drawing `ws` by each setting of a variant."""
     if "engine" in name:
-        return {"": partial(generator.engine(PRECISION[name]), ws)}  # pyright: ignore[reportCallIssue]
+        return {"": partial(prepared(generator, PRECISION[name]), ws)}  # pyright: ignore[reportCallIssue]
     works = {}
     for setting, draw in draws_of(name, generator, folders).items():
         for batch in {len(ws), 1}:

@@ -271,7 +271,7 @@ def generator_and_clips(options: argparse.Namespace) -> tuple[Any, Any, Any]:
 def published(options: argparse.Namespace) -> tuple[Callable[[], float], int]:
     import torch
 
-    from lga_trainer.prompts import load_prompts
+    from lga_trainer.data.prompts import load_prompts
 
     from .published import PublishedStep
 
@@ -288,15 +288,15 @@ def ours(options: argparse.Namespace) -> tuple[Callable[[], float], int]:
     """One step of the loop of `lga train motion`, preset `anchored`, with ViT-B/32 to score."""
     import torch
 
-    from lga_core import FrozenSynthesis
-    from lga_trainer.config import MotionRun, Optimizer
-    from lga_trainer.faces import sampled_faces
-    from lga_trainer.kits import Kit
-    from lga_trainer.loop import optimise
-    from lga_trainer.motion_parts import Parts, prepare_sources
-    from lga_trainer.prompts import load_prompts
-    from lga_trainer.train_motion import assemble
-    from lga_trainer.workers import Workers
+    from lga_core.stylegan2 import FrozenSynthesis
+    from lga_trainer.data.faces import sampled_faces
+    from lga_trainer.data.prompts import load_prompts
+    from lga_trainer.domain_plugin import DomainPlugin
+    from lga_trainer.motion.config import MotionRun, Optimizer
+    from lga_trainer.motion.inputs import Parts, prepare_sources
+    from lga_trainer.motion.train import assemble
+    from lga_trainer.training.distributed import Workers
+    from lga_trainer.training.loop import optimise
 
     settings = Optimizer(precision=options.worker[:4], compiled=not options.worker.endswith("plain"))
     run = MotionRun(
@@ -315,7 +315,7 @@ def ours(options: argparse.Namespace) -> tuple[Callable[[], float], int]:
         clip=clip,
         scorers=(scorer,),
         prompts=load_prompts("person"),
-        kit=Kit(),
+        plugin=DomainPlugin(),
         encoder_path=None,
         identity=None,
         judge=None,

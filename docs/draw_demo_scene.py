@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from lga_trainer.demo.attributes import sample_neutral
-from lga_trainer.demo.renderer import render
+from lga_trainer.demo.doodle.rendering.attributes import sample_neutral
+from lga_trainer.demo.doodle.rendering.renderer import render
 
 OUT = Path(__file__).resolve().parent.parent / "faces" / "scene.jpg"
 WIDTH, HEIGHT, FINER = 960, 640, 2

@@ -21,9 +21,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .checkpoints import fingerprint, load_checkpoint, read_foreign, save_checkpoint
 from .errors import CheckpointError, InputError, MismatchError
-from .images import fit_square
+from .formats.fingerprints import fingerprint
+from .formats.foreign import read_foreign
+from .formats.native import load_checkpoint, save_checkpoint
+from .imaging.images import fit_square
 from .shapes import Embedding, Images
 
 if TYPE_CHECKING:

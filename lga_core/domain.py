@@ -28,23 +28,24 @@ from typing import Any
 
 import torch
 
-from .align import FFHQ, Framing
-from .animate import draw
-from .checkpoints import check_fingerprint, load_encoder, load_generator, load_motion, read_metadata
+from .checkpoints.models import load_encoder, load_generator, load_motion
 from .clip import ClipModel, load_clip
+from .demo import DEFAULT_DOMAIN, EMBEDDED
 from .errors import CheckpointError, InputError, MismatchError
-from .finding.doodle import DoodleFinder, load_finder
-from .images import fit_square
-from .inversion import Encoder
-from .motion import MotionModel
-from .prompting import Wording
-from .refining import refine
+from .faces.alignment import FFHQ, Framing
+from .faces.detection.domain_detector import DoodleFinder, load_finder
+from .formats.fingerprints import check_fingerprint
+from .formats.native import read_metadata
+from .imaging.images import fit_square
+from .inversion.encoder import Encoder
+from .inversion.optimization import refine
+from .latents import Identity
+from .motion.model import MotionModel
+from .motion.prompts import Wording
+from .rendering import draw
 from .shapes import Embedding, Images, Motion, WPlus
-from .stylegan2 import Generator
-from .values import Identity
+from .stylegan2.generator import Generator
 
-EMBEDDED: Mapping[str, Path] = {"doodle": Path(__file__).parent / "demo"}
-"""Domains that come with this library, by name."""
 PARTS = ("generator", "encoder", "clip", "motion")
 REFINE_STEPS = 20
 PAPER_TEMPLATE = "The person is {}."
@@ -135,7 +136,7 @@ class Domain:
         return self.motion(self.embed(prompt), picture, num_frames, strength, seed)
 
 
-def load_domain(name_or_path: str | PathLike[str] = "doodle", device: str | torch.device = "cpu") -> Domain:
+def load_domain(name_or_path: str | PathLike[str] = DEFAULT_DOMAIN, device: str | torch.device = "cpu") -> Domain:
     """The domain embedded under this name, or in this folder.
 
     Raises InputError when there is no such domain, CheckpointError when a file of it is missing or damaged, and

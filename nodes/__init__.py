@@ -2,22 +2,14 @@
 
 from .faces import BlendFaces, DemoFace, DemoPhoto, InvertE4E, LoadFaces, SampleFace, SaveFaces
 from .host import register_folders
+from .inversion import IdentityLock, LoadTuning, RefineInversion, SaveTuning
 from .loaders import LoadCLIP, LoadDomain, LoadEncoder, LoadIdentity, LoadMotionModel, LoadStyleGAN
-from .measuring import MeasureAnimation
-from .motion import (
-    BlendMotions,
-    ChainExpressions,
-    EncodeText,
-    LoadMotion,
-    MotionRollout,
-    SaveMotion,
-    ShapeMotion,
-)
+from .metrics import MeasureAnimation
+from .motion import BlendMotions, ChainExpressions, EncodeText, LoadMotion, MotionRollout, SaveMotion, ShapeMotion
 from .photo import AlignFace, DetailTransfer, FindFaces, PasteBack, ReadExpressions
+from .random_motion import RandomMotion
 from .render import PreviewMotion, SynthesizeFrames
 from .styleclip import GlobalDirection, StyleClipEdit
-from .tuning import IdentityLock, LoadTuning, RefineInversion, SaveTuning
-from .wandering import RandomMotion
 
 NODE_CLASS_MAPPINGS = {
     "LGA_LoadDomain": LoadDomain,

@@ -9,32 +9,26 @@ import torch
 from PIL import Image
 
 from ..lga_core import (
-    ROWS,
-    Alignment,
     Encoder,
     Faces,
     Generator,
     Images,
-    ImagesNHWC,
     InputError,
     WPlus,
-    blend_faces,
-    closeness,
-    crop,
-    draw,
-    fit_square,
-    frame_bytes,
     load_faces,
     load_image,
     refine,
     save_faces,
-    to_nchw,
-    to_nhwc,
-    to_uint8,
 )
+from ..lga_core.faces import Alignment, crop
+from ..lga_core.imaging import fit_square, to_nchw, to_nhwc, to_uint8
+from ..lga_core.inversion import closeness
+from ..lga_core.motion import ROWS, blend_faces
+from ..lga_core.rendering import draw, frame_bytes
+from ..lga_core.shapes import ImagesNHWC
+from .files import Loads, Saves, file_input, keep, save_inputs
 from .host import Progress, choices, make_ready, result_device, saved_path, say
-from .keeping import Loads, Saves, file_input, keep, save_inputs
-from .sockets import ENCODER, FACES, GENERATOR, ROOT, LoadedEncoder, LoadedGenerator
+from .types import ENCODER, FACES, GENERATOR, ROOT, LoadedEncoder, LoadedGenerator
 
 CATEGORY = f"{ROOT}/faces"
 EXAMPLES = Path(__file__).parent.parent / "faces"

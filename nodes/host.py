@@ -21,7 +21,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from ..lga_core import FOREIGN_SUFFIXES, InputError, LgaError, as_native, free_bytes, read_metadata
+from ..lga_core import InputError, LgaError
+from ..lga_core.checkpoints import FOREIGN_SUFFIXES, as_native
+from ..lga_core.formats import read_metadata
+from ..lga_core.rendering import free_bytes
 
 LOG = logging.getLogger("language-guided-animation")
 MODELS = "lga"

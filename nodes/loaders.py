@@ -7,24 +7,14 @@ from pathlib import Path
 
 import torch
 
-from ..lga_core import (
-    EMBEDDED,
-    DomainCard,
-    Identity,
-    InputError,
-    fingerprint,
-    load_clip,
-    load_encoder,
-    load_finder,
-    load_generator,
-    load_identity,
-    load_motion,
-    read_domain,
-    read_metadata,
-    read_motion_card,
-)
+from ..lga_core import InputError, load_clip, load_encoder, load_generator, load_motion
+from ..lga_core.domain import EMBEDDED, DomainCard, read_domain, read_motion_card
+from ..lga_core.faces.detection import load_finder
+from ..lga_core.formats import fingerprint, read_metadata
+from ..lga_core.latents import Identity
+from ..lga_core.metrics import load_identity
 from .host import Model, choices, file_state, missing_model, model_files, model_path, native_path
-from .sockets import (
+from .types import (
     CLIP,
     ENCODER,
     GENERATOR,
@@ -36,7 +26,7 @@ from .sockets import (
     LoadedGenerator,
     LoadedIdentity,
 )
-from .sockets import LoadedMotionModel as Loaded
+from .types import LoadedMotionModel as Loaded
 
 CATEGORY = f"{ROOT}/loaders"
 _EMBEDDED = {f"{name} (embedded)": name for name in EMBEDDED}

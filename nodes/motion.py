@@ -5,32 +5,24 @@ from __future__ import annotations
 import torch
 
 from ..lga_core import (
-    EASES,
-    LAYERS,
     Motion,
     MotionModel,
     Movement,
-    Text,
-    Wording,
-    add,
     blend,
     chain,
-    embed,
-    inbetween,
     keyframes,
-    layer_weights,
     load_movement,
     loop,
     mask_layers,
-    ping_pong,
     save_movement,
     scale,
     speed,
-    to_nchw,
 )
+from ..lga_core.imaging import to_nchw
+from ..lga_core.motion import EASES, LAYERS, Text, Wording, add, embed, inbetween, layer_weights, ping_pong
+from .files import Loads, Saves, file_input, keep, save_inputs
 from .host import checked, choices, result_device, saved_path, say, warnings_said
-from .keeping import Loads, Saves, file_input, keep, save_inputs
-from .sockets import CLIP, MOTION, MOTION_MODEL, ROOT, TEXT, LoadedClip, LoadedMotionModel
+from .types import CLIP, MOTION, MOTION_MODEL, ROOT, TEXT, LoadedClip, LoadedMotionModel
 
 CATEGORY = f"{ROOT}/motion"
 AS_TRAINED = "as trained"

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import torch
 
-from ..lga_core import (
+from ..lga_core import Images, align, find_faces, paste_back
+from ..lga_core.faces import (
     Alignment,
+    add_details,
+    central_square,
+    crop,
+    keep_photo,
+    plot_expressions,
+    read_expressions,
+)
+from ..lga_core.faces.detection import (
     Finder,
     FoundFace,
-    Images,
-    ImagesNHWC,
     Which,
-    add_details,
-    align,
-    central_square,
     choose,
-    crop,
-    find_faces,
     follow,
-    keep_photo,
     mark_faces,
     missing_finders,
     ordered,
-    paste_back,
-    plot_expressions,
     present_finders,
-    read_expressions,
     read_points,
-    to_nchw,
-    to_nhwc,
 )
+from ..lga_core.imaging import to_nchw, to_nhwc
+from ..lga_core.shapes import ImagesNHWC
 from .faces import gathered, picture
 from .host import (
     Progress,
@@ -44,7 +42,7 @@ from .host import (
     result_device,
     say,
 )
-from .sockets import ALIGNMENT, GENERATOR, PLACES, ROOT, LoadedGenerator, Places
+from .types import ALIGNMENT, GENERATOR, PLACES, ROOT, LoadedGenerator, Places
 
 CATEGORY = f"{ROOT}/photo"
 AUTOMATIC, BY_HAND = "automatic", "by hand"

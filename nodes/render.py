@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from ..lga_core import (
-    Faces,
-    Generator,
-    Motion,
-    Movement,
-    WPlus,
-    chunk_size,
-    contact_sheet,
-    evenly,
-    fastest_dtype,
-    film,
-    for_motion,
-    frame_bytes,
-    grid_shape,
-    in_step,
-    plot_motion,
-    stacked,
-    to_nhwc,
-)
+from ..lga_core import Faces, Generator, Motion, Movement, WPlus
+from ..lga_core.imaging import contact_sheet, evenly, to_nhwc
+from ..lga_core.motion import plot_motion, stacked
+from ..lga_core.rendering import chunk_size, film, frame_bytes, grid_shape, in_step
+from ..lga_core.stylegan2 import for_motion
+from ..lga_core.stylegan2.inference import fastest_dtype
 from .faces import picture
 from .host import Progress, choices, frame_rate, free_memory, image_of, new_output, result_device
-from .sockets import FACES, GENERATOR, MOTION, ROOT, LoadedGenerator
+from .types import FACES, GENERATOR, MOTION, ROOT, LoadedGenerator
 
 CATEGORY = f"{ROOT}/render"
 GRID, IN_TURN, IN_STEP = "grid", "one after another", "frame by frame"

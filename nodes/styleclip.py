@@ -8,38 +8,30 @@ from typing import Any
 
 import torch
 
-from ..lga_core import (
+from ..lga_core import Faces, Generator, Images, InputError, MismatchError, Movement, WPlus
+from ..lga_core.baselines.styleclip import (
     OPTIMISATIONS,
-    Faces,
-    Generator,
-    Images,
-    InputError,
-    MismatchError,
-    Movement,
     Optimisation,
     StyleDirection,
-    StyleSpace,
     Survey,
-    WPlus,
-    draw,
-    find_likeness,
-    frame_bytes,
-    has_stages,
     imagenet_sentences,
-    load_latent_mapper,
     optimise,
-    read_metadata,
     relevance,
     straight,
     style_direction,
     text_direction,
-    to_nchw,
 )
+from ..lga_core.checkpoints import load_latent_mapper
+from ..lga_core.formats import read_metadata
+from ..lga_core.imaging import to_nchw
+from ..lga_core.metrics import find_likeness, has_stages
+from ..lga_core.rendering import draw, frame_bytes
+from ..lga_core.stylegan2 import StyleSpace
 from .faces import portraits, stepping
+from .files import chosen, file_or, state, valid
 from .host import Model, Progress, choices, kept_folder, make_ready, result_device, say, warnings_caught
 from .motion import MOTION_TOOLTIP
-from .optional import chosen, file_or, state, valid
-from .sockets import CLIP, FACES, GENERATOR, IDENTITY, MOTION, ROOT, LoadedClip, LoadedGenerator, LoadedIdentity
+from .types import CLIP, FACES, GENERATOR, IDENTITY, MOTION, ROOT, LoadedClip, LoadedGenerator, LoadedIdentity
 
 CATEGORY = f"{ROOT}/motion"
 NO_MAPPER, MAPPERS = "none: optimise", "mappers"

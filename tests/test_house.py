@@ -1,135 +1,170 @@
-"""The project's own files agree with each other: what is imported is declared, what is a package is listed."""
+"""The rooms of the house: which may import which, what their faces show, and how full they may be.
+
+Imports under TYPE_CHECKING and inside functions count as any other.
+"""
 
 from __future__ import annotations
 
 import ast
-import re
-import subprocess
-import sys
+import importlib
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 ROOT = Path(__file__).parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DISTRIBUTION_OF = {"PIL": "pillow", "open_clip": "open_clip_torch"}
-BROUGHT_BY_COMFYUI = {"av", "einops", "numpy", "pillow", "safetensors", "torch", "torchvision", "tqdm"}
-FINDERS = {"cv2", "kornia", "mediapipe"}
-"""Face finders' programs: the core uses those that there are, and imports them where it does."""
-COMFYUI = {"comfy", "folder_paths", "server"}
-"""ComfyUI's own modules that the nodes use."""
+ROOMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "lga_core": (
+        ("shapes", "errors", "demo"),
+        ("formats", "imaging", "latents"),
+        ("stylegan2", "clip", "faces"),
+        ("rendering",),
+        ("motion", "metrics"),
+        ("inversion", "baselines"),
+        ("checkpoints",),
+        ("domain",),
+    ),
+    "lga_trainer": (
+        ("training",),
+        ("data",),
+        ("metrics", "animation"),
+        ("reports",),
+        ("domain_plugin",),
+        ("motion", "encoder", "baselines", "evaluation", "study"),
+        ("demo",),
+        ("cli",),
+    ),
+    "nodes": (("host",), ("types",), ("files",), ("node classes",), ("__init__",)),
+}
+"""From the ground up: a module imports from rooms above it in this list, or from its own, and from no other."""
+OWN = {"nodes": "node classes"}
+"""The place of a room that the list does not name."""
+MOST_IN_A_FACE, MOST_IN_THE_CORE, MOST_MODULES = 20, 45, 15
+FOLDERS = {"lga_core": "lga_core", "lga_trainer": "trainer", "nodes": "nodes"}
+REGISTRY = "lga_trainer.domain_plugin"
 
 
-def imports(file: Path) -> set[str]:
-    """Distributions that `file` imports, our own and the standard library's left out."""
-    modules = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+def module_of(file: Path) -> str:
+    top, *parts = file.relative_to(ROOT).with_suffix("").parts
+    name = ".".join(({folder: package for package, folder in FOLDERS.items()}[top], *parts))
+    return name.removesuffix(".__init__")
+
+
+@cache
+def modules() -> dict[str, Path]:
+    return {module_of(file): file for folder in FOLDERS.values() for file in (ROOT / folder).rglob("*.py")}
+
+
+def imported(file: Path, package: str) -> Iterator[str]:
+    """Absolute names of what a file imports, modules and names in them; `package` is what relative imports start at."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            modules.add(node.module or "")
-    tops = {module.split(".")[0] for module in modules} - set(sys.stdlib_module_names) - {"lga_core"}
-    return {DISTRIBUTION_OF.get(top, top) for top in tops}
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def declared(*extras: str) -> set[str]:
-    optional = PROJECT["project"]["optional-dependencies"]
-    lines = PROJECT["project"]["dependencies"] + [line for extra in extras for line in optional[extra]]
-    return {re.split(r"[\[<>=;~! ]", line)[0] for line in lines}
+@cache
+def arrows() -> frozenset[tuple[str, str]]:
+    """(importer, imported) for all pairs of modules of ours."""
+    found = set()
+    for name, file in modules().items():
+        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+        for target in imported(file, package):
+            target = target.removeprefix("nodes.") if target.startswith("nodes.lga_core") else target
+            target = target if target in modules() else target.rpartition(".")[0]
+            if target in modules() and target != name:
+                found.add((name, target))
+    return frozenset(found)
 
 
-def required_in_comfyui() -> set[str]:
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
 
 
-def python_files(*folders: str) -> list[Path]:
-    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+def level(module: str) -> tuple[int, str]:
+    """How high a module's room lies, and which one it is."""
+    package, name = module.split(".")[0], room(module)
+    levels = {room: index for index, rooms in enumerate(ROOMS[package]) for room in rooms}
+    name = name if name in levels or name == "__init__" else OWN.get(package, name)
+    return levels.get(name, len(levels)), name
 
 
-def ids(file: Path) -> str:
-    return str(file.relative_to(ROOT))
+def inside(package: str) -> list[tuple[str, str]]:
+    return [(a, b) for a, b in sorted(arrows()) if a.split(".")[0] == b.split(".")[0] == package]
 
 
-@pytest.mark.parametrize("file", python_files("lga_core"), ids=ids)
-def test_the_core_imports_only_what_is_declared_and_what_comfyui_then_has(file):
-    optional = FINDERS if file.parent.name == "finding" else {"lpips"} if file.stem == "perceptual" else set()
-    assert imports(file) <= declared() | optional
-    assert imports(file) <= BROUGHT_BY_COMFYUI | required_in_comfyui() | optional
-    assert not re.search(rf"^(?:import|from) (?:{'|'.join(FINDERS)})\b", file.read_text(), re.MULTILINE)
+@pytest.mark.parametrize("package", FOLDERS)
+def test_a_room_imports_only_from_rooms_below_it(package):
+    wrong = [
+        f"{a} imports {b}" for a, b in inside(package) if level(a)[1] != level(b)[1] and level(a)[0] <= level(b)[0]
+    ]
+    assert not wrong
 
 
-@pytest.mark.parametrize("file", python_files("trainer"), ids=ids)
-def test_the_trainer_imports_only_what_is_declared(file):
-    """What `lga animate`, `inspect` and `convert` need comes with the package; training has extras."""
-    needs_no_extra = file.parent == ROOT / "trainer" and file.stem in ("__init__", "animate", "cli", "inspect")
-    assert imports(file) <= declared(*(() if needs_no_extra else ("train", "eval", "faces")))
+def test_no_two_modules_need_each_other():
+    order: dict[str, int] = {}
+    below: dict[str, set[str]] = {}
+    for a, b in arrows():
+        below.setdefault(a, set()).add(b)
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name) :], name))
+        if name not in order:
+            for target in sorted(below.get(name, ())):
+                visit(target, (*path, name))
+            order[name] = len(order)
+
+    for name in modules():
+        visit(name, ())
 
 
-@pytest.mark.parametrize("file", [ROOT / "__init__.py", *python_files("nodes")], ids=ids)
-def test_the_nodes_import_the_core_beside_them_and_only_what_comfyui_then_has(file):
-    """`lga_core` by its plain name would be another copy, or none: ComfyUI does not install the pack."""
-    assert imports(file) <= (declared() & (BROUGHT_BY_COMFYUI | required_in_comfyui())) | COMFYUI
-    assert not re.search(
-        r"^\s*(?:import|from) (?:lga_core|lga_trainer|trainer|nodes)\b", file.read_text(), re.MULTILINE
-    )
+@pytest.mark.parametrize("folder", ["nodes", "trainer", "benchmarks", "docs"])
+def test_outsiders_import_the_core_by_its_faces(folder):
+    """`lga_core`, or a room of it: never a module inside one."""
+    faces = {name for name, file in modules().items() if name.startswith("lga_core") and file.name == "__init__.py"}
+    faces |= {name for name in modules() if name.startswith("lga_core.") and name.count(".") == 1}
+    for file in (ROOT / folder).rglob("*.py"):
+        for target in imported(file, "nodes" if folder == "nodes" else "elsewhere"):
+            target = target.removeprefix("nodes.")
+            if target.startswith("lga_core") and target not in modules():
+                target = target.rpartition(".")[0]
+            assert not target.startswith("lga_core") or target in faces, f"{file.relative_to(ROOT)} imports {target}"
 
 
-@pytest.mark.parametrize("file", python_files("nodes"), ids=ids)
-def test_comfyui_itself_is_imported_where_it_is_used_and_in_one_module(file):
-    top = {node.lineno for node in ast.parse(file.read_text()).body}
-    lines = enumerate(file.read_text().splitlines(), start=1)
-    found = [number for number, line in lines if re.match(rf"\s*(?:import|from) (?:{'|'.join(COMFYUI)})\b", line)]
-    assert not found or file.name == "host.py"
-    assert not top & set(found)
+def faces_of_the_core() -> list[str]:
+    return sorted(name for name, file in modules().items() if file.with_suffix(".pyi").exists())
 
 
-def test_the_root_is_an_empty_module_for_everyone_but_comfyui():
-    """A test runner imports it too, under whatever name, with no `folder_paths` to be found."""
-    guarded = ast.parse((ROOT / "__init__.py").read_text()).body
-    assert [type(node) for node in guarded] == [ast.Expr, ast.Try, ast.If]
-    script = (
-        "import importlib.util as u; s = u.spec_from_file_location('x.y', '__init__.py', submodule_search_locations="
-    )
-    script += "['.']); m = u.module_from_spec(s); s.loader.exec_module(m); assert not hasattr(m, 'NODE_CLASS_MAPPINGS')"
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+@pytest.mark.parametrize("name", faces_of_the_core())
+def test_a_face_shows_few_names_and_has_each_of_them(name):
+    face = importlib.import_module(name)
+    assert len(face.__all__) <= (MOST_IN_THE_CORE if name == "lga_core" else MOST_IN_A_FACE)
+    for shown in face.__all__:
+        assert getattr(face, shown) is not None
+        assert f"{name}.{shown}" not in modules(), "a name that is a module's too means now one, now the other"
 
 
-def test_comfyui_serves_the_workflows():
-    """It looks in the first of these folders that there is, and in no other."""
-    order = ("example_workflows", "example", "examples", "workflow", "workflows")
-    assert next((name for name in order if (ROOT / name).is_dir()), None) == "workflows"
+def test_every_room_of_the_core_has_a_face():
+    rooms = {f"lga_core.{room}" for rooms in ROOMS["lga_core"] for room in rooms}
+    folders = {name for name in rooms if modules().get(name, ROOT).name == "__init__.py"}
+    assert {"lga_core", *folders} - {"lga_core.demo"} <= set(faces_of_the_core())
 
 
-def test_every_package_is_listed():
-    found = {
-        ".".join((package, *file.parent.relative_to(ROOT / folder).parts))
-        for package, folder in PROJECT["tool"]["setuptools"]["package-dir"].items()
-        for file in (ROOT / folder).rglob("*")
-        if file.suffix in (".py", ".safetensors")  # setuptools takes a folder of data for a package too
-    }
-    assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
+def test_a_domain_is_known_by_name_in_its_own_folder_and_in_the_registry_alone():
+    """Whatever else asks "is this the doodle?" would have to be found again for each further domain."""
+    domains = [file.name for file in (ROOT / "trainer" / "demo").iterdir() if (file / "plugin.py").exists()]
+    assert domains
+    for name, file in modules().items():
+        if name.startswith("lga_trainer") and name != REGISTRY and not name.startswith("lga_trainer.demo."):
+            text = file.read_text(encoding="utf-8").lower()
+            assert not [domain for domain in domains if domain in text], name
 
 
-def test_requirements_name_nothing_that_comfyui_has_and_no_versions():
-    assert required_in_comfyui() == declared() - BROUGHT_BY_COMFYUI
-
-
-def test_no_dependency_of_the_project_is_pinned():
-    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", line) for line in PROJECT["project"]["dependencies"])
-
-
-def test_the_help_comes_without_torch():
-    script = (
-        "import sys, lga_trainer.cli as cli\n"
-        "try: cli.main(['animate', '--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'av', 'PIL', 'open_clip'} & set(sys.modules)\n"
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+def test_no_folder_is_full():
+    folders = {file.parent for file in modules().values()}
+    counts = {folder: len([*folder.glob("*.py")]) for folder in folders}
+    assert max(counts.values()) <= MOST_MODULES, max(counts, key=lambda folder: counts[folder])

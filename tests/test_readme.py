@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lga_core import OPTIMISATIONS, Optimisation, write_clip
-from lga_core.stylegan2.epilogue import Passes
-from lga_trainer import cli, train_cli
-from lga_trainer.config import MotionRun
-from lga_trainer.encoder_run import EncoderRun
+from lga_core import write_clip
+from lga_core.baselines.styleclip.latent_optimization import OPTIMISATIONS, Optimisation
+from lga_core.stylegan2.fused_ops import Passes
+from lga_trainer import cli
+from lga_trainer.cli import train as train_cli
+from lga_trainer.encoder.config import EncoderRun
+from lga_trainer.motion.config import MotionRun
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -44,7 +46,7 @@ def test_the_command_says_what_a_file_is(command, monkeypatch, capsys):
 def test_the_command_compares_methods(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(OPTIMISATIONS, "paper", Optimisation(steps=2))
-    monkeypatch.setattr("lga_trainer.evaluation.choosing.NUM_SAMPLES", 1000)
+    monkeypatch.setattr("lga_trainer.evaluation.registry.NUM_SAMPLES", 1000)
     monkeypatch.setattr("lga_core.stylegan2.frozen.compiled_passes", lambda *_: Passes())  # compiling takes a minute
     less = ["--faces", "2", "--prompts", "smiling", "--reference-count", "20"]
     assert cli.main([*shlex.split(command)[1:], *less]) == 0

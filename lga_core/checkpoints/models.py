@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, MismatchError
-from ..inversion import Encoder, EncoderConfig
-from ..mocogan import MocoganConfig, MocoganMotion
-from ..motion import MotionConfig, MotionModel
-from ..styleclip.mapper import LatentMapper, LatentMapperConfig
-from ..stylegan2 import Generator, GeneratorConfig
-from .native import AGAIN, PathLike, load_checkpoint, save_checkpoint, tensors_sha256
+from ..baselines.mocogan_hd import MocoganConfig, MocoganMotion
+from ..baselines.styleclip.latent_mapper import LatentMapper, LatentMapperConfig
+from ..errors import CheckpointError
+from ..formats.fingerprints import STEP_COUNTER, weights_of
+from ..formats.native import AGAIN, PathLike, load_checkpoint, save_checkpoint
+from ..inversion.encoder import Encoder, EncoderConfig
+from ..motion.model import MotionConfig, MotionModel
+from ..stylegan2.generator import Generator, GeneratorConfig
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class _Kind:
             raise CheckpointError(f"{path}: its architecture cannot be ({err}). {AGAIN}") from err
 
     def save(self, path: PathLike, model: nn.Module, half: bool, metadata: dict[str, Any]) -> None:
-        self.save_state(path, model.config, _state(model), metadata, half)
+        self.save_state(path, model.config, weights_of(model), metadata, half)
 
     def save_state(
         self, path: PathLike, config: Any, state: Mapping[str, Tensor], metadata: Mapping[str, Any], half: bool = False
@@ -67,19 +68,12 @@ class _Kind:
         config = self.read_config(checkpoint.architecture, path)
         with torch.device("meta"):  # nothing is allocated before the file is known to fit
             model = self.model(config)
-        need = {self.prefix + name: tensor.shape for name, tensor in _state(model).items()}
+        need = {self.prefix + name: tensor.shape for name, tensor in weights_of(model).items()}
         _check_tensors(path, checkpoint.tensors, need)
         state = {name.removeprefix(self.prefix): tensor for name, tensor in checkpoint.tensors.items()}
-        counters = {name: torch.tensor(0) for name in model.state_dict() if name.endswith(_COUNTER)}
+        counters = {name: torch.tensor(0) for name in model.state_dict() if name.endswith(STEP_COUNTER)}
         model.load_state_dict({**state, **counters}, assign=True)
         return model.eval().requires_grad_(False)
-
-
-_COUNTER = "num_batches_tracked"  # batch normalisation's step counters: of no use, and not stored
-
-
-def _state(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in model.state_dict().items() if not name.endswith(_COUNTER)}
 
 
 def _check_tensors(path: Path, found: Mapping[str, Tensor], need: Mapping[str, torch.Size]) -> None:
@@ -172,21 +166,3 @@ def save_mocogan(path: PathLike, model: MocoganMotion, *, half: bool = False, **
 def load_mocogan(path: PathLike) -> MocoganMotion:
     """Read a MoCoGAN-HD motion generator: float32, evaluation mode, no gradients. Raises CheckpointError."""
     return _MOCOGAN.load(path)  # pyright: ignore[reportReturnType]
-
-
-def fingerprint(model: nn.Module) -> str:
-    """16 hex digits that tell one generator (or another model) from another.
-
-    Of the weights rounded to float16, so that a model and its half-size file are the same one.
-    """
-    return tensors_sha256({name: tensor.float().half() for name, tensor in _state(model).items()})[:16]
-
-
-def check_fingerprint(expected: str, generator: Generator, what: str) -> None:
-    """Raise MismatchError, beginning with `what`, if that was not made for this generator."""
-    found = fingerprint(generator)
-    if found != expected:
-        raise MismatchError(
-            f"{what} was made for the generator {expected}, but this generator is {found}. A face or a motion fits "
-            "only the generator it was made for: choose that one."
-        )

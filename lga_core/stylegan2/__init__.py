@@ -1,7 +1,5 @@
-"""StyleGAN2 in plain PyTorch: nothing is compiled, and it runs wherever PyTorch runs."""
+"""StyleGAN2 in plain PyTorch: the generator, its W and StyleSpace, and two faster ways to synthesise."""
 
-from .engine import Engine, fastest_dtype
-from .frozen import FrozenSynthesis
-from .generator import Generator, GeneratorConfig, truncate
+import lazy_loader
 
-__all__ = ["Engine", "FrozenSynthesis", "Generator", "GeneratorConfig", "fastest_dtype", "truncate"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..shapes import Features, FeaturesOut, Images, Labels, MeanW, Styles, W, WPlus, Z
-from .engine import Engine, prepared
 from .ops import EqualLinear, initialize, leaky_relu, modulated_conv2d, normalize_second_moment, upsample2d
 
 Architecture = Literal["skip", "resnet", "orig"]
@@ -339,14 +338,3 @@ class Generator(nn.Module):
         """Random faces: z [n z_dim] -> images [n img_channels res res]."""
         ws = self.truncate(self.broadcast(self.mapping(z, c)), psi, cutoff)
         return self.synthesis(ws, noise=noise)
-
-    def engine(
-        self, dtype: torch.dtype | None = None, device: torch.device | str | None = None, compiled: bool = False
-    ) -> Engine:
-        """The same synthesis for drawing, faster: engine(ws) is synthesis(ws), without gradients.
-
-        Prepared at the first call and kept as long as the generator; prepared anew when weights have changed or moved.
-        `dtype` of features: None takes the fastest of `device`, which is the generator's own unless it is given.
-        `compiled` pays on a card, in a long run: see `Engine`.
-        """
-        return prepared(self, dtype, device, compiled)

@@ -54,7 +54,7 @@ compiled = load("fused", sources=["no such file.cu"])
 import op
 import torch
 from lga_core import Generator as Ours, GeneratorConfig
-from lga_core.checkpoints.rosinality import layout, to_canonical
+from lga_core.checkpoints.layouts.rosinality import layout, to_canonical
 
 
 class Generator(torch.nn.Module):

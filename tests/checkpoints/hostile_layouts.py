@@ -37,7 +37,7 @@ from checkpoints.assembler import (
 from checkpoints.hostile import Case
 from checkpoints.writers_nvidia import MODULE_SRC
 
-from lga_core.stylegan2 import GeneratorConfig
+from lga_core import GeneratorConfig
 
 
 def cases() -> Iterator[Case]:

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from lga_core.checkpoints import load_checkpoint, open_foreign, read_metadata
-from lga_core.checkpoints.containers import read_foreign
-from lga_core.checkpoints.foreign import is_native
+from lga_core.checkpoints.conversion import is_native, open_foreign
+from lga_core.formats.foreign import read_foreign
+from lga_core.formats.native import load_checkpoint, read_metadata
 
 MAX_SECONDS = 5
 MAX_BYTES = 1 << 30

@@ -21,10 +21,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.testing import assert_close
 
-from lga_core import CheckpointError
-from lga_core.checkpoints.containers import read_foreign
-from lga_core.checkpoints.pickles import Record
-from lga_core.stylegan2 import GeneratorConfig
+from lga_core import CheckpointError, GeneratorConfig
+from lga_core.formats.foreign import read_foreign
+from lga_core.formats.unpickler import Record
 
 DTYPES = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
 
@@ -336,7 +335,7 @@ def test_reading_needs_none_of_the_packages_that_a_file_names(tmp_path):
     generator = writers.random_generator(GeneratorConfig(8, z_dim=8, w_dim=8, channel_base=64, channel_max=8))
     path = writers.write_nvidia(tmp_path / "a.pkl", generator)
     script = (
-        "import sys; from lga_core.checkpoints.containers import read_foreign; before = set(sys.modules);"
+        "import sys; from lga_core.formats.foreign import read_foreign; before = set(sys.modules);"
         "read_foreign(sys.argv[1]); new = set(sys.modules) - before - {'mmap', 'encodings.latin_1'};"
         "sys.exit(f'imported {new}' if new else 0)"
     )

@@ -11,18 +11,18 @@ from torch.testing import assert_close
 
 from lga_core import (
     CheckpointError,
-    EncoderConfig,
     GeneratorConfig,
     MotionConfig,
     convert,
-    fingerprint,
     inspect,
     load_clip,
     load_encoder,
     load_generator,
     load_motion,
 )
-from lga_core.checkpoints import as_native, open_foreign
+from lga_core.checkpoints.conversion import as_native, open_foreign
+from lga_core.formats.fingerprints import fingerprint
+from lga_core.inversion.encoder import EncoderConfig
 
 ENCODER = EncoderConfig(8, w_dim=16, input_size=32, widths=(8, 12, 16, 20), units=(1, 2, 2, 1))
 

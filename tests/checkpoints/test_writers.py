@@ -16,9 +16,8 @@ from checkpoints import writers
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from lga_core.inversion import Encoder, EncoderConfig
-from lga_core.motion import MotionConfig, MotionModel
-from lga_core.stylegan2 import Generator, GeneratorConfig
+from lga_core import Encoder, Generator, GeneratorConfig, MotionConfig, MotionModel
+from lga_core.inversion.encoder import EncoderConfig
 
 KEYS = Path(__file__).parents[1] / "golden" / "keys"
 TINY = {"z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 128, "channel_max": 8}

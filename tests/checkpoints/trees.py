@@ -11,8 +11,8 @@ import torch
 from checkpoints.assembler import PERSISTENT, Code, array, array_type, built, call, code, name, new
 from checkpoints.hostile_layouts import good
 
-from lga_core.checkpoints.containers import PERSISTENCE, read_foreign
-from lga_core.checkpoints.pickles import Record
+from lga_core.formats.foreign import PERSISTENCE, read_foreign
+from lga_core.formats.unpickler import Record
 
 
 @lru_cache

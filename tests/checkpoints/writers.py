@@ -39,9 +39,8 @@ from checkpoints.writers_torch import (
     write_torchscript,
 )
 
-from lga_core.inversion import Encoder, EncoderConfig
-from lga_core.motion import MotionConfig, MotionModel
-from lga_core.stylegan2 import Generator, GeneratorConfig
+from lga_core import Encoder, Generator, GeneratorConfig, MotionConfig, MotionModel
+from lga_core.inversion.encoder import EncoderConfig
 
 __all__ = [
     "CONVERTED_KEYS",

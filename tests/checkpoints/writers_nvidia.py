@@ -16,7 +16,7 @@ import torch
 from checkpoints.writers_pickle import Container, NumpyCore, fir_filter, foreign, save_torch, write_pickle
 from torch import Tensor, nn
 
-from lga_core.stylegan2 import Generator, GeneratorConfig
+from lga_core import Generator, GeneratorConfig
 
 Family = Literal["ada", "sg3"]
 Era = Literal["now", "2020"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from checkpoints.writers_pickle import NumpyCore, foreign, write_pickle
 
-from lga_core.stylegan2 import Generator, GeneratorConfig
+from lga_core import Generator, GeneratorConfig
 
 Variables = dict[str, np.ndarray]
 

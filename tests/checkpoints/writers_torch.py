@@ -14,9 +14,7 @@ from checkpoints.writers_pickle import Container, fir_filter, random_tensors, sa
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lga_core.inversion import Encoder
-from lga_core.motion import MotionModel
-from lga_core.stylegan2 import Generator, GeneratorConfig
+from lga_core import Encoder, Generator, GeneratorConfig, MotionModel
 
 State = OrderedDict[str, Tensor]
 

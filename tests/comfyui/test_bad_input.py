@@ -12,7 +12,10 @@ from client import Client, Rejected
 from PIL import Image
 from prompts import Prompts
 
-from lga_core import Faces, Identity, Movement, load_motion, read_domain, save_faces, save_motion, save_movement
+from lga_core import Faces, Movement, load_motion, save_faces, save_movement
+from lga_core.checkpoints.models import save_motion
+from lga_core.domain import read_domain
+from lga_core.latents import Identity
 
 STRANGER = Identity("0123456789abcdef", "strangers")
 

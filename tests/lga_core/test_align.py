@@ -10,18 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.testing import assert_close
 
-from lga_core import (
-    Alignment,
-    Framing,
-    InputError,
-    MismatchError,
-    align,
-    central_square,
-    crop,
-    fit_square,
-    to_nchw,
-    to_uint8,
-)
+from lga_core import InputError, MismatchError, align
+from lga_core.faces.alignment import Alignment, Framing, central_square
+from lga_core.faces.cropping import crop
+from lga_core.imaging.images import fit_square, to_nchw, to_uint8
 
 FACE = torch.tensor([[[203.5, 101.1], [246.0, 103.5], [223.5, 131.1], [202.3, 139.2], [244.5, 140.6]]])
 """The points of a real photograph of 512 x 512 pixels."""

@@ -4,21 +4,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import (
-    DrawingError,
-    Engine,
-    Generator,
-    GeneratorConfig,
-    MismatchError,
-    chunk_size,
-    draw,
-    film,
-    frame_bytes,
-    frames,
-    free_bytes,
-    grid_shape,
-    in_step,
-)
+from lga_core import DrawingError, Generator, GeneratorConfig, MismatchError, frames
+from lga_core.rendering import chunk_size, draw, film, frame_bytes, free_bytes, grid_shape, in_step
+from lga_core.stylegan2.inference.engine import Engine
 
 
 @pytest.fixture(scope="module")

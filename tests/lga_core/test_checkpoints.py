@@ -10,24 +10,23 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from lga_core.checkpoints import (
-    check_fingerprint,
-    fingerprint,
-    load_checkpoint,
+from lga_core import (
+    CheckpointError,
+    Encoder,
+    Generator,
+    GeneratorConfig,
+    MismatchError,
+    MotionConfig,
+    MotionModel,
+    OutputError,
     load_encoder,
     load_generator,
     load_motion,
-    read_metadata,
-    save_checkpoint,
-    save_encoder,
-    save_generator,
-    save_motion,
 )
-from lga_core.checkpoints.native import METADATA_KEY, tensors_sha256
-from lga_core.errors import CheckpointError, MismatchError, OutputError
-from lga_core.inversion import Encoder, EncoderConfig
-from lga_core.motion import MotionConfig, MotionModel
-from lga_core.stylegan2 import Generator, GeneratorConfig
+from lga_core.checkpoints.models import save_encoder, save_generator, save_motion
+from lga_core.formats.fingerprints import check_fingerprint, fingerprint
+from lga_core.formats.native import METADATA_KEY, load_checkpoint, read_metadata, save_checkpoint, tensors_sha256
+from lga_core.inversion.encoder import EncoderConfig
 
 GENERATOR = GeneratorConfig(16, z_dim=6, w_dim=8, channel_base=128, channel_max=12, mapping_layers=2, conv_clamp=3.0)
 ENCODER = EncoderConfig(8, w_dim=8, input_size=32, widths=(4, 6, 8, 10), units=(1, 1, 1, 1))
@@ -387,7 +386,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(saved, monkeypa
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr("lga_core.checkpoints.native.save_file", half_a_file)
+    monkeypatch.setattr("lga_core.formats.native.save_file", half_a_file)
     with pytest.raises(OutputError, match="no space left"):
         save_generator(saved, Generator(GENERATOR))
     assert saved.read_bytes() == before

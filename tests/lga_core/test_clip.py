@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from lga_core import CheckpointError, InputError, MismatchError, load_clip, save_clip
-from lga_core.checkpoints import load_checkpoint, save_checkpoint
+from lga_core import CheckpointError, InputError, MismatchError, load_clip
+from lga_core.clip import save_clip
+from lga_core.formats.native import load_checkpoint, save_checkpoint
 
 CONFIG = {
     "embed_dim": 24,

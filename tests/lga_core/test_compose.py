@@ -7,29 +7,22 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import compose
-from lga_core.compose import (
+from lga_core import InputError, MismatchError, blend, chain, keyframes, loop, mask_layers, scale, speed
+from lga_core.motion import editing as compose
+from lga_core.motion.editing import (
     EASES,
     LAYERS,
     add,
     amounts,
-    blend,
     blend_faces,
-    chain,
     inbetween,
-    keyframes,
     layer_weights,
-    loop,
-    mask_layers,
     neutral,
     ping_pong,
     retime,
-    scale,
-    speed,
     steps,
     stretch,
 )
-from lga_core.errors import InputError, MismatchError
 
 DTYPES = [torch.float32, torch.float64]
 

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import InputError, MismatchError, add_details, face_mask
-from lga_core.filters import blur, resized
-from lga_core.flow import agreement, flow, warped
+from lga_core import InputError, MismatchError
+from lga_core.faces.blending import face_mask
+from lga_core.faces.detail_transfer import add_details
+from lga_core.imaging.filters import blur, resized
+from lga_core.imaging.optical_flow import agreement, estimate_flow, warped
 
 
 def picture(size, seed=0, cells=9):
@@ -29,13 +31,13 @@ def moved_by(images, pixels):
 
 def test_equal_pictures_have_no_flow():
     rest = picture(64)
-    assert flow(rest, rest).abs().max() < 1e-5
+    assert estimate_flow(rest, rest).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("pixels", [1, 3, -5])
 def test_a_shift_is_found_to_a_third_of_a_pixel(pixels):
     rest = picture(64, cells=17)
-    field = flow(rest, moved_by(rest, pixels)) * 32  # pixels
+    field = estimate_flow(rest, moved_by(rest, pixels)) * 32  # pixels
     inner = field[..., 12:-12, 12:-12]
     assert (inner[:, 0] + pixels).abs().mean() < 0.34
     assert inner[:, 1].abs().mean() < 0.34
@@ -44,7 +46,7 @@ def test_a_shift_is_found_to_a_third_of_a_pixel(pixels):
 def test_warping_by_a_flow_undoes_the_motion_it_was_measured_on():
     rest = picture(64, cells=17)
     frame = moved_by(rest, 3)
-    explained = warped(rest, flow(rest, frame))
+    explained = warped(rest, estimate_flow(rest, frame))
     inner = (..., slice(8, -8), slice(8, -8))
     assert (explained - frame)[inner].abs().mean() < 0.15 * (rest - frame)[inner].abs().mean()
 

@@ -4,27 +4,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import (
-    CheckpointError,
-    Difference,
-    Edges,
-    Generator,
-    GeneratorConfig,
-    Identity,
-    InputError,
-    MismatchError,
-    Movement,
-    difference,
-    difference_of,
-    draw,
-    fingerprint,
-    load_checkpoint,
-    load_difference,
-    save_checkpoint,
-    save_difference,
-    save_generator,
-    tune,
-)
+from lga_core import CheckpointError, Generator, GeneratorConfig, InputError, MismatchError, Movement, tune
+from lga_core.checkpoints.models import save_generator
+from lga_core.formats.fingerprints import fingerprint
+from lga_core.formats.native import load_checkpoint, save_checkpoint
+from lga_core.inversion.weight_delta import Difference, difference, difference_of, load_difference, save_difference
+from lga_core.latents import Identity
+from lga_core.metrics.perceptual import Edges
+from lga_core.rendering import draw
+from lga_core.stylegan2.inference.engine import prepared
 
 CONFIG = GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=64, channel_max=8)
 
@@ -104,7 +92,7 @@ def test_unchanged_weights_are_shared_and_the_base_stays_as_it_is(base, found, w
 def test_the_tuned_generator_is_another_one_but_draws_faces_and_motions_of_the_base(base, found):
     again = found.applied_to(base)
     assert fingerprint(again) != fingerprint(base)
-    assert torch.equal(draw(again, found.faces.ws), again.engine(torch.float32)(found.faces.ws))
+    assert torch.equal(draw(again, found.faces.ws), prepared(again, torch.float32)(found.faces.ws))
     assert not torch.allclose(draw(again, found.faces.ws), draw(base, found.faces.ws), atol=1e-3)
     owner = Identity(fingerprint(base), "anything")
     found.faces.check_drawable(owner, again.num_ws)

@@ -11,30 +11,26 @@ from torch.testing import assert_close
 
 from lga_core import (
     CheckpointError,
-    DoodleFinder,
     Encoder,
-    EncoderConfig,
-    FinderConfig,
-    Framing,
     Generator,
     GeneratorConfig,
-    Identity,
     InputError,
     MismatchError,
     MotionConfig,
     MotionModel,
-    Wording,
-    fingerprint,
     frames,
     load_domain,
-    read_domain,
-    read_motion_card,
-    save_clip,
-    save_encoder,
-    save_finder,
-    save_generator,
-    save_motion,
 )
+from lga_core.checkpoints.models import save_encoder, save_generator, save_motion
+from lga_core.clip import save_clip
+from lga_core.domain import read_domain, read_motion_card
+from lga_core.faces.alignment import Framing
+from lga_core.faces.detection.domain_detector import DoodleFinder, save_finder
+from lga_core.faces.detection.domain_networks import FinderConfig
+from lga_core.formats.fingerprints import fingerprint
+from lga_core.inversion.encoder import EncoderConfig
+from lga_core.latents import Identity
+from lga_core.motion.prompts import Wording
 
 SENTENCES = {
     "smiling": "The cartoon face is smiling.",

@@ -10,22 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from lga_core import (
-    CheckpointError,
-    DoodleFinder,
-    FinderConfig,
-    align,
-    load_checkpoint,
-    load_domain,
-    load_finder,
-    load_image,
-    read_domain,
-    save_checkpoint,
-    save_finder,
-    save_generator,
-)
-from lga_core.finding.doodle import Level, distinct, pyramid
-from lga_core.finding.networks import corrected, squares_of
+from lga_core import CheckpointError, align, load_domain, load_image
+from lga_core.checkpoints.models import save_generator
+from lga_core.domain import read_domain
+from lga_core.faces.detection.domain_detector import DoodleFinder, Level, distinct, load_finder, pyramid, save_finder
+from lga_core.faces.detection.domain_networks import FinderConfig, corrected, squares_of
+from lga_core.formats.native import load_checkpoint, save_checkpoint
 
 FACES = sorted((Path(__file__).parents[2] / "faces").glob("*.png"))
 POINTS = ((-0.3, -0.1), (0.3, -0.1), (0.0, 0.2), (-0.2, 0.5), (0.2, 0.5))

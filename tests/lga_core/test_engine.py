@@ -11,10 +11,12 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import Generator, GeneratorConfig, InputError
-from lga_core.stylegan2 import doubling
-from lga_core.stylegan2.engine import Engine, batched, fastest_dtype, strips
-from lga_core.stylegan2.engine.card import MAX_RECORDINGS, Replayed
-from lga_core.stylegan2.epilogue import Passes
+from lga_core.stylegan2 import upsampling_conv as doubling
+from lga_core.stylegan2.fused_ops import Passes
+from lga_core.stylegan2.inference import batched_block as batched
+from lga_core.stylegan2.inference import tiled_block as strips
+from lga_core.stylegan2.inference.cuda_graphs import MAX_RECORDINGS, Replayed
+from lga_core.stylegan2.inference.engine import Engine, fastest_dtype, prepared
 
 CPU = torch.device("cpu")
 TINY = GeneratorConfig(resolution=32, z_dim=6, w_dim=8, channel_base=128, channel_max=8, mapping_layers=2)
@@ -114,13 +116,13 @@ def test_a_preview_stops_at_its_resolution(rng, resolution):
 
 
 def test_wrong_inputs_are_refused_as_by_the_generator(rng):
-    engine = make(architecture="orig").engine()
+    engine = prepared(make(architecture="orig"))
     with pytest.raises(InputError, match="faces of shape"):
         engine(rng.randn(1, 3, 8))
     with pytest.raises(ValueError, match="max_resolution is 16"):
         engine(rng.randn(1, 8, 8), max_resolution=16)
     with pytest.raises(ValueError, match="dtype is torch.int8"):
-        make().engine(torch.int8)
+        prepared(make(), torch.int8)
 
 
 # What is the same in all frames
@@ -151,7 +153,7 @@ def test_blocks_whose_rows_are_the_same_in_all_frames_are_drawn_once(rng, counte
 
 def test_pictures_of_equal_frames_may_be_written_on(rng):
     generator = make()
-    images = generator.engine(torch.float64)(rng.randn(1, 8, 8).expand(3, -1, -1))
+    images = prepared(generator, torch.float64)(rng.randn(1, 8, 8).expand(3, -1, -1))
     images[0] = 0
     assert images[1].abs().sum() > 0
 
@@ -164,7 +166,7 @@ def test_frames_that_half_precision_cannot_hold_are_drawn_by_the_generator_and_o
     ws = rng.randn(3, generator.num_ws, 8).float()
     with torch.no_grad():
         generator.synthesis.get_submodule("b8").get_submodule("conv1").bias[:] = 1e5  # more than float16 can say
-    engine = generator.engine(torch.float16)
+    engine = prepared(generator, torch.float16)
     spoilt = engine.drawn(ws, 4)
     assert not spoilt.isfinite().all()
     with caplog.at_level(logging.INFO):
@@ -189,16 +191,16 @@ def test_styles_of_any_size_fit_into_float16(rng):
             if "conv" in name and "affine" in name:
                 tensor *= 1e6
     ws = rng.randn(2, generator.num_ws, 8).float()
-    images = generator.engine(torch.float16).drawn(ws, 4)
+    images = prepared(generator, torch.float16).drawn(ws, 4)
     assert error(images, plain(generator, ws)) < 5e-3
 
 
 def test_autocast_around_it_changes_nothing(rng):
     generator = make(torch.float32)
     ws = rng.randn(1, generator.num_ws, 8).float()
-    images = generator.engine(torch.float32)(ws)
+    images = prepared(generator, torch.float32)(ws)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(generator.engine(torch.float32)(ws), images)
+        assert torch.equal(prepared(generator, torch.float32)(ws), images)
 
 
 @pytest.mark.parametrize(
@@ -226,9 +228,9 @@ def test_the_processor_is_asked_what_it_has(monkeypatch, amx, avx, dtype):
 
 def test_a_generator_is_prepared_once_for_each_type_and_leaves_the_gradients_mode_alone(rng):
     generator = make(torch.float32)
-    assert generator.engine(torch.float32) is generator.engine(torch.float32, "cpu")
-    assert generator.engine(torch.float32) is not generator.engine(torch.bfloat16)
-    images = generator.engine()(rng.randn(1, 8, 8).float().requires_grad_())
+    assert prepared(generator, torch.float32) is prepared(generator, torch.float32, "cpu")
+    assert prepared(generator, torch.float32) is not prepared(generator, torch.bfloat16)
+    images = prepared(generator)(rng.randn(1, 8, 8).float().requires_grad_())
     assert not images.requires_grad and torch.is_grad_enabled()
 
 
@@ -236,7 +238,7 @@ def test_a_generator_is_prepared_once_for_each_type_and_leaves_the_gradients_mod
 def test_weights_that_change_are_prepared_anew(rng, change):
     generator, other = make(), Generator(TINY, seed=5).double()
     ws = rng.randn(1, generator.num_ws, 8)
-    before = generator.engine(torch.float64)
+    before = prepared(generator, torch.float64)
     if change == "write":
         with torch.no_grad():
             generator.synthesis.get_submodule("b16").get_submodule("torgb").bias += 1
@@ -244,27 +246,27 @@ def test_weights_that_change_are_prepared_anew(rng, change):
         generator.load_state_dict(other.state_dict())
     else:
         generator.float().double()  # what moving does: other storage, the same version
-    assert generator.engine(torch.float64) is not before
-    assert_close(generator.engine(torch.float64)(ws), plain(generator, ws))
+    assert prepared(generator, torch.float64) is not before
+    assert_close(prepared(generator, torch.float64)(ws), plain(generator, ws))
 
 
 def test_the_engine_is_freed_with_its_generator_and_outlives_it_where_it_is_held(rng):
     generator, ws = make(torch.float32), rng.randn(1, 8, 8).float()
-    held, expected = generator.engine(torch.float32), plain(generator, ws)
-    known = weakref.ref(generator.engine(torch.bfloat16))
+    held, expected = prepared(generator, torch.float32), plain(generator, ws)
+    known = weakref.ref(prepared(generator, torch.bfloat16))
     copied = copy.deepcopy(generator)
     del generator
     gc.collect()
     assert known() is None
     assert_close(held(ws), expected, atol=1e-5, rtol=1e-5)
-    assert copied.engine(torch.float32) is not held
+    assert prepared(copied, torch.float32) is not held
 
 
 def test_prepared_in_inference_mode_it_draws_outside_of_it(rng):
     with torch.inference_mode():
         generator = make(torch.float32)
-        engine = generator.engine(torch.float32)
-        assert generator.engine(torch.float32) is engine
+        engine = prepared(generator, torch.float32)
+        assert prepared(generator, torch.float32) is engine
     ws = rng.randn(2, generator.num_ws, 8).float()
     assert_close(engine(ws), plain(generator, ws), atol=1e-5, rtol=1e-5)
 

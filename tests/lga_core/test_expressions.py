@@ -10,7 +10,8 @@ import pytest
 import torch
 from torchvision.transforms.functional import pil_to_tensor
 
-from lga_core import Expressions, InputError, load_image, plot_expressions, read_expressions
+from lga_core import InputError, load_image
+from lga_core.faces.blendshapes import Expressions, plot_expressions, read_expressions
 
 NAMES = ("jawOpen", "mouthSmileLeft", "mouthSmileRight")
 

@@ -14,11 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from lga_core import InputError, find_faces, follow, load_image, missing_finders
-from lga_core.errors import CheckpointError
-from lga_core.finding.cascades import CascadeFinder, has_cascades
-from lga_core.finding.landmarker import MediaPipeFinder
-from lga_core.finding.yunet import YuNetFinder, decoded
+from lga_core import CheckpointError, InputError, find_faces, load_image
+from lga_core.faces.detection.haar_cascade import CascadeFinder, has_cascades
+from lga_core.faces.detection.mediapipe_landmarker import MediaPipeFinder
+from lga_core.faces.detection.registry import missing_finders
+from lga_core.faces.detection.selection import follow
+from lga_core.faces.detection.yunet import YuNetFinder, decoded
 
 # Centres of the irises, tip of the nose and corners of the mouth, in pixels of the photograph.
 TRUTH = torch.tensor([[203.5, 101.1], [246.0, 103.5], [223.5, 131.1], [202.3, 139.2], [244.5, 140.6]])

@@ -14,21 +14,14 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 from torchvision.transforms.functional import pil_to_tensor
 
-from lga_core import (
-    FoundFace,
-    InputError,
-    choose,
-    find_faces,
-    follow,
-    mark_faces,
-    missing_finders,
-    ordered,
-    present_finders,
-    read_points,
-)
-from lga_core.finding import search
-from lga_core.finding.face import in_order, right_of
-from lga_core.finding.looking import Picture, Seen, Square, look_for_faces
+from lga_core import InputError, find_faces
+from lga_core.faces.detection import registry as search
+from lga_core.faces.detection.manual import read_points
+from lga_core.faces.detection.multiscale import Picture, Seen, Square, look_for_faces
+from lga_core.faces.detection.overlay import mark_faces
+from lga_core.faces.detection.registry import missing_finders, present_finders
+from lga_core.faces.detection.selection import choose, follow, ordered
+from lga_core.faces.detection.types import FoundFace, in_order, right_of
 
 UPRIGHT = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [0.0, 0.0], [-0.8, 1.0], [0.8, 1.0]])
 COLOURS = torch.tensor([[1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0], [1.0, 1.0, -1.0], [-1.0, 1.0, 1.0]])

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import FrozenSynthesis, Generator, GeneratorConfig, InputError
-from lga_core.stylegan2 import doubling, epilogue
+from lga_core import Generator, GeneratorConfig, InputError
+from lga_core.stylegan2 import fused_ops as epilogue
+from lga_core.stylegan2 import upsampling_conv as doubling
+from lga_core.stylegan2.frozen_synthesis import FrozenSynthesis
 
 TINY = GeneratorConfig(resolution=32, z_dim=6, w_dim=8, channel_base=256, channel_max=12, mapping_layers=2)
 KINDS = [

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from lga_core.errors import InputError
-from lga_core.stylegan2 import Generator, GeneratorConfig, truncate
+from lga_core import Generator, GeneratorConfig, InputError
+from lga_core.stylegan2.generator import truncate
 from lga_core.stylegan2.ops import modulated_conv2d, normalize_second_moment, upsample2d
 
 TINY = GeneratorConfig(resolution=16, z_dim=6, w_dim=8, channel_base=128, channel_max=12, mapping_layers=2)

@@ -9,11 +9,18 @@ import torch.nn.functional as F
 from golden_rule import u1
 from torch.testing import assert_close
 
-from lga_core.checkpoints import mocogan, styleclip
-from lga_core.mocogan import MocoganMotion
-from lga_core.principal import Principal
-from lga_core.styleclip.mapper import LatentMapper
-from lga_core.styleclip.optimisation import OPTIMISATIONS, Optimisation, clip_input, latent_distance, learning_rate
+from lga_core.baselines.mocogan_hd import MocoganMotion
+from lga_core.baselines.styleclip.latent_mapper import LatentMapper
+from lga_core.baselines.styleclip.latent_optimization import (
+    OPTIMISATIONS,
+    Optimisation,
+    clip_input,
+    latent_distance,
+    learning_rate,
+)
+from lga_core.checkpoints.layouts import mocogan_hd as mocogan
+from lga_core.checkpoints.layouts import styleclip
+from lga_core.stylegan2.pca import Principal
 
 SCHEDULE = r"lr_(?P<lr>[\d.]+)_down(?P<rampdown>[\d.]+)_up(?P<rampup>[\d.]+)_steps(?P<steps>\d+)"
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lga_core.checkpoints import rosinality
-from lga_core.errors import CheckpointError
-from lga_core.stylegan2 import Generator, GeneratorConfig
+from lga_core import CheckpointError, Generator, GeneratorConfig
+from lga_core.checkpoints.layouts import rosinality
 
 
 def nvidia_config(init_kwargs: dict) -> GeneratorConfig:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lga_core.inversion import Encoder, EncoderConfig
+from lga_core import Encoder
+from lga_core.inversion.encoder import EncoderConfig
 
 
 def num_ws(generator_size: int) -> int:

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from lga_core.motion import MotionConfig, MotionModel
+from lga_core import MotionConfig, MotionModel
 
 OFFICIAL = {  # our names -> those of the reference code
     r"recurrent\.(fc\d)": r"\1",

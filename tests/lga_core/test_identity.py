@@ -4,8 +4,8 @@ import pytest
 import torch
 from checkpoints import writers
 
-from lga_core import CheckpointError, convert, load_identity
-from lga_core.identity import IdentityConfig, IdentityNetwork, face_crop
+from lga_core import CheckpointError, convert
+from lga_core.metrics.arcface import IdentityConfig, IdentityNetwork, face_crop, load_identity
 
 
 def built(golden) -> IdentityNetwork:

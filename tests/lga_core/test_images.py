@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from lga_core import InputError, fit_square, load_image, to_nchw, to_nhwc, to_uint8
+from lga_core import InputError, load_image
+from lga_core.imaging.images import fit_square, to_nchw, to_nhwc, to_uint8
 
 RED = (200, 40, 60)
 

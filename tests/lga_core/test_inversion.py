@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from lga_core.errors import InputError
-from lga_core.inversion import Encoder, EncoderConfig
+from lga_core import Encoder, InputError
+from lga_core.inversion.encoder import EncoderConfig
 
 TINY = EncoderConfig(
     num_ws=10, w_dim=8, input_size=64, widths=(4, 6, 8, 10), units=(1, 2, 2, 1), dense_channels=3, dense_hidden=7

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lga_core import Generator, GeneratorConfig, InputError, Likeness, lock_strength
-from lga_core.lock import farthest
+from lga_core import Generator, GeneratorConfig, InputError
+from lga_core.metrics.identity_similarity import Likeness
+from lga_core.motion.identity_lock import farthest, lock_strength
 
 WS = torch.zeros(1, 2, 3)
 

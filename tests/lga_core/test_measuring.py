@@ -8,8 +8,14 @@ from itertools import combinations
 import pytest
 import torch
 
-from lga_core import InputError, MismatchError, measure, plot_measures
-from lga_core.measuring import average_content_distance, consecutive_content_distance, principal_path
+from lga_core import InputError, MismatchError
+from lga_core.metrics.clip_metrics import (
+    average_content_distance,
+    consecutive_content_distance,
+    measure,
+    principal_path,
+)
+from lga_core.metrics.clip_metrics_plot import plot_measures
 
 
 def clip(brightness: list[float], size: int = 4) -> torch.Tensor:

@@ -4,24 +4,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import (
-    CheckpointError,
-    Generator,
-    GeneratorConfig,
-    InputError,
-    MismatchError,
-    MocoganConfig,
-    MocoganMotion,
-    convert,
-    inspect,
-    load_mocogan,
-    principal_directions,
-    random_motion,
-    save_mocogan,
-)
-from lga_core.mocogan import reconstruction_loss
-from lga_core.principal import CHUNK, Principal
-from lga_core.wandering import STEP_SIZE, smooth_noise
+from lga_core import CheckpointError, Generator, GeneratorConfig, InputError, MismatchError, convert, inspect
+from lga_core.baselines.mocogan_hd import MocoganConfig, MocoganMotion, reconstruction_loss
+from lga_core.baselines.random_walk import STEP_SIZE, random_motion, smooth_noise
+from lga_core.checkpoints.models import load_mocogan, save_mocogan
+from lga_core.stylegan2.pca import CHUNK, Principal, principal_directions
 
 SMALL = MocoganConfig(8, hidden_dim=6, num_directions=5)
 

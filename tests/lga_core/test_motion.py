@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core.errors import InputError, MismatchError
-from lga_core.motion import MotionConfig, MotionModel, rates
+from lga_core import InputError, MismatchError, MotionConfig, MotionModel
+from lga_core.motion.model import rates
 
 VARIANTS = ("anchored", "paper", "official")
 FRAMES = (4, 8, 16, 32, 64, 128)

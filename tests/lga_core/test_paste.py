@@ -8,20 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from lga_core import (
-    Alignment,
-    InputError,
-    MismatchError,
-    align,
-    central_square,
-    crop,
-    face_mask,
-    keep_photo,
-    paste_back,
-    to_nchw,
-    to_nhwc,
-)
-from lga_core.filters import blur
+from lga_core import InputError, MismatchError, align, paste_back
+from lga_core.faces.alignment import Alignment, central_square
+from lga_core.faces.blending import face_mask, keep_photo
+from lga_core.faces.cropping import crop
+from lga_core.imaging.filters import blur
+from lga_core.imaging.images import to_nchw, to_nhwc
 
 FACE = torch.tensor([[[203.5, 101.1], [246.0, 103.5], [223.5, 131.1], [202.3, 139.2], [244.5, 140.6]]])
 

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from lga_core import CheckpointError, ClipStages, Edges, InputError, Lpips, MismatchError, find_distance
-from lga_core.clip import ClipModel
-from lga_core.perceptual import LPIPS_WEIGHTS, feature_distance
+from lga_core import CheckpointError, ClipModel, InputError, MismatchError
+from lga_core.metrics.perceptual import LPIPS_WEIGHTS, ClipStages, Edges, Lpips, feature_distance, find_distance
 
 TOWERS = {
     "resnet": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64},
@@ -156,6 +155,6 @@ def test_nothing_in_a_weights_file_is_run(tmp_path):
 
 
 def test_lpips_without_its_package_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr("lga_core.perceptual.find_spec", lambda name: None)
+    monkeypatch.setattr("lga_core.metrics.perceptual.find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install lpips"):
         find_distance(weights=tmp_path / "alex.pth")

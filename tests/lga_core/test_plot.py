@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from lga_core import plot
-from lga_core.compose import amounts, steps
-from lga_core.plot import plot_motion, stacked
+from lga_core.motion import plot
+from lga_core.motion.editing import amounts, steps
+from lga_core.motion.plot import plot_motion, stacked
 
 
 def axes_of(motion, title="smiling", fps=12.0):
@@ -122,7 +122,7 @@ def test_the_same_motion_gives_the_same_picture_whatever_the_style_around_it(rng
 
 def test_matplotlib_is_imported_only_to_draw_and_pyplot_never():
     script = (
-        "import sys, torch; from lga_core.plot import plot_motion\n"
+        "import sys, torch; from lga_core.motion import plot_motion\n"
         "assert 'matplotlib' not in sys.modules\n"
         "plot_motion(torch.zeros(1, 2, 6, 4), '', 12)\n"
         "assert 'matplotlib.pyplot' not in sys.modules"

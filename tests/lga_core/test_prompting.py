@@ -8,8 +8,8 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import InputError, MotionConfig, MotionModel
-from lga_core.prompting import Text, Wording, embed, parse_prompts
-from lga_core.values import Identity
+from lga_core.latents import Identity
+from lga_core.motion.prompts import Text, Wording, embed, parse_prompts
 
 PROMPTS = ("smiling", "sad", "angry")
 WORDING = Wording("The face is {}.", {prompt: f"The face is {prompt}." for prompt in PROMPTS})

@@ -4,7 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from lga_core import Edges, Likeness, closeness, quality
+from lga_core.inversion.encoder import closeness
+from lga_core.inversion.report import quality
+from lga_core.metrics.identity_similarity import Likeness
+from lga_core.metrics.perceptual import Edges
 
 KNOWS = Likeness(lambda images: images.flatten(1), "pixels")
 

@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import NEAR, Edges, Generator, GeneratorConfig, InputError, Pull, closeness, refine
-from lga_core.refining import samples, whitening
+from lga_core import Generator, GeneratorConfig, InputError, refine
+from lga_core.inversion.encoder import closeness
+from lga_core.inversion.optimization import NEAR, Pull
+from lga_core.metrics.perceptual import Edges
+from lga_core.stylegan2.pca import random_w, whitening
 
 
 @pytest.fixture
@@ -100,7 +103,10 @@ def test_a_pull_to_the_encoder_s_code_keeps_near_it(rng, generator):
 
 def test_a_pull_to_the_average_keeps_codes_where_faces_lie(rng, generator):
     ws = faces(rng, generator, 2)
-    pictures, white = generator.synthesis(ws + 2 * rng.randn(*ws.shape)), whitening(samples(generator))
+    pictures, white = (
+        generator.synthesis(ws + 2 * rng.randn(*ws.shape)),
+        whitening(random_w(generator, 2000, torch.Generator().manual_seed(0))),
+    )
     strange = [
         ((refine(generator, ws, pictures, 60, pull=pull) - generator.w_avg) @ white).square().mean(dim=(1, 2))
         for pull in (None, Pull(average=0.3))

@@ -10,37 +10,38 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from lga_core import (
-    OPTIMISATIONS,
     CheckpointError,
+    ClipModel,
     Generator,
     GeneratorConfig,
     InputError,
-    LatentMapper,
-    LatentMapperConfig,
     MismatchError,
-    Optimisation,
-    Relevance,
-    StyleSpace,
-    Survey,
     convert,
-    for_motion,
     frames,
-    imagenet_sentences,
     inspect,
     load_generator,
-    load_latent_mapper,
-    moves_styles,
-    optimise,
-    relevance,
-    save_latent_mapper,
-    straight,
+)
+from lga_core.baselines.styleclip.channel_relevance import Relevance, Survey, drawn_at, relevance, statistics, tried
+from lga_core.baselines.styleclip.global_directions import (
+    BETAS,
+    automatic_beta,
+    imagenet_sentences,
     style_direction,
     text_direction,
 )
-from lga_core.clip import ClipModel
-from lga_core.styleclip.directions import BETAS, automatic_beta
-from lga_core.styleclip.optimisation import clip_distance, clip_input, learning_rate
-from lga_core.styleclip.relevance import drawn_at, statistics, tried
+from lga_core.baselines.styleclip.interpolation import straight
+from lga_core.baselines.styleclip.latent_mapper import LatentMapper, LatentMapperConfig
+from lga_core.baselines.styleclip.latent_optimization import (
+    OPTIMISATIONS,
+    Optimisation,
+    clip_distance,
+    clip_input,
+    learning_rate,
+    optimise,
+)
+from lga_core.checkpoints.models import load_latent_mapper, save_latent_mapper
+from lga_core.stylegan2.inference.engine import prepared
+from lga_core.stylegan2.stylespace import StyleSpace, for_motion, moves_styles
 
 FEW = Survey(num_samples=50, num_faces=2, cutoff=4)
 
@@ -301,7 +302,7 @@ def test_styles_are_what_the_convolutions_take(generator, space):
 def test_a_wide_generator_is_like_any_other(generator, space):
     seen, ws = space.wide.sample([3], psi=0.5), generator.sample([3], psi=0.5)
     assert_close(seen, space.widened(ws))
-    assert_close(space.wide.engine(torch.float32)(seen), generator.synthesis(ws), atol=1e-4, rtol=1e-4)
+    assert_close(prepared(space.wide, torch.float32)(seen), generator.synthesis(ws), atol=1e-4, rtol=1e-4)
 
 
 def test_an_edit_adds_to_a_motion_in_w_plus(generator, space, rng):

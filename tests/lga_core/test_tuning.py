@@ -4,8 +4,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import DrawingError, Edges, Generator, GeneratorConfig, InputError, Locality, draw, fingerprint, tune
-from lga_core.tuning import Held
+from lga_core import DrawingError, Generator, GeneratorConfig, InputError, tune
+from lga_core.formats.fingerprints import fingerprint
+from lga_core.inversion.pti import Held, Locality
+from lga_core.metrics.perceptual import Edges
+from lga_core.rendering import draw
+from lga_core.stylegan2.inference.engine import prepared
 
 DISTANCE = Edges()
 
@@ -45,7 +49,7 @@ def test_the_tuned_generator_draws_by_an_engine_of_its_own(rng, generator):
     tuned = tune(generator, ws, pictures, DISTANCE, steps=5, stop=0)
     assert_close(draw(tuned, ws), tuned.synthesis(ws))
     assert not torch.allclose(draw(tuned, ws), before, atol=1e-4)
-    assert tuned.engine() is not generator.engine()
+    assert prepared(tuned) is not prepared(generator)
 
 
 def test_mapping_and_noise_are_not_tuned(rng, generator):

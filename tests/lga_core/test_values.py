@@ -6,18 +6,18 @@ import torch
 from lga_core import (
     CheckpointError,
     Faces,
-    Identity,
+    Generator,
+    GeneratorConfig,
     MismatchError,
     Movement,
     load_faces,
     load_movement,
-    read_metadata,
     save_faces,
-    save_generator,
     save_movement,
 )
-from lga_core.checkpoints import save_checkpoint
-from lga_core.stylegan2 import Generator, GeneratorConfig
+from lga_core.checkpoints.models import save_generator
+from lga_core.formats.native import read_metadata, save_checkpoint
+from lga_core.latents import Identity
 
 OWN, OTHER = Identity("0123456789abcdef", "doodle"), Identity("fedcba9876543210", "horses")
 

@@ -11,16 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lga_core import (
-    InputError,
-    MismatchError,
-    OutputError,
-    contact_sheet,
-    evenly,
-    load_image,
-    write_clip,
-    write_contact_sheet,
-)
+from lga_core import InputError, MismatchError, OutputError, load_image, write_clip
+from lga_core.imaging.video import contact_sheet, evenly, write_contact_sheet
 
 SUFFIXES = [".mp4", ".webp", ".gif"]
 

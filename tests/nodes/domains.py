@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pack import core, run
 
 EXPRESSIONS = ("smiling", "happy", "sad", "angry", "annoyed", "serious", "surprised", "shocked", "stunned", "crying")
 VOCABULARY = f"the cartoon face is has it {' '.join(EXPRESSIONS)} stormy blonde hair ."
-WORDING = core.Wording("The cartoon face is {}.", {word: f"The cartoon face is {word}." for word in EXPRESSIONS})
+WORDING = core.motion.Wording("The cartoon face is {}.", {word: f"The cartoon face is {word}." for word in EXPRESSIONS})
 CLIP_CONFIG = {
     "embed_dim": 24,
     "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64},
@@ -59,13 +58,15 @@ def make_domain(models: Path, name: str, seed: int) -> None:
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     file = {part: folder / f"{name}.safetensors" for part, folder in folders.items()}
-    core.save_clip(file["clip"], clip, CLIP_CONFIG, ids, (0.5,) * 3, (0.25,) * 3)
-    made_for = {"generator_fingerprint": core.fingerprint(generator), "generator": name}
+    core.clip.save_clip(file["clip"], clip, CLIP_CONFIG, ids, (0.5,) * 3, (0.25,) * 3)
+    made_for = {"generator_fingerprint": core.formats.fingerprint(generator), "generator": name}
     knows = {"clip_fingerprint": core.load_clip(file["clip"]).fingerprint, "clip": name, **WORDING.described()}
-    core.save_generator(file["generator"], generator)
-    core.save_encoder(file["encoder"], core.Encoder(core.EncoderConfig(**rows, **ENCODER), seed), **made_for)
+    core.checkpoints.save_generator(file["generator"], generator)
+    core.checkpoints.save_encoder(
+        file["encoder"], core.Encoder(core.inversion.EncoderConfig(**rows, **ENCODER), seed), **made_for
+    )
     motion = core.MotionModel(core.MotionConfig(code_dim=24, **rows, hidden_dim=16, mapper_dim=16), seed)
-    core.save_motion(file["motion"], motion, **made_for, **knows)
+    core.checkpoints.save_motion(file["motion"], motion, **made_for, **knows)
     card = {
         "name": name,
         **WORDING.described(),
@@ -85,19 +86,21 @@ def make_identity(models: Path, name: str, seed: int) -> None:
     folder.mkdir(exist_ok=True)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = core.IdentityNetwork(importlib.import_module(f"{core.__name__}.identity").IdentityConfig((16,) * 4))
+        network = core.metrics.IdentityNetwork(core.metrics.arcface.IdentityConfig((16,) * 4))
     tensors = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
-    core.save_checkpoint(folder / f"{name}.safetensors", "identity", tensors, {})
+    core.formats.save_checkpoint(folder / f"{name}.safetensors", "identity", tensors, {})
 
 
 def make_baselines(models: Path, name: str, seed: int, made_for: dict[str, str]) -> None:
     """A mapper of StyleCLIP and a motion generator of MoCoGAN-HD, random, for this generator."""
     for folder in ("mappers", "mocogan"):
         (models / "lga" / folder).mkdir(exist_ok=True)
-    mapper = core.LatentMapper(core.LatentMapperConfig(w_dim=16), seed)
-    core.save_latent_mapper(models / f"lga/mappers/{name}.safetensors", mapper, sentence="a glad face", **made_for)
-    motion = core.MocoganMotion(core.MocoganConfig(w_dim=16, hidden_dim=8, num_directions=4), seed)
-    core.save_mocogan(models / f"lga/mocogan/{name}.safetensors", motion, **made_for)
+    mapper = core.baselines.styleclip.LatentMapper(core.baselines.styleclip.LatentMapperConfig(w_dim=16), seed)
+    core.checkpoints.save_latent_mapper(
+        models / f"lga/mappers/{name}.safetensors", mapper, sentence="a glad face", **made_for
+    )
+    motion = core.baselines.MocoganMotion(core.baselines.MocoganConfig(w_dim=16, hidden_dim=8, num_directions=4), seed)
+    core.checkpoints.save_mocogan(models / f"lga/mocogan/{name}.safetensors", motion, **made_for)
 
 
 def loaded(folder: Path, domain: str) -> Loaded:

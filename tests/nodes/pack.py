@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ def load() -> ModuleType:
 
 nodes = load()
 core = importlib.import_module(f"{NAME}.lga_core")
+for _module in pkgutil.walk_packages(core.__path__, f"{core.__name__}."):  # `core.motion.Wording` needs no import
+    importlib.import_module(_module.name)
 host = importlib.import_module(f"{NAME}.nodes.host")
 CLASSES: dict[str, Any] = nodes.NODE_CLASS_MAPPINGS
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")

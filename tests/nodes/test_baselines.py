@@ -163,7 +163,7 @@ def test_without_clip_and_mapper_nothing_can_be_edited(tiny):
 def test_a_mapper_edits_by_itself_and_says_what_for(tiny, with_models):
     given = {"generator": tiny.generator, "faces": tiny.faces(2), "mapper": "tiny.safetensors", "frames": 3}
     motion, image, report = run("LGA_StyleClipEdit", **given)
-    mapper = core.load_latent_mapper("models/lga/mappers/tiny.safetensors")
+    mapper = core.checkpoints.load_latent_mapper("models/lga/mappers/tiny.safetensors")
     assert_close(motion.offsets, mapper.motion(tiny.faces(2).ws, 3))
     assert "“a glad face”" in report
     assert_close(drawn(tiny, motion, tiny.faces(2))[-1:, :, :16], image[:1], rtol=0, atol=1e-5)
@@ -194,7 +194,10 @@ def test_a_menu_shows_the_files_that_there_are_and_refuses_others_before_the_run
 
 def test_a_mapper_of_another_width_is_refused(tiny, here):
     (here / "models/lga/mappers").mkdir(parents=True)
-    core.save_latent_mapper(here / "models/lga/mappers/m.safetensors", core.LatentMapper(core.LatentMapperConfig(8)))
+    core.checkpoints.save_latent_mapper(
+        here / "models/lga/mappers/m.safetensors",
+        core.baselines.styleclip.LatentMapper(core.baselines.styleclip.LatentMapperConfig(8)),
+    )
     with pytest.raises(core.MismatchError, match="width 8, but the faces' are 16"):
         edited(tiny, mapper="m.safetensors")
 
@@ -214,16 +217,16 @@ def test_a_text_that_cannot_be_read_is_refused(id_, tiny):
 
 def test_a_direction_is_the_cores(tiny):
     motion, report = directed(tiny, alpha=2.0, beta=0.01)
-    space, clip = core.StyleSpace(tiny.generator.model.module), tiny.clip.model.module
+    space, clip = core.stylegan2.StyleSpace(tiny.generator.model.module), tiny.clip.model.module
     with torch.no_grad():
-        towards = core.text_direction(clip, ["It is happy."], ["It is stormy."])
-        found = core.relevance(space, clip, core.Survey(num_faces=1))
-        direction = core.style_direction(found, towards, 0.01)
+        towards = core.baselines.styleclip.text_direction(clip, ["It is happy."], ["It is stormy."])
+        found = core.baselines.styleclip.relevance(space, clip, core.baselines.styleclip.Survey(num_faces=1))
+        direction = core.baselines.styleclip.style_direction(found, towards, 0.01)
     assert_close(motion.offsets, direction.motion(space, 2.0, 5))
     assert report == f"{direction.num_channels} of {space.num_channels} channels move, at beta 0.010 (as given)."
     edit = tiny.faces().ws[:, None] + 0 * motion.offsets[..., :16]
     expected = space.wide.synthesis(space.widened(edit[:, -1]) + motion.offsets[:, -1])
-    assert_close(drawn(tiny, motion)[-1:], core.to_nhwc(expected), rtol=0, atol=1e-4)
+    assert_close(drawn(tiny, motion)[-1:], core.imaging.to_nhwc(expected), rtol=0, atol=1e-4)
 
 
 def test_a_beta_that_leaves_no_channel_is_lowered_and_the_report_says_so(tiny, caplog):
@@ -282,16 +285,16 @@ def test_a_motion_of_styles_that_names_no_generator_is_not_mixed_with_ours(tiny)
 
 def test_random_motion_without_a_model_says_that_it_is_untrained(tiny):
     motion, label = wandered(tiny, seed=3)
-    assert label == core.RANDOM_MOTION and "untrained" in label
-    principal = core.principal_directions(tiny.generator.model.module)
-    assert_close(motion.offsets, core.random_motion(tiny.faces().ws, principal, 5, strength=0.5, seed=3))
+    assert label == core.baselines.RANDOM_MOTION and "untrained" in label
+    principal = core.stylegan2.principal_directions(tiny.generator.model.module)
+    assert_close(motion.offsets, core.baselines.random_motion(tiny.faces().ws, principal, 5, strength=0.5, seed=3))
     assert not same(motion.offsets, wandered(tiny, seed=4)[0].offsets)
 
 
 def test_a_model_of_mocogan_moves_by_itself(tiny, with_models):
     motion, label = wandered(tiny, model="tiny.safetensors", seed=2, strength=0.5)
-    model = core.load_mocogan("models/lga/mocogan/tiny.safetensors")
-    principal = core.principal_directions(tiny.generator.model.module)
+    model = core.checkpoints.load_mocogan("models/lga/mocogan/tiny.safetensors")
+    principal = core.stylegan2.principal_directions(tiny.generator.model.module)
     assert_close(motion.offsets, 0.5 * model(tiny.faces().ws, principal, 5, 2))
     assert label == "MoCoGAN-HD ('tiny.safetensors')"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 
 import pytest
 import torch
@@ -146,7 +147,7 @@ def is_image(value) -> bool:
 
 
 def is_loaded(model: str) -> Callable:
-    return lambda value: isinstance(value.model.module, getattr(core, model)) and not value.model.module.training
+    return lambda value: isinstance(value.model.module, attrgetter(model)(core)) and not value.model.module.training
 
 
 IS_A: dict[str, Callable] = {
@@ -165,7 +166,7 @@ IS_A: dict[str, Callable] = {
     "MASK": lambda value: value.ndim == 3 and bool(((value >= 0) & (value <= 1)).all()) and value.std() > 0,
     "LGA_PLACES": lambda value: value.points.shape == (1, 5, 2) and (value.height, value.width) == (36, 40),
     "LGA_ALIGNMENT": lambda value: len(value) == 1 and (value.height, value.width) == (36, 40),
-    "LGA_IDENTITY": is_loaded("IdentityNetwork"),
+    "LGA_IDENTITY": is_loaded("metrics.IdentityNetwork"),
 }
 
 

@@ -56,7 +56,7 @@ def test_an_inversion_without_refinement_is_the_encoders(tiny, pictures):
     faces, images, report = run(
         "LGA_InvertE4E", generator=tiny.generator, encoder=tiny.encoder, image=pictures, refine_steps=0
     )
-    square = core.fit_square(pictures.permute(0, 3, 1, 2) * 2 - 1, 16)
+    square = core.imaging.fit_square(pictures.permute(0, 3, 1, 2) * 2 - 1, 16)
     with torch.no_grad():
         assert_close(faces.ws, tiny.encoder.model.module(square))
     assert_close(images, drawn(tiny, faces.ws))

@@ -212,10 +212,12 @@ def progress(comfyui: FakeComfyUI, id_: str, **inputs):
 @pytest.fixture
 def draws(tiny, monkeypatch) -> list[int]:
     """How many faces were drawn in each call of the synthesis, be it by the engine or with gradients."""
-    synthesis, engine, counts = tiny.generator.model.module.synthesis, core.Engine.__call__, []
+    synthesis, engine, counts = tiny.generator.model.module.synthesis, core.stylegan2.inference.Engine.__call__, []
     draw = synthesis.forward
     monkeypatch.setattr(synthesis, "forward", lambda ws: counts.append(len(ws)) or draw(ws))
-    monkeypatch.setattr(core.Engine, "__call__", lambda self, ws: counts.append(len(ws)) or engine(self, ws))
+    monkeypatch.setattr(
+        core.stylegan2.inference.Engine, "__call__", lambda self, ws: counts.append(len(ws)) or engine(self, ws)
+    )
     return counts
 
 

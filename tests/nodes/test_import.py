@@ -30,7 +30,7 @@ print(json.dumps({
     "folders": sorted(folder_paths.folder_names_and_paths) if comfyui else [],
 }))
 """
-SMALL = {"jaxtyping", "wadler_lindig"}
+SMALL = {"jaxtyping", "lazy_loader", "wadler_lindig"}
 """What the pack brings beyond ComfyUI's own packages: annotations of shapes, and what prints them."""
 
 

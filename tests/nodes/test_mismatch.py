@@ -34,7 +34,7 @@ def inverted(tiny, encoder) -> None:
 def encoder_of(rows: int, tiny):
     """An encoder that does not say which generator it was made for."""
     config = {"input_size": 32, "widths": (4,) * 4, "units": (1,) * 4, "heads": "dense", "dense_pool": 2}
-    model = core.Encoder(core.EncoderConfig(num_ws=rows, w_dim=16, **config)).eval()
+    model = core.Encoder(core.inversion.EncoderConfig(num_ws=rows, w_dim=16, **config)).eval()
     return type(tiny.encoder)(type(tiny.encoder.model)(model), "nameless", None)
 
 

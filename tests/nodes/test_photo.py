@@ -43,7 +43,7 @@ class Finds:
 
 def face(x: float, y: float, size: float = 10, score: float = 1.0):
     points = torch.tensor([[-1.0, -1], [1, -1], [0, 0], [-0.7, 1], [0.7, 1]]) * size / 2 + torch.tensor([x, y])
-    return core.FoundFace(points, score, "a finder")
+    return core.faces.detection.FoundFace(points, score, "a finder")
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_the_square_is_as_large_as_the_generators_unless_it_is_said(tiny):
 
 def test_the_generators_domain_says_how_faces_are_framed(tiny, doodle):
     ours = run("LGA_AlignFace", generator=doodle.generator, image=photo(), places=placed(photo()))[1]
-    assert doodle.generator.framing != tiny.generator.framing == core.FFHQ
+    assert doodle.generator.framing != tiny.generator.framing == core.faces.FFHQ
     assert ours.side != aligned(tiny, photo())[1].side
 
 
@@ -178,7 +178,7 @@ def test_the_generator_learns_the_face_and_the_one_that_was_given_does_not(tiny)
     tuned, _, image, report = run("LGA_RefineInversion", **given, code_steps=0, tuning_steps=60)
     _, _, plain, _ = run("LGA_RefineInversion", **given, code_steps=0, tuning_steps=0)
     assert all(map(torch.equal, before, tiny.generator.model.module.parameters()))
-    wanted = core.to_nhwc(core.fit_square(core.to_nchw(picture), 16))
+    wanted = core.imaging.to_nhwc(core.imaging.fit_square(core.imaging.to_nchw(picture), 16))
     assert (image - wanted).square().mean() < 0.95 * (plain - wanted).square().mean()
     assert tuned.identity == tiny.generator.identity
     assert report.startswith("Before:\n")
@@ -247,7 +247,7 @@ def test_expressions_are_plotted_tabled_and_told(monkeypatch, here):
     def read(images, model, on_frame):
         asked.extend(images)
         on_frame(1)
-        return core.Expressions(("jawOpen", "smile"), torch.tensor([[0.1, 0.2], [0.9, 0.2]]))
+        return core.faces.Expressions(("jawOpen", "smile"), torch.tensor([[0.1, 0.2], [0.9, 0.2]]))
 
     monkeypatch.setattr(photo_nodes, "read_expressions", read)
     plot, table, report = run("LGA_ReadExpressions", image=photo(2), model="some.task")
@@ -274,4 +274,4 @@ def test_each_frame_of_a_video_moves_by_its_frame_of_the_motion(tiny):
     )
     with torch.no_grad():
         expected = tiny.generator.model.module.synthesis(faces.ws + motion.offsets[0, [0, 1, 2, 2]])
-    assert_close(drawn, core.to_nhwc(expected), rtol=0, atol=1e-5)
+    assert_close(drawn, core.imaging.to_nhwc(expected), rtol=0, atol=1e-5)

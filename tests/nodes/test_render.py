@@ -94,14 +94,14 @@ def spoil(monkeypatch):
     """Breaks the engine's pictures where `breaks(dtype)` says so; gives the types that were drawn in."""
 
     def spoiling(breaks, value=float("inf")):
-        seen, draw = [], core.Engine.drawn
+        seen, draw = [], core.stylegan2.inference.Engine.drawn
 
         def drawing(engine, ws, count):
             seen.append(engine.dtype)
             images = draw(engine, ws, count)
             return torch.full_like(images, value) if breaks(engine.dtype) else images
 
-        monkeypatch.setattr(core.Engine, "drawn", drawing)
+        monkeypatch.setattr(core.stylegan2.inference.Engine, "drawn", drawing)
         return seen
 
     return spoiling

@@ -10,19 +10,11 @@ import open_clip
 import pytest
 import torch
 
-from lga_core import (
-    Encoder,
-    EncoderConfig,
-    Generator,
-    GeneratorConfig,
-    MotionConfig,
-    MotionModel,
-    fingerprint,
-    save_clip,
-    save_encoder,
-    save_generator,
-    save_motion,
-)
+from lga_core import Encoder, Generator, GeneratorConfig, MotionConfig, MotionModel
+from lga_core.checkpoints.models import save_encoder, save_generator, save_motion
+from lga_core.clip import save_clip
+from lga_core.formats.fingerprints import fingerprint
+from lga_core.inversion.encoder import EncoderConfig
 
 HERE = Path(__file__).resolve().parent
 if str(HERE) not in sys.path:  # importlib mode does not add it; tests say `from toy_training import ...`

@@ -2,8 +2,8 @@
 
 import torch
 
-from lga_trainer.evaluation.frechet import Frechet, Moments
-from lga_trainer.workers import Workers
+from lga_trainer.evaluation.fid import Frechet, Moments
+from lga_trainer.training.distributed import Workers
 
 if __name__ == "__main__":
     workers = Workers("cpu", 1)

@@ -6,9 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from lga_core import FoundFace, Framing, InputError, align, crop, load_image
-from lga_trainer import aligning
-from lga_trainer.aligning import Framer, aligned, framer_of
+from lga_core import InputError, align, load_image
+from lga_core.faces.alignment import Framing
+from lga_core.faces.cropping import crop
+from lga_core.faces.detection.types import FoundFace
+from lga_trainer.data import alignment as aligning
+from lga_trainer.data.alignment import Framer, aligned, framer_of
 
 POINTS = torch.tensor([[30.0, 30.0], [50.0, 30.0], [40.0, 40.0], [33.0, 50.0], [47.0, 50.0]])
 

@@ -10,8 +10,8 @@ import av
 import pytest
 from PIL import Image
 
-import lga_trainer.animate
-from lga_core import Wording
+import lga_trainer.animation.clip
+from lga_core.motion.prompts import Wording
 from lga_trainer import cli
 
 
@@ -115,9 +115,11 @@ def test_an_unknown_word_is_named_once(lga):
 
 def test_a_progress_bar_counts_the_frames(lga, monkeypatch):
     bars = []
-    tqdm = lga_trainer.animate.tqdm
+    tqdm = lga_trainer.animation.clip.tqdm
     monkeypatch.setattr(
-        lga_trainer.animate, "tqdm", lambda **options: bars.append(tqdm(**options | {"disable": False})) or bars[-1]
+        lga_trainer.animation.clip,
+        "tqdm",
+        lambda **options: bars.append(tqdm(**options | {"disable": False})) or bars[-1],
     )
     lga("animate", "face.png", "smiling", "--frames", 11)
     assert [(bar.n, bar.total) for bar in bars] == [(11, 11)]
@@ -216,7 +218,7 @@ def test_a_full_disk_is_one_line(lga, here, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(lga_trainer.animate, "frames", full)
+    monkeypatch.setattr(lga_trainer.animation.clip, "frames", full)
     code, _, err = lga("animate", "face.png", "smiling")
     assert (code, err.count("\n")) == (2, 1)
     assert "No space left" in err
@@ -224,20 +226,20 @@ def test_a_full_disk_is_one_line(lga, here, monkeypatch):
 
 
 def test_an_interrupt_leaves_nothing_and_is_exit_code_130(lga, here, monkeypatch):
-    frames = lga_trainer.animate.frames
+    frames = lga_trainer.animation.clip.frames
 
     def interrupted(*args, **options):
         yield next(frames(*args, **options))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lga_trainer.animate, "frames", interrupted)
+    monkeypatch.setattr(lga_trainer.animation.clip, "frames", interrupted)
     code, out, _ = lga("animate", "face.png", "smiling", "--frames", 40)
     assert (code, out) == (130, "")
     assert names(here) == {"face.png"}
 
 
 def test_a_bug_is_not_hidden_as_a_mistake(lga, monkeypatch):
-    monkeypatch.setattr(lga_trainer.animate, "frames", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(lga_trainer.animation.clip, "frames", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         lga("animate", "face.png", "smiling")
 
@@ -251,8 +253,8 @@ def test_an_old_clip_survives_a_failure(lga, here, monkeypatch):
 def test_the_demo_commands_hand_over_their_options(lga, monkeypatch):
     calls = []
     module = type("Module", (), {"build": lambda *args: calls.append(args), "report": lambda *args: calls.append(args)})
-    monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.build", module)
-    monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.report", module)
+    monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.doodle.build", module)
+    monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.doodle.report", module)
     assert lga("demo", "build", "--out", "there", "--stages", "renders", "judge", "--effort", 0.5)[0] == 0
     assert lga("demo", "report", "--faces", 8)[0] == 0
     assert calls == [(Path("there"), ["renders", "judge"], 0.5), (Path("out/report"), "doodle", 8)]

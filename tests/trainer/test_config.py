@@ -9,8 +9,9 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 from lga_core import InputError
-from lga_trainer import config
-from lga_trainer.config import LOSS_NAMES, PRESETS, Faces, Losses, Model, MotionRun, Optimizer, Watch, preset
+from lga_trainer.motion import config
+from lga_trainer.motion.config import LOSS_NAMES, PRESETS, Faces, Losses, Model, MotionRun, Optimizer, preset
+from lga_trainer.training.config import Watch
 
 # What was published (Hang et al. 2023 and its code), where it differs from our defaults
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from lga_core import InputError
-from lga_trainer.demo import build as build_module
-from lga_trainer.demo.build import STAGES, Stage, build
+from lga_trainer.demo.doodle import build as build_module
+from lga_trainer.demo.doodle.build import STAGES, Stage, build
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import align
-from lga_core.finding.networks import corrected
-from lga_trainer.demo import finder as training
-from lga_trainer.demo import scenes
-from lga_trainer.demo.attributes import sample_neutral
-from lga_trainer.demo.backgrounds import SIZE, backgrounds
-from lga_trainer.demo.finder_checks import Trial, make_trial, matches
-from lga_trainer.demo.renderer import render
-from lga_trainer.demo.scenes import RESOLUTION, Stock
+from lga_core.faces.detection.domain_networks import corrected
+from lga_trainer.demo.doodle.checks.detector_metrics import Trial, make_trial, matches
+from lga_trainer.demo.doodle.rendering import detector_scenes as scenes
+from lga_trainer.demo.doodle.rendering.attributes import sample_neutral
+from lga_trainer.demo.doodle.rendering.backgrounds import SIZE, backgrounds
+from lga_trainer.demo.doodle.rendering.detector_scenes import RESOLUTION, Stock
+from lga_trainer.demo.doodle.rendering.renderer import render
+from lga_trainer.demo.doodle.stages import detector as training
 
 SMALL = {"spotter_widths": (8, 8, 8), "spotter_dilations": (1, 2), "measurer_widths": (8, 8, 8, 8), "window": 32}
 

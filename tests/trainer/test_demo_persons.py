@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lga_core import average_content_distance, load_domain
-from lga_trainer.demo.attributes import EXPRESSION_PRESETS, sample_neutral, with_expression
-from lga_trainer.demo.grounds import doodle_grounds
-from lga_trainer.demo.persons import discriminants, find_persons
-from lga_trainer.demo.renderer import render
-from lga_trainer.evaluation.frechet import Frechet, Moments
-from lga_trainer.judges import DoodleJudge
+from lga_core import load_domain
+from lga_core.metrics.clip_metrics import average_content_distance
+from lga_trainer.demo.doodle.checks.benchmark import doodle_evaluation
+from lga_trainer.demo.doodle.checks.identity_features import discriminants, find_persons
+from lga_trainer.demo.doodle.checks.judge_adapter import DoodleJudge
+from lga_trainer.demo.doodle.rendering.attributes import EXPRESSION_PRESETS, sample_neutral, with_expression
+from lga_trainer.demo.doodle.rendering.renderer import render
+from lga_trainer.evaluation.fid import Frechet, Moments
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +61,19 @@ def test_acd_of_a_clip_that_becomes_someone_else_is_far_larger(persons, people):
 
 
 def test_frechet_distances_of_doodles_order_renders_drawings_and_noise(persons, monkeypatch):
-    monkeypatch.setattr("lga_trainer.demo.grounds.find_persons", lambda judge: persons)
+    monkeypatch.setattr("lga_trainer.demo.doodle.checks.benchmark.find_persons", lambda judge: persons)
     domain = load_domain("doodle")
-    grounds = doodle_grounds(domain, None, None)
-    assert grounds.networks.features is not None
-    look = grounds.networks.features.look
+    setup = doodle_evaluation(domain, None, None)
+    assert setup.networks.features is not None
+    look = setup.networks.features.look
 
     def moments(pictures: torch.Tensor) -> Moments:
         with torch.no_grad():
             return Moments.of(look(pictures))
 
-    real, other = torch.cat(list(grounds.reference(128))).split(64)
+    real, other = torch.cat(list(setup.reference(128))).split(64)
     with torch.no_grad():
-        drawn = torch.cat([domain.generator.synthesis(ws) for ws in grounds.faces(16).split(8)])
+        drawn = torch.cat([domain.generator.synthesis(ws) for ws in setup.faces(16).split(8)])
         distance = Frechet([look(real)])
     noise = torch.rand(drawn.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     found = [distance(moments(pictures)) for pictures in (other, drawn, noise)]

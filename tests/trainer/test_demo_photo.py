@@ -3,7 +3,7 @@
 import pytest
 
 from lga_core import load_domain
-from lga_trainer.demo.photo_checks import photo_figures
+from lga_trainer.demo.doodle.checks.photo_metrics import photo_figures
 
 
 @pytest.fixture(scope="module")

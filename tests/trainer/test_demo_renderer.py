@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lga_trainer.demo.attributes import (
+from lga_trainer.data.prompts import load_prompts
+from lga_trainer.demo.doodle.rendering.attributes import (
     COLUMN,
     EXPRESSION_PRESETS,
     NUM_ATTRIBUTES,
@@ -14,10 +15,9 @@ from lga_trainer.demo.attributes import (
     with_expression,
     with_preset,
 )
-from lga_trainer.demo.captions import Captioner, all_phrases
-from lga_trainer.demo.concepts import CONCEPT_NAMES, SENTENCES, held_out_sentences, truth
-from lga_trainer.demo.renderer import BROW_LINE, Canvas, Face, ellipse, parabola, render
-from lga_trainer.prompts import load_prompts
+from lga_trainer.demo.doodle.rendering.renderer import BROW_LINE, Canvas, Face, ellipse, parabola, render
+from lga_trainer.demo.doodle.words.captions import Captioner, all_phrases
+from lga_trainer.demo.doodle.words.concepts import CONCEPT_NAMES, SENTENCES, held_out_sentences, truth
 
 
 def people(n: int, seed: int = 0) -> torch.Tensor:

@@ -3,12 +3,18 @@
 import pytest
 
 from lga_core import load_domain
-from lga_trainer.demo.attributes import EXPRESSION_PRESETS, sample
-from lga_trainer.demo.checks import clip_figures, encoder_figures, generator_figures, judge_figures
-from lga_trainer.demo.generator import AttributeMap
-from lga_trainer.demo.judge import load_judge
-from lga_trainer.demo.renderer import render
-from lga_trainer.demo.report import ASSETS, bars, motion_figures, table
+from lga_trainer.demo.doodle import ASSETS
+from lga_trainer.demo.doodle.checks.part_metrics import (
+    clip_figures,
+    encoder_figures,
+    generator_figures,
+    judge_figures,
+)
+from lga_trainer.demo.doodle.rendering.attributes import EXPRESSION_PRESETS, sample
+from lga_trainer.demo.doodle.rendering.renderer import render
+from lga_trainer.demo.doodle.report import bars, motion_figures, table
+from lga_trainer.demo.doodle.stages.generator import AttributeMap
+from lga_trainer.demo.doodle.stages.judge import load_judge
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import Generator, GeneratorConfig
-from lga_trainer import losses
-from lga_trainer.demo import report
-from lga_trainer.demo.attributes import (
+from lga_trainer.demo.doodle import report
+from lga_trainer.demo.doodle.rendering.attributes import (
     COLUMN,
     EXPRESSION,
     EXPRESSION_PRESETS,
@@ -16,9 +15,10 @@ from lga_trainer.demo.attributes import (
     sample_neutral,
     with_preset,
 )
-from lga_trainer.demo.clip import multi_positive
-from lga_trainer.demo.generator import AttributeMap
-from lga_trainer.demo.synthesis import final_image, synthesis_images
+from lga_trainer.demo.doodle.stages.clip import multi_positive
+from lga_trainer.demo.doodle.stages.generator import AttributeMap
+from lga_trainer.demo.doodle.stages.training_synthesis import final_image, synthesis_images
+from lga_trainer.motion import losses
 
 
 @pytest.fixture

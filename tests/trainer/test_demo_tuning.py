@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lga_core import ClipStages, draw, fit_square, load_domain, load_image, tune
-from lga_trainer.demo.judge import judged, load_judge
-from lga_trainer.demo.report import ASSETS, named_change
+from lga_core import load_domain, load_image, tune
+from lga_core.imaging.images import fit_square
+from lga_core.metrics.perceptual import ClipStages
+from lga_core.rendering import draw
+from lga_trainer.demo.doodle import ASSETS
+from lga_trainer.demo.doodle.checks.judge_adapter import named_change
+from lga_trainer.demo.doodle.stages.judge import judged, load_judge
 
 FACE = Path(__file__).parents[2] / "faces" / "face2.png"
 PROMPTS = ("smiling", "surprised", "closing eyes", "crying")

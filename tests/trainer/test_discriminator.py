@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from lga_trainer.discriminator import WDiscriminator, WPool, convincing, r1, taken_for_fake, taken_for_real
+from lga_trainer.training.w_discriminator import WDiscriminator, WPool, convincing, r1, taken_for_fake, taken_for_real
 
 
 def rng(seed: int = 0) -> torch.Generator:

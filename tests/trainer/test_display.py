@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-from lga_trainer import display
-from lga_trainer.display import Curve, Display, duration
+from lga_trainer.training import progress as display
+from lga_trainer.training.progress import Curve, Display, duration
 
 ROW = {
     "motion/total": 1.5,

@@ -11,34 +11,24 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from lga_core import (
-    Encoder,
-    EncoderConfig,
-    Generator,
-    GeneratorConfig,
-    IdentityNetwork,
-    InputError,
-    MismatchError,
-    fingerprint,
-    load_checkpoint,
-    load_encoder,
-    read_metadata,
-    save_checkpoint,
-    save_encoder,
-    save_generator,
-)
-from lga_core.identity import IdentityConfig
-from lga_trainer import encoder_losses as losses
-from lga_trainer.config import Watch
-from lga_trainer.encoder import EncoderRun, begin, find_comparisons, find_faces, load_domain, measure, train_encoder
-from lga_trainer.encoder_figures import encoder_figures
-from lga_trainer.encoder_pictures import Album, Generated, Mixed, sample_w
-from lga_trainer.encoder_run import EncoderFaces, EncoderLosses, EncoderOptimizer
-from lga_trainer.encoder_sizes import encoder_config, fresh_encoder
-from lga_trainer.encoder_task import EncoderTask
-from lga_trainer.loop import Pace, train
-from lga_trainer.runs import RunFolder
-from lga_trainer.workers import Share, Workers
+from lga_core import Encoder, Generator, GeneratorConfig, InputError, MismatchError, load_encoder
+from lga_core.checkpoints.models import save_encoder, save_generator
+from lga_core.formats.fingerprints import fingerprint
+from lga_core.formats.native import load_checkpoint, read_metadata, save_checkpoint
+from lga_core.inversion.encoder import EncoderConfig
+from lga_core.metrics.arcface import IdentityConfig, IdentityNetwork
+from lga_core.stylegan2 import random_w
+from lga_trainer.data.images import Album, Generated, Mixed
+from lga_trainer.encoder import losses
+from lga_trainer.encoder.config import EncoderFaces, EncoderLosses, EncoderOptimizer, EncoderRun
+from lga_trainer.encoder.metrics import held_out_metrics
+from lga_trainer.encoder.sizes import encoder_config, fresh_encoder
+from lga_trainer.encoder.task import EncoderTask
+from lga_trainer.encoder.train import begin, find_comparisons, find_faces, load_domain, measure, train_encoder
+from lga_trainer.training.config import Watch
+from lga_trainer.training.distributed import Share, Workers
+from lga_trainer.training.loop import Pace, train
+from lga_trainer.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
 QUIET = Watch(log_every=5, preview_every=1000, save_every=1000, tensorboard=False, report_faces=8)
@@ -52,7 +42,7 @@ SLIM = EncoderConfig(
 def generator() -> Generator:
     config = GeneratorConfig(32, z_dim=16, w_dim=16, channel_base=128, channel_max=8, mapping_layers=2)
     model = Generator(config, seed=1).requires_grad_(False)
-    w = sample_w(model, 2000, torch.Generator().manual_seed(0))
+    w = random_w(model, 2000, torch.Generator().manual_seed(0))
     model.mapping.w_avg.copy_(w.mean(dim=0))
     return model
 
@@ -125,7 +115,7 @@ def test_a_mixed_face_is_one_face_up_to_a_row_and_another_from_there(generator):
 def test_noise_is_in_units_of_w_and_differs_by_row(generator):
     quiet, noisy = (generated(generator, noise_std=std).codes(rng(), 2000, torch.arange(2000)) for std in (0.0, 0.2))
     noise = noisy - quiet
-    deviation = sample_w(generator, 4000, rng(1)).std(dim=0)
+    deviation = random_w(generator, 4000, rng(1)).std(dim=0)
     assert_close(noise.std(dim=0) / deviation, torch.full_like(noise[0], 0.2), atol=0.02, rtol=0)
     assert not torch.allclose(noise[:, 0], noise[:, 1])
 
@@ -374,7 +364,7 @@ def test_figures_of_a_perfect_encoder_are_perfect(generator):
         def forward(self, images):
             return torch.cat([truth.ws[(truth.pictures - image).abs().amax(dim=(1, 2, 3)) == 0] for image in images])
 
-    figures = encoder_figures(Knows(), generator, generator.synthesis, pictures, 6)["generated faces"]
+    figures = held_out_metrics(Knows(), generator, generator.synthesis, pictures, 6)["generated faces"]
     assert figures["w_error"] == 0 and figures["explained"] == pytest.approx(1) and figures["l2"]["mean"] < 1e-9
 
 
@@ -384,7 +374,7 @@ def test_the_average_face_has_a_w_error_of_one_and_explains_nothing(generator):
             return generator.broadcast(generator.w_avg.expand(len(images), -1)).contiguous()
 
     pictures = generated(generator)
-    figures = encoder_figures(Average(), generator, generator.synthesis, pictures, 6)["generated faces"]
+    figures = held_out_metrics(Average(), generator, generator.synthesis, pictures, 6)["generated faces"]
     assert figures["w_error"] == pytest.approx(1) and figures["explained"] == pytest.approx(0, abs=1e-4)
 
 

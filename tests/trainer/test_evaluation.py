@@ -14,37 +14,31 @@ from pathlib import Path
 import pytest
 import torch
 
-from lga_core import (
-    OPTIMISATIONS,
-    InputError,
-    MocoganConfig,
-    MocoganMotion,
-    Optimisation,
-    fingerprint,
-    load_domain,
-    principal_directions,
-    save_clip,
-    save_mocogan,
-    save_motion,
-)
-from lga_core.stylegan2.epilogue import Passes
-from lga_trainer.evaluation import evaluate as evaluating
-from lga_trainer.evaluation.choosing import NUM_SAMPLES, Sources, choose
-from lga_trainer.evaluation.claims import claims
+from lga_core import InputError, load_domain
+from lga_core.baselines.mocogan_hd import MocoganConfig, MocoganMotion
+from lga_core.baselines.styleclip.latent_optimization import OPTIMISATIONS, Optimisation
+from lga_core.checkpoints.models import save_mocogan, save_motion
+from lga_core.clip import save_clip
+from lga_core.formats.fingerprints import fingerprint
+from lga_core.stylegan2.fused_ops import Passes
+from lga_core.stylegan2.pca import principal_directions
+from lga_trainer.evaluation import run as evaluating
+from lga_trainer.evaluation.benchmark import UserFiles, find_evaluation_setup, inception
 from lga_trainer.evaluation.compare import compare
-from lga_trainer.evaluation.evaluate import Evaluation, evaluate
-from lga_trainer.evaluation.frechet import Frechet, Moments
-from lga_trainer.evaluation.grounds import Brought, find_grounds, inception
+from lga_trainer.evaluation.fid import Frechet, Moments
 from lga_trainer.evaluation.methods import Wandering, Words, as_strong
-from lga_trainer.evaluation.pieces import Kept, Piece, pieces, verdicts
-from lga_trainer.judges import JudgeVerdict
+from lga_trainer.evaluation.paper_claims import claims
+from lga_trainer.evaluation.registry import NUM_SAMPLES, Sources, choose
+from lga_trainer.evaluation.run import Evaluation, evaluate
+from lga_trainer.evaluation.shards import Kept, Piece, pieces, verdicts
+from lga_trainer.metrics.judges import JudgeVerdict
 
 
 @pytest.fixture
 def asked(domain_folder, tmp_path, monkeypatch):
     for preset in OPTIMISATIONS:
         monkeypatch.setitem(OPTIMISATIONS, preset, Optimisation(steps=3))
-    monkeypatch.setattr("lga_trainer.evaluation.choosing.NUM_SAMPLES", 500)
+    monkeypatch.setattr("lga_trainer.evaluation.registry.NUM_SAMPLES", 500)
     monkeypatch.setattr("lga_core.stylegan2.frozen.compiled_passes", lambda *_: Passes())  # compiling takes a minute
     return Evaluation(
         tmp_path / "out",
@@ -96,7 +90,7 @@ def in_two(*command: str) -> str:
 
 
 def test_two_processes_find_what_one_finds(asked, tmp_path, monkeypatch):
-    monkeypatch.setattr("lga_trainer.evaluation.choosing.NUM_SAMPLES", NUM_SAMPLES)
+    monkeypatch.setattr("lga_trainer.evaluation.registry.NUM_SAMPLES", NUM_SAMPLES)
     evaluate(asked)
     words = ["evaluate", "--domain", asked.domain, "--methods", "lga,random", "--faces", "4", "--at-once", "2"]
     words += [
@@ -381,17 +375,17 @@ class Watcher:
 
 def test_the_judge_is_shown_first_and_last_frames_in_that_order(domain_folder):
     domain, judge = load_domain(domain_folder), Watcher()
-    grounds = find_grounds(domain, Brought(), fingerprint(domain.generator))
-    grounds = replace(grounds, networks=replace(grounds.networks, judge=judge))
+    setup = find_evaluation_setup(domain, UserFiles(), fingerprint(domain.generator))
+    setup = replace(setup, networks=replace(setup.networks, judge=judge))
     clips = [torch.linspace(0, 1, 4)[:, None, None, None].expand(4, 3, 8, 8) - shift for shift in (0, 1)]
-    found = verdicts(clips, grounds.prompts.prompts[0], grounds)
+    found = verdicts(clips, setup.prompts.prompts[0], setup)
     assert torch.equal(judge.before, torch.stack([clip[0] for clip in clips]))
     assert torch.equal(judge.after, torch.stack([clip[-1] for clip in clips]))
     assert found == [{"judge_rise": 1.0, "judge_top1": 0.0}, {"judge_rise": 0.0, "judge_top1": 1.0}]
 
 
 def test_a_clip_that_is_brought_compares_frames_and_words(asked, domain_folder):
-    evaluate(replace(asked, methods=("lga",), brought=Brought(scorer=domain_folder / "clip.safetensors")))
+    evaluate(replace(asked, methods=("lga",), brought=UserFiles(scorer=domain_folder / "clip.safetensors")))
     row = told(asked)["methods"]["lga"]
     assert 0 <= row["means"]["clip_top1"]["mean"] <= 1
     assert len(row["curves"]["alignments"]["mean"]) == 16

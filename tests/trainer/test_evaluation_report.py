@@ -11,10 +11,10 @@ import torch
 
 from lga_core import InputError
 from lga_trainer.evaluation.compare import compare, shown
-from lga_trainer.evaluation.pictures import in_colours
-from lga_trainer.evaluation.pieces import Kept, pieces
+from lga_trainer.evaluation.figures import in_colours
 from lga_trainer.evaluation.report import write_report
 from lga_trainer.evaluation.results import method_figures, write_results
+from lga_trainer.evaluation.shards import Kept, pieces
 
 PROMPTS = ["smiling", "sad <b>"]
 

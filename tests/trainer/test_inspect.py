@@ -5,7 +5,8 @@ import json
 import pytest
 from checkpoints import writers
 
-from lga_core import EncoderConfig, GeneratorConfig, load_encoder, load_generator
+from lga_core import GeneratorConfig, load_encoder, load_generator
+from lga_core.inversion.encoder import EncoderConfig
 from lga_trainer import cli
 
 CONFIG = GeneratorConfig(32, z_dim=16, w_dim=16, channel_base=256, channel_max=16, mapping_layers=2, conv_clamp=256)

@@ -10,10 +10,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lga_core import InputError, load_image, read_domain
-from lga_trainer import judges
-from lga_trainer.judges import BLENDSHAPES, BlendshapeJudge, DoodleJudge, find_judge, read_blendshapes, strength
-from lga_trainer.prompts import Prompt, load_prompts
+from lga_core import InputError, load_image
+from lga_core.domain import read_domain
+from lga_core.faces.detection.mediapipe_landmarker import read_blendshapes
+from lga_trainer.data.prompts import Prompt, load_prompts
+from lga_trainer.demo.doodle.checks.judge_adapter import DoodleJudge
+from lga_trainer.domain_plugin import find_judge
+from lga_trainer.metrics import judges
+from lga_trainer.metrics.judges import BLENDSHAPES, BlendshapeJudge, strength
 
 LANDMARKER = os.environ.get("LGA_FACE_LANDMARKER")
 needs_landmarker = pytest.mark.skipif(not LANDMARKER, reason="LGA_FACE_LANDMARKER names no file")
@@ -25,8 +29,8 @@ def prompt(name: str) -> Prompt:
 
 @pytest.fixture(scope="module")
 def doodles():
-    from lga_trainer.demo.attributes import sample_neutral, with_preset
-    from lga_trainer.demo.renderer import render
+    from lga_trainer.demo.doodle.rendering.attributes import sample_neutral, with_preset
+    from lga_trainer.demo.doodle.rendering.renderer import render
 
     neutral = sample_neutral(4, torch.Generator().manual_seed(1))
     return render(neutral), {name: render(with_preset(neutral, name)) for name in ("smiling", "winking")}

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from lga_core import FrozenSynthesis, MotionModel, load_motion, read_domain
-from lga_trainer import train_motion
-from lga_trainer.config import Faces, Losses, MotionRun, Optimizer, Watch
-from lga_trainer.judges import DoodleJudge
-from lga_trainer.measures import first_step_share, top1
-from lga_trainer.motion_parts import Parts, load_parts
+from lga_core import MotionModel, load_motion
+from lga_core.domain import read_domain
+from lga_core.stylegan2.frozen_synthesis import FrozenSynthesis
+from lga_trainer.demo.doodle.checks.judge_adapter import DoodleJudge
+from lga_trainer.metrics.motion import first_step_share, top1
+from lga_trainer.motion import train as train_motion
+from lga_trainer.motion.config import Faces, Losses, MotionRun, Optimizer
+from lga_trainer.motion.inputs import Parts, load_parts
+from lga_trainer.training.config import Watch
 
 STEPS = 300
 FRESH = range(2**41, 2**41 + 6)

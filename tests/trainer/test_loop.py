@@ -15,11 +15,12 @@ import torch
 from torch import nn
 from toy_training import WEIGHTS, Toy, run
 
-from lga_core import InputError, LgaError, MismatchError, OutputError, load_checkpoint
-from lga_core.checkpoints import native
-from lga_trainer.loop import Stopped, cosine, follow, gradients_of, optimise, step_generator
-from lga_trainer.runs import RunFolder
-from lga_trainer.workers import Share, TrainingError, Workers
+from lga_core import InputError, LgaError, MismatchError, OutputError
+from lga_core.formats import native
+from lga_core.formats.native import load_checkpoint
+from lga_trainer.training.distributed import Share, TrainingError, Workers
+from lga_trainer.training.loop import Stopped, cosine, follow, gradients_of, optimise, step_generator
+from lga_trainer.training.run_folder import RunFolder
 
 TIMES = ("seconds", "frames_per_second", "memory_mb")
 

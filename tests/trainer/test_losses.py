@@ -9,8 +9,8 @@ import torch
 from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch.nn.functional import normalize
 
-from lga_trainer import losses
-from lga_trainer.views import draw_looks, looked_at, official_view
+from lga_trainer.data.augmentation import draw_looks, looked_at, official_view
+from lga_trainer.motion import losses
 
 GOLDEN = pytest.mark.golden("training losses")
 

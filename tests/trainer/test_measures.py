@@ -8,17 +8,11 @@ import pytest
 import torch
 
 from lga_core import MotionConfig, MotionModel, load_domain
-from lga_trainer.judges import JudgeVerdict
-from lga_trainer.measures import (
-    amplitudes,
-    disagreement,
-    encoder_figures,
-    first_step_share,
-    interval,
-    motion_figures,
-    top1,
-)
-from lga_trainer.prompts import Prompt, PromptSet
+from lga_trainer.data.prompts import Prompt, PromptSet
+from lga_trainer.encoder.metrics import encoder_metrics
+from lga_trainer.metrics.bootstrap import interval
+from lga_trainer.metrics.judges import JudgeVerdict
+from lga_trainer.metrics.motion import amplitudes, disagreement, first_step_share, motion_figures, top1
 
 PROMPTS = PromptSet(
     "tiny",
@@ -156,10 +150,10 @@ def test_a_model_trained_without_pictures_is_measured_without_them(parts):
     assert figures["amplitude"]["64"] == pytest.approx(alone[:, -1].flatten(1).norm(dim=1).mean().item(), rel=1e-4)
 
 
-def test_encoder_figures_of_known_differences(rng):
+def test_encoder_metrics_of_known_differences(rng):
     pictures = rng.rand(4, 3, 16, 16) * 0.5
     redrawn = pictures + torch.tensor([0.1, 0.1, 0.1, 0.2]).reshape(4, 1, 1, 1).double()
-    figures = encoder_figures(
+    figures = encoder_metrics(
         pictures,
         redrawn,
         perceptual=lambda a, b: (a - b).abs().mean(dim=(1, 2, 3)),
@@ -173,4 +167,4 @@ def test_encoder_figures_of_known_differences(rng):
     assert figures["lpips"]["mean"] == pytest.approx(0.125)
     assert figures["identity"]["mean"] == 0.75
     assert figures["lpips"]["worst"] > 0.18 and figures["identity"]["worst"] < 0.2
-    assert "lpips" not in encoder_figures(pictures, pictures)
+    assert "lpips" not in encoder_metrics(pictures, pictures)

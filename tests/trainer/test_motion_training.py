@@ -13,14 +13,16 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from lga_core import FrozenSynthesis, InputError, MotionConfig, MotionModel
-from lga_trainer import losses as loss_functions
-from lga_trainer.config import LOSS_NAMES, Faces, MotionRun, Optimizer, preset
-from lga_trainer.faces import FaceSet, noisy
-from lga_trainer.loop import gradients_of, optimise
-from lga_trainer.motion import Batch, at_score_size, frames_shown, keep_maps, move, train_step
-from lga_trainer.motion_parts import check_sizes, find_faces, load_parts, prepare_sources
-from lga_trainer.motion_task import (
+from lga_core import InputError, MotionConfig, MotionModel
+from lga_core.stylegan2.frozen_synthesis import FrozenSynthesis
+from lga_trainer.data.augmentation import at_score_size, looked_at, official_view
+from lga_trainer.data.faces import FaceSet, noisy
+from lga_trainer.data.prompts import Prompt
+from lga_trainer.motion import losses as loss_functions
+from lga_trainer.motion.config import LOSS_NAMES, Faces, MotionRun, Optimizer, preset
+from lga_trainer.motion.inputs import check_sizes, find_faces, load_parts, prepare_sources
+from lga_trainer.motion.step import Batch, frames_shown, keep_maps, move, train_step
+from lga_trainer.motion.task import (
     MotionTask,
     SpokenOnce,
     begin_coloured,
@@ -29,11 +31,10 @@ from lga_trainer.motion_task import (
     mean_direction,
     plain_copy,
 )
-from lga_trainer.prompts import Prompt
-from lga_trainer.runs import RunFolder
-from lga_trainer.train_motion import assemble
-from lga_trainer.views import looked_at, official_view
-from lga_trainer.workers import Share, Workers
+from lga_trainer.motion.train import assemble
+from lga_trainer.training.distributed import Share, Workers
+from lga_trainer.training.loop import gradients_of, optimise
+from lga_trainer.training.run_folder import RunFolder
 
 WORDS = "template: The cartoon face is {}.\nsmiling\nsad | furious\nhas blonde hair\n"
 NUM_PROMPTS = 3

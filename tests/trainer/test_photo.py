@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lga_core import InputError, frames, load_domain, to_nchw
+from lga_core import InputError, frames, load_domain
+from lga_core.imaging.images import to_nchw
 from lga_trainer import cli
-from lga_trainer.photo import PhotoFace, find_scene
+from lga_trainer.animation.photo import PhotoFace, find_scene
 
 POINTS = "40%,40% 60%,40% 50%,50% 43%,60% 57%,60%"
 

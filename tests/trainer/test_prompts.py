@@ -7,9 +7,11 @@ import json
 import pytest
 from open_clip import SimpleTokenizer
 
-from lga_core import InputError, Wording, load_domain, read_domain
-from lga_trainer.demo.attributes import PROMPTS
-from lga_trainer.prompts import KINDS, Prompt, PromptSet, load_prompts, set_names
+from lga_core import InputError, load_domain
+from lga_core.domain import read_domain
+from lga_core.motion.prompts import Wording
+from lga_trainer.data.prompts import KINDS, Prompt, PromptSet, load_prompts, set_names
+from lga_trainer.demo.doodle.rendering.attributes import PROMPTS
 
 SHIPPED = {
     "person": "The person is {}.",

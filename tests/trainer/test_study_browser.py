@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from studies import ASKED, BLUE, PROMPTS, RED, draw_methods, read_key
 
-from lga_trainer.study import make as making
-from lga_trainer.study.make import make
+from lga_trainer.study import build as making
+from lga_trainer.study.build import make
 from lga_trainer.study.tally import tally
 
 FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-dev-shm-usage --no-first-run"

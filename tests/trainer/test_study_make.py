@@ -17,9 +17,9 @@ from studies import BLUE, COLOURS, NUM_FRAMES, PROMPTS, RED, draw_clip, draw_met
 
 from lga_core import InputError, OutputError
 from lga_trainer import cli
-from lga_trainer.study import make as making
-from lga_trainer.study.clips import Pair, as_mp4
-from lga_trainer.study.make import make, spread
+from lga_trainer.study import build as making
+from lga_trainer.study.build import make, spread
+from lga_trainer.study.pairs import Pair, as_mp4
 
 
 @pytest.fixture(scope="module")

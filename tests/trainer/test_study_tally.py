@@ -13,9 +13,9 @@ from studies import ASKED, BLUE, PROMPTS, RED, answer, draw_methods, hand_in, re
 
 from lga_core import InputError
 from lga_trainer import cli
-from lga_trainer.measures import drawn_again
-from lga_trainer.study.agreement import alpha_interval, krippendorff_alpha
-from lga_trainer.study.make import make
+from lga_trainer.metrics.agreement import alpha_interval, krippendorff_alpha
+from lga_trainer.metrics.bootstrap import drawn_again
+from lga_trainer.study.build import make
 from lga_trainer.study.tally import tally
 
 

@@ -20,28 +20,28 @@ from PIL import Image
 
 from lga_core import (
     Encoder,
-    EncoderConfig,
     Faces,
-    FoundFace,
     Generator,
     GeneratorConfig,
-    Identity,
     MotionConfig,
     MotionModel,
-    fingerprint,
-    load_checkpoint,
     load_clip,
     load_generator,
     load_motion,
-    read_metadata,
-    read_motion_card,
-    save_encoder,
     save_faces,
-    save_motion,
 )
-from lga_trainer import cli, motion_task, train_motion
-from lga_trainer.config import MotionRun
-from lga_trainer.train_cli import setting_flags
+from lga_core.checkpoints.models import save_encoder, save_motion
+from lga_core.domain import read_motion_card
+from lga_core.faces.detection.types import FoundFace
+from lga_core.formats.fingerprints import fingerprint
+from lga_core.formats.native import load_checkpoint, read_metadata
+from lga_core.inversion.encoder import EncoderConfig
+from lga_core.latents import Identity
+from lga_trainer import cli
+from lga_trainer.cli.train import setting_flags
+from lga_trainer.motion import task as motion_task
+from lga_trainer.motion import train as train_motion
+from lga_trainer.motion.config import MotionRun
 
 FEW = {"batch": 2, "faces.count": 8, "model.mapper-dim": 16, "model.hidden-dim": 16, "optimizer.warmup": 0}
 SELDOM = {"report-faces": 2, "preview-every": 1000, "save-every": 4, "log-every": 1}
@@ -379,7 +379,7 @@ def test_pictures_are_aligned_before_they_are_inverted_where_that_is_asked_for(t
         def find(self, images):
             return [FoundFace(points, 1.0, self.name)]
 
-    monkeypatch.setattr("lga_trainer.aligning.present_finders", lambda *_: [Seer()])
+    monkeypatch.setattr("lga_trainer.data.alignment.present_finders", lambda *_: [Seer()])
     code, _, err = train("--images", pictures, "--align", steps=2)
     assert code == 0, err
     framed = sorted(path.name for path in (tmp_path / "run" / "aligned").glob("*.png"))

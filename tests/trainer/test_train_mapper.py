@@ -11,26 +11,27 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.testing import assert_close
 
-from lga_core import (
-    InputError,
-    MismatchError,
-    fingerprint,
-    load_checkpoint,
-    load_domain,
-    load_latent_mapper,
-    read_metadata,
-)
+from lga_core import InputError, MismatchError, load_domain
+from lga_core.checkpoints.models import load_latent_mapper
+from lga_core.formats.fingerprints import fingerprint
+from lga_core.formats.native import load_checkpoint, read_metadata
 from lga_trainer import cli
-from lga_trainer.baselines.mapper import assemble, find_faces, measure, train_mapper
-from lga_trainer.baselines.mapper import load_domain as load_parts
-from lga_trainer.baselines.mapper_run import MapperFaces, MapperLosses, MapperOptimizer, MapperRun, preset
-from lga_trainer.baselines.mapper_task import MapperTask
-from lga_trainer.baselines.ranger import EVERY, Ranger
-from lga_trainer.config import Watch
-from lga_trainer.generators import arranged
-from lga_trainer.loop import Pace, train
-from lga_trainer.runs import RunFolder
-from lga_trainer.workers import Share, Workers
+from lga_trainer.baselines.styleclip_mapper.config import (
+    MapperFaces,
+    MapperLosses,
+    MapperOptimizer,
+    MapperRun,
+    preset,
+)
+from lga_trainer.baselines.styleclip_mapper.ranger import EVERY, Ranger
+from lga_trainer.baselines.styleclip_mapper.task import MapperTask
+from lga_trainer.baselines.styleclip_mapper.train import assemble, find_faces, measure, train_mapper
+from lga_trainer.baselines.styleclip_mapper.train import load_domain as load_parts
+from lga_trainer.data.frozen_models import arranged
+from lga_trainer.training.config import Watch
+from lga_trainer.training.distributed import Share, Workers
+from lga_trainer.training.loop import Pace, train
+from lga_trainer.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
 QUIET = Watch(log_every=2, preview_every=1000, save_every=3, tensorboard=False, report_faces=3)

@@ -12,25 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from lga_core import (
-    Generator,
-    GeneratorConfig,
-    InputError,
-    fingerprint,
-    load_checkpoint,
-    load_mocogan,
-    principal_directions,
-    read_metadata,
-    reconstruction_loss,
-    save_generator,
-    write_clip,
-)
+from lga_core import Generator, GeneratorConfig, InputError, write_clip
+from lga_core.baselines.mocogan_hd import reconstruction_loss
+from lga_core.checkpoints.models import load_mocogan, save_generator
+from lga_core.formats.fingerprints import fingerprint
+from lga_core.formats.native import load_checkpoint, read_metadata
+from lga_core.stylegan2.pca import principal_directions
 from lga_trainer import cli
-from lga_trainer.baselines import mocogan_losses as losses
-from lga_trainer.baselines.mocogan import assemble, find_videos, load_domain, measure, movement, train_mocogan
-from lga_trainer.baselines.mocogan_looks import HOLE, changed, draw_changes, draw_holes
-from lga_trainer.baselines.mocogan_networks import PictureDiscriminator, Queue, VideoDiscriminator
-from lga_trainer.baselines.mocogan_run import (
+from lga_trainer.baselines.mocogan_hd import losses
+from lga_trainer.baselines.mocogan_hd.config import (
     MocoganLosses,
     MocoganModel,
     MocoganOptimizer,
@@ -38,16 +28,26 @@ from lga_trainer.baselines.mocogan_run import (
     MocoganVideos,
     preset,
 )
-from lga_trainer.baselines.mocogan_task import MocoganTask, picked
-from lga_trainer.baselines.videos import Folder, Rendered
-from lga_trainer.config import Watch
-from lga_trainer.demo.attributes import COLUMN
-from lga_trainer.demo.films import film_attributes, swell
-from lga_trainer.generators import find_generator
-from lga_trainer.kits import is_doodle
-from lga_trainer.loop import Pace, optimise, train
-from lga_trainer.runs import RunFolder
-from lga_trainer.workers import Share, Workers
+from lga_trainer.baselines.mocogan_hd.discriminators import PictureDiscriminator, Queue, VideoDiscriminator
+from lga_trainer.baselines.mocogan_hd.task import MocoganTask, picked
+from lga_trainer.baselines.mocogan_hd.train import (
+    assemble,
+    find_videos,
+    load_domain,
+    measure,
+    movement,
+    train_mocogan,
+)
+from lga_trainer.data.contrastive_augmentation import HOLE, changed, draw_changes, draw_holes
+from lga_trainer.data.frozen_models import find_generator
+from lga_trainer.data.videos import Folder, Rendered
+from lga_trainer.demo.doodle.rendering.attributes import COLUMN
+from lga_trainer.demo.doodle.rendering.render_videos import doodle_videos, film_attributes, swell
+from lga_trainer.domain_plugin import plugin_of
+from lga_trainer.training.config import Watch
+from lga_trainer.training.distributed import Share, Workers
+from lga_trainer.training.loop import Pace, optimise, train
+from lga_trainer.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
 QUIET = Watch(log_every=1, preview_every=1000, save_every=2, tensorboard=False, report_faces=2)
@@ -249,12 +249,12 @@ def test_films_blink_and_move_but_keep_the_person():
 
 
 def test_a_rendered_film_is_the_same_each_time_it_is_shown():
-    one, other = (Rendered(2, 3, 2, 16, seed=1) for _ in range(2))
+    one, other = (doodle_videos(2, 3, 2, 16, seed=1) for _ in range(2))
     first = one.show(rng(), 4, torch.arange(4))
     assert first.shape == (4, 3, 3, 16, 16) and len(one._kept) <= 2
     assert torch.equal(one.show(rng(), 4, torch.arange(4)), first)
     assert torch.equal(torch.cat([other.show(rng(), 4, torch.arange(2) + part) for part in (0, 2)]), first)
-    assert not torch.equal(Rendered(2, 3, 2, 16, seed=2).show(rng(), 4, torch.arange(4)), first)
+    assert not torch.equal(doodle_videos(2, 3, 2, 16, seed=2).show(rng(), 4, torch.arange(4)), first)
 
 
 def test_a_clip_takes_every_second_frame_of_a_video(videos_path):
@@ -281,11 +281,11 @@ def test_a_video_that_is_too_short_or_none_is_named_and_the_others_are_shown(vid
 
 
 def test_doodles_alone_can_be_rendered_and_are_drawn_small(run, tmp_path):
-    assert is_doodle(find_generator("doodle", tmp_path, CPU).generator)
+    plugin = plugin_of(find_generator("doodle", tmp_path, CPU).generator)
     domain = load_domain(run, CPU)
-    assert not domain.is_doodle
-    assert isinstance(find_videos(MocoganRun("doodle"), domain._replace(is_doodle=True)), Rendered)
-    with pytest.raises(InputError, match="Give --videos a folder"):
+    assert plugin.skips_are_images and not domain.plugin.skips_are_images
+    assert isinstance(find_videos(MocoganRun("doodle"), domain._replace(plugin=plugin)), Rendered)
+    with pytest.raises(InputError, match="give a folder of videos"):
         find_videos(MocoganRun("g"), domain)
 
 

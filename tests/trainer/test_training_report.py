@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from lga_core import load_domain, load_image
-from lga_trainer import report
-from lga_trainer.html import percent
-from lga_trainer.plots import amplitude_plot, curve
-from lga_trainer.report import read_metrics, write_report
-from lga_trainer.sheets import motion_sheet, read_layout, reconstruction_sheet, sheet, wrapped
+from lga_trainer.metrics.bootstrap import percent
+from lga_trainer.reports import page as report
+from lga_trainer.reports.contact_sheets import motion_sheet, read_layout, reconstruction_sheet, sheet, wrapped
+from lga_trainer.reports.page import read_metrics, write_report
+from lga_trainer.reports.svg_plots import amplitude_plot, curve
 
 PROMPTS = ["smiling", "<b>sad</b> & blue", "has blonde hair"]
 FACTS = {"generator": "tiny, 32 px", "licence of the generator": "MIT & more", "machine": "one core"}

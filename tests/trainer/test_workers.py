@@ -13,8 +13,9 @@ import torch
 import toy_training
 from toy_training import Toy, run
 
-from lga_core import InputError, load_checkpoint
-from lga_trainer.workers import Share, TrainingError, Workers
+from lga_core import InputError
+from lga_core.formats.native import load_checkpoint
+from lga_trainer.training.distributed import Share, TrainingError, Workers
 
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 SCRIPT = toy_training.__file__

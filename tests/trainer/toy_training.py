@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from lga_core import LgaError
-from lga_trainer.loop import Objective, Pace, follow, step_generator, train
-from lga_trainer.runs import RunFolder
-from lga_trainer.workers import Share, Workers
+from lga_trainer.training.distributed import Share, Workers
+from lga_trainer.training.loop import Objective, Pace, follow, step_generator, train
+from lga_trainer.training.run_folder import RunFolder
 
 WEIGHTS = {"fit": 1.0, "size": 0.1, "silent": 0.0}
 
@@ -124,11 +124,11 @@ def main(folder: Path, kill: tuple[int, int] = (-1, -1), domain: str | None = No
 
 def motion_task(domain: str, batch: int):
     """The published objective, whose contrast is among the prompts of the whole batch, and a discriminator."""
-    from lga_core import FrozenSynthesis
-    from lga_trainer.config import Faces, MotionRun, Optimizer, preset
-    from lga_trainer.faces import FaceSet
-    from lga_trainer.motion_parts import load_parts, prepare_sources
-    from lga_trainer.train_motion import assemble
+    from lga_core.stylegan2.frozen_synthesis import FrozenSynthesis
+    from lga_trainer.data.faces import FaceSet
+    from lga_trainer.motion.config import Faces, MotionRun, Optimizer, preset
+    from lga_trainer.motion.inputs import load_parts, prepare_sources
+    from lga_trainer.motion.train import assemble
 
     published = preset("official", domain)
     losses = replace(published.losses, perceptual_network="clip", w_discriminator=0.1, score_size=32)

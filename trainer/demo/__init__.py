@@ -1,1 +1,1 @@
-"""How the doodle domain was made, start to finish."""
+"""The embedded domains: how each was made, and what it brings to training and evaluation."""

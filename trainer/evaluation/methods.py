@@ -8,24 +8,13 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from lga_core import (
-    OPTIMISATIONS,
-    ClipModel,
-    Domain,
-    InputError,
-    LatentMapper,
-    MocoganMotion,
-    Motion,
-    MotionModel,
-    Principal,
-    WPlus,
-    draw,
-    fastest_dtype,
-    find_likeness,
-    optimise,
-    random_motion,
-    straight,
-)
+from lga_core import ClipModel, Domain, InputError, Motion, MotionModel, WPlus
+from lga_core.baselines import MocoganMotion, random_motion
+from lga_core.baselines.styleclip import OPTIMISATIONS, LatentMapper, optimise, straight
+from lga_core.metrics import find_likeness
+from lga_core.rendering import draw
+from lga_core.stylegan2 import Principal
+from lga_core.stylegan2.inference import fastest_dtype
 
 NUM_FRAMES = 16
 """Of every clip, as in the paper (IV-B)."""

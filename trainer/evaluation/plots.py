@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..plots import svg
+from ..reports.svg_plots import svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,13 +7,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..files import write
-from ..html import bar, card, definitions, escape, page, percent, section, slug, table
-from .choosing import ABLATION
-from .claims import Claim, claims
-from .pictures import Pictured
-from .pieces import Kept
+from ..metrics.bootstrap import percent
+from ..reports.html import bar, card, definitions, escape, page, section, slug, table
+from ..training.atomic_files import write
+from .figures import Pictured
+from .paper_claims import Claim, claims
 from .plots import LINES, lines, places
+from .registry import ABLATION
+from .shards import Kept
 
 LIMIT = 4_500_000
 """Bytes of the page, about: pictures lose quality until it fits."""

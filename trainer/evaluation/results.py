@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..files import write
-from ..measures import interval
-from .frechet import Frechet, Moments, features_of
-from .grounds import Grounds
+from ..metrics.bootstrap import interval
+from ..metrics.evaluation_setup import EvaluationSetup
+from ..training.atomic_files import write
+from .fid import Frechet, Moments, features_of
 from .methods import Method
-from .pieces import Kept, Piece
+from .shards import Kept, Piece
 
 FIGURES = (
     "judge_rise",
@@ -55,13 +55,13 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 def results(
     methods: Mapping[str, Method],
     pieces: Mapping[str, Sequence[Piece]],
-    grounds: Grounds,
+    setup: EvaluationSetup,
     kept: Kept,
     num_reference: int,
 ) -> dict[str, Any]:
     """Everything that was measured of each method's pieces, as JSON."""
-    prompts = [prompt.prompt for prompt in grounds.prompts.prompts]
-    distance = frechet(grounds, num_reference)
+    prompts = [prompt.prompt for prompt in setup.prompts.prompts]
+    distance = frechet(setup, num_reference)
     found = {}
     for name, method in methods.items():
         found[name] = {"label": method.label, "about": method.about, "heeds_words": method.heeds_words}
@@ -71,12 +71,12 @@ def results(
     return {
         "num_prompts": len(prompts),
         "num_reference": num_reference,
-        "reference": grounds.reference_label,
-        "identity": grounds.networks.identity.label,
-        "distance": grounds.networks.distance.label,
-        "features": grounds.networks.features.label if grounds.networks.features else None,
-        "scorer": grounds.networks.scorer.name if grounds.networks.scorer else None,
-        "judge": grounds.networks.judge.name if grounds.networks.judge else None,
+        "reference": setup.reference_label,
+        "identity": setup.networks.identity.label,
+        "distance": setup.networks.distance.label,
+        "features": setup.networks.features.label if setup.networks.features else None,
+        "scorer": setup.networks.scorer.name if setup.networks.scorer else None,
+        "judge": setup.networks.judge.name if setup.networks.judge else None,
         "methods": found,
     }
 
@@ -117,11 +117,11 @@ def _curve(rows: Rows, name: str) -> dict[str, list[float]]:
     return {key: [each[key] for each in found] for key in ("mean", "low", "high")}
 
 
-def frechet(grounds: Grounds, num_reference: int) -> Frechet | None:
+def frechet(setup: EvaluationSetup, num_reference: int) -> Frechet | None:
     """Distances from real pictures; none without a network to take features with."""
-    if grounds.networks.features is None:
+    if setup.networks.features is None:
         return None
-    return Frechet(features_of(grounds.reference(num_reference), grounds.networks.features))
+    return Frechet(features_of(setup.reference(num_reference), setup.networks.features))
 
 
 def by_faces(own: Sequence[Piece], kept: Kept) -> list[Moments]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..html import escape
+from ..reports.html import escape
 
 HERE = Path(__file__).parent
 SECONDS_A_PAIR = 20

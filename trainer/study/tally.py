@@ -20,12 +20,12 @@ from torch import Tensor
 
 from lga_core import InputError
 
-from ..files import made, write
-from ..measures import interval
-from .agreement import alpha_interval
-from .answers import Answers, Key, Vote, answer_files, read_answers, read_key
+from ..metrics.agreement import alpha_interval
+from ..metrics.bootstrap import interval
+from ..training.atomic_files import made, write
 from .questions import QUESTIONS
-from .tally_text import markdown
+from .responses import Answers, Key, Vote, answer_files, read_answers, read_key
+from .tally_markdown import markdown
 
 ANY = "all"
 """Stands for all three questions together."""
@@ -39,7 +39,7 @@ def tally(study: Path, places: Sequence[Path], out: Path | None = None) -> dict[
 
     places: files of answers, or folders of them. Returns the figures. Raises InputError if no file can be used.
     """
-    from .tally_page import tally_page
+    from .tally_html import tally_page
 
     key = read_key(study)
     counted, left_out = gather(places, key)

@@ -1,0 +1,13 @@
+from .channel_relevance import Survey as Survey
+from .channel_relevance import relevance as relevance
+from .global_directions import StyleDirection as StyleDirection
+from .global_directions import imagenet_sentences as imagenet_sentences
+from .global_directions import style_direction as style_direction
+from .global_directions import text_direction as text_direction
+from .interpolation import straight as straight
+from .latent_mapper import LatentMapper as LatentMapper
+from .latent_mapper import LatentMapperConfig as LatentMapperConfig
+from .latent_optimization import OPTIMISATIONS as OPTIMISATIONS
+from .latent_optimization import Optimisation as Optimisation
+from .latent_optimization import clip_distance as clip_distance
+from .latent_optimization import optimise as optimise

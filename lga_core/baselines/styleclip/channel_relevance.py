@@ -1,0 +1,204 @@
+"""What each channel of StyleSpace does to a picture, as CLIP sees it (Patashnik et al. 2021, section 6).
+
+It takes many pictures and is the same for every sentence, so it is found once for a generator and a CLIP model, kept in
+a file, and gone on with where it was left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ...clip import ClipModel
+from ...errors import CheckpointError, InputError
+from ...formats.fingerprints import fingerprint
+from ...formats.native import PathLike, load_checkpoint, save_checkpoint
+from ...shapes import Embedding, WPlus
+from ...stylegan2.generator import Generator
+from ...stylegan2.inference.engine import prepared
+from ...stylegan2.pca import random_w
+from ...stylegan2.stylespace import StyleSpace
+
+KIND = "style_relevance"
+CHUNK = 4000
+AT_ONCE = 32
+"""Channels that are tried, and kept, together."""
+DRAWN_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How channels are looked at; defaults as published. Raises InputError for what cannot be.
+
+    Attributes:
+        num_samples: faces that mean and deviation of each channel are taken from.
+        num_faces: faces on which every channel is tried.
+        deviations: how far a channel is put from its mean, to either side, in standard deviations.
+        psi, cutoff: truncation of all these faces, on the rows before the cutoff.
+        finest: channels of convolutions up to this resolution are tried; finer ones are left alone.
+    """
+
+    num_samples: int = 100_000
+    num_faces: int = 100
+    deviations: float = 5.0
+    psi: float = 0.7
+    cutoff: int = 8
+    finest: int = 128
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 2 or self.num_faces < 1 or not self.deviations > 0 or self.finest < 4:
+            raise InputError(f"{self} cannot be: it needs 2 samples, 1 face, a positive deviation and 4 px at least.")
+
+
+@dataclass(frozen=True, eq=False)
+class Relevance:
+    """Of each channel: mean and standard deviation over faces, and the unit direction in which CLIP's embedding moves.
+
+    directions is zero for channels that were not tried, and for those that nothing depends on.
+    """
+
+    mean: Float[Tensor, "s"]
+    deviation: Float[Tensor, "s"]
+    directions: Float[Tensor, "s c"]
+
+
+def relevance(
+    space: StyleSpace,
+    clip: ClipModel,
+    survey: Survey = Survey(),  # noqa: B008 (immutable)
+    folder: PathLike | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Relevance:
+    """What every channel does, from 2 num_faces pictures of each.
+
+    `folder` keeps what was found for this generator, this CLIP and this survey, after every few channels: what was
+    stopped goes on from there, and what was finished is read. `on_step` is called with the channels done and all that
+    there are, first while faces are sampled (0 done); what it raises stops.
+
+    Raises CheckpointError for a kept file that is damaged.
+    """
+    kept = None if folder is None else Kept(Path(folder), space, clip, survey)
+    found, done = (None, 0) if kept is None else kept.read()
+    channels, faces = tried(space, clip, survey), sampled(space.generator, survey, survey.num_faces, seed=1)
+    if found is None:
+        found = _untried(space, clip, survey, None if on_step is None else lambda: on_step(0, len(channels)))
+    while done < len(channels):
+        part = channels[done : done + AT_ONCE]
+        found.directions[part] = moved(space, clip, survey, found, faces, part)
+        done += len(part)
+        if kept is not None:
+            kept.write(found, done)
+        if on_step is not None:
+            on_step(done, len(channels))
+    return found
+
+
+def _untried(space: StyleSpace, clip: ClipModel, survey: Survey, on_chunk: Callable[[], None] | None) -> Relevance:
+    mean, deviation = statistics(space, survey, on_chunk)
+    return Relevance(mean, deviation, mean.new_zeros(len(mean), clip.embed_dim))
+
+
+@torch.no_grad()
+def statistics(
+    space: StyleSpace, survey: Survey, on_chunk: Callable[[], None] | None = None
+) -> tuple[Float[Tensor, "s"], Float[Tensor, "s"]]:
+    """Mean and standard deviation of every channel, float32. Sums are all that is kept of the faces.
+
+    `on_chunk` is called after every few thousand faces; what it raises stops.
+    """
+    origin = space.styles(space.generator.broadcast(space.generator.w_avg[None]))[0].double()
+    total, squares, n = torch.zeros_like(origin), torch.zeros_like(origin), survey.num_samples
+    for start in range(0, n, CHUNK):
+        faces = sampled(space.generator, survey, min(CHUNK, n - start), seed=2 + start)
+        styles = space.styles(faces).double() - origin
+        total, squares = total + styles.sum(dim=0), squares + styles.square().sum(dim=0)
+        if on_chunk is not None:
+            on_chunk()
+    variance = (squares - total.square() / n) / (n - 1)
+    return (origin + total / n).float(), variance.clamp_min(0).sqrt().float()
+
+
+@torch.no_grad()
+def sampled(generator: Generator, survey: Survey, n: int, seed: int) -> WPlus:
+    """Random faces [n num_ws w_dim], truncated as the survey says."""
+    w = random_w(generator, n, torch.Generator().manual_seed(seed))
+    return generator.truncate(generator.broadcast(w), survey.psi, survey.cutoff)
+
+
+def drawn_at(generator: Generator, clip: ClipModel) -> int:
+    """The resolution at which pictures are drawn to be looked at: no finer than CLIP sees, where that can be."""
+    config = generator.config
+    fine_enough = [r for r in config.block_resolutions if r >= clip.image_size]
+    return fine_enough[0] if fine_enough and config.architecture == "skip" else config.resolution
+
+
+def tried(space: StyleSpace, clip: ClipModel, survey: Survey) -> Int64[Tensor, "k"]:
+    """Channels that are tried, in order: of convolutions that are neither too fine nor finer than what is drawn."""
+    finest = min(survey.finest, drawn_at(space.generator, clip))
+    kept = [conv.noise_const.shape[0] <= finest for conv in space.convs]
+    return torch.tensor(kept).repeat_interleave(torch.tensor(space.widths)).nonzero()[:, 0]
+
+
+@torch.no_grad()
+def moved(
+    space: StyleSpace, clip: ClipModel, survey: Survey, found: Relevance, faces: WPlus, channels: Int64[Tensor, "k"]
+) -> Float[Tensor, "k c"]:
+    """Unit directions in which CLIP's embedding moves from pictures with these channels low to pictures with them high.
+
+    Of each face the two are compared as unit vectors; the mean over the faces is what counts.
+    """
+    total = torch.zeros(len(channels), clip.embed_dim)
+    reach = survey.deviations * found.deviation[channels]
+    for face in faces.split(1):
+        styles = space.styles(face)[0, channels]
+        ends = torch.cat([found.mean[channels].to(styles) + sign * reach.to(styles) - styles for sign in (1, -1)])
+        offsets = ends.new_zeros(len(ends), space.num_channels)
+        offsets[torch.arange(len(ends)), channels.repeat(2)] = ends
+        high, low = _seen(space, clip, space.widened(face) + space.offsets(offsets)).chunk(2)
+        total += F.normalize(high - low, dim=1).cpu()
+    return F.normalize(total, dim=1).to(found.directions)
+
+
+def _seen(space: StyleSpace, clip: ClipModel, wide_faces: WPlus) -> Embedding:
+    """CLIP's embeddings of the pictures that the wide generator draws."""
+    engine = prepared(space.wide, torch.promote_types(wide_faces.dtype, torch.float32), wide_faces.device)
+    pictures = (engine(part, drawn_at(space.wide, clip)) for part in wide_faces.split(DRAWN_AT_ONCE))
+    return torch.cat([clip.encode_images(each.to(clip.mean)) for each in pictures])
+
+
+class Kept:
+    """The file in which a relevance is kept while it grows, and afterwards."""
+
+    def __init__(self, folder: Path, space: StyleSpace, clip: ClipModel, survey: Survey):
+        self.made_with = {"generator_fingerprint": fingerprint(space.generator), "clip_fingerprint": clip.fingerprint}
+        self.survey = asdict(survey)
+        self.need = {"mean": [space.num_channels], "deviation": [space.num_channels]}
+        self.need["directions"] = [space.num_channels, clip.embed_dim]
+        self.most, self.device = len(tried(space, clip, survey)), space.generator.w_avg.device
+        digest = hashlib.sha256(json.dumps(self.survey, sort_keys=True).encode()).hexdigest()
+        self.path = folder / f"{KIND}_{'_'.join(self.made_with.values())}_{digest[:8]}.safetensors"
+
+    def read(self) -> tuple[Relevance | None, int]:
+        """What was found so far, and the number of channels done. Raises CheckpointError."""
+        if not self.path.is_file():
+            return None, 0
+        checkpoint = load_checkpoint(self.path, KIND)
+        shapes = {name: list(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+        done = checkpoint.metadata.get("channels_done")
+        if shapes != self.need or not isinstance(done, int) or not 0 <= done <= self.most:
+            raise CheckpointError(f"{self.path} holds {shapes}, {self.need} are needed. Delete it: it is made again.")
+        return Relevance(**{name: tensor.to(self.device) for name, tensor in checkpoint.tensors.items()}), done
+
+    def write(self, found: Relevance, done: int) -> None:
+        """Raises OutputError where it cannot be written."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {"mean": found.mean, "deviation": found.deviation, "directions": found.directions}
+        save_checkpoint(self.path, KIND, tensors, self.survey, half=False, channels_done=done, **self.made_with)

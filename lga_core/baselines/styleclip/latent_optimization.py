@@ -1,0 +1,182 @@
+"""StyleCLIP's latent optimisation: a face's own code, moved until CLIP finds the words in its picture.
+
+Patashnik et al. 2021, "StyleCLIP: Text-Driven Manipulation of StyleGAN Imagery", section 4. As a baseline for motion it
+becomes a clip by the straight way from the face to what was found (Hang et al. 2023, IV-B; see `straight`). It takes
+hundreds of steps through generator and CLIP for every face and every sentence.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ...clip import ClipModel
+from ...errors import InputError, MismatchError
+from ...shapes import Embedding, Images, WPlus
+from ...stylegan2.frozen_synthesis import FrozenSynthesis
+from ...stylegan2.generator import Generator
+
+IdentityEmbedding = Callable[[Images], Embedding]
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How a code is optimised. Raises InputError for what cannot be.
+
+    Attributes:
+        l2: weight of the squared distance from where it began, a sum over all numbers of the code.
+        identity: weight of one minus the cosine of identities, the picture's and that of where it began.
+        steps: of Adam.
+        lr: the length of a step, see `learning_rate`.
+        rampup, rampdown: shares of the steps in which it rises from 0, and falls to 0 again.
+        normalised: CLIP sees colours as it was trained to see them. The published code leaves them in -1..1.
+    """
+
+    l2: float = 0.08
+    identity: float = 0.05
+    steps: int = 300
+    lr: float = 0.1
+    rampup: float = 0.05
+    rampdown: float = 0.25
+    normalised: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.steps, int) or self.steps < 0:
+            raise InputError(f"{self.steps!r} steps of optimisation were asked for; give a whole number of at least 0.")
+        for name in ("l2", "identity", "lr"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be a number, not negative.")
+        for name in ("rampup", "rampdown"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be a share of the steps, above 0 to 1.")
+
+
+OPTIMISATIONS: Mapping[str, Optimisation] = {
+    "paper": Optimisation(),
+    "styleclip": Optimisation(l2=0.008, identity=0.0),
+}
+"""Weights by where they are from: `paper` as Hang et al. compare with (IV-B), `styleclip` as StyleCLIP's own code has
+them. The first distance is ten times as heavy, which by itself holds the baseline back."""
+
+
+def learning_rate(step: int, settings: Optimisation) -> float:
+    """lr (1/2 - cos(pi min(1, (1 - t) / rampdown)) / 2) min(1, t / rampup) at t = step / steps: 0 at the first step."""
+    t = step / settings.steps
+    fall = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1 - t) / settings.rampdown))
+    return settings.lr * fall * min(1.0, t / settings.rampup)
+
+
+def clip_input(images: Images, size: int = 224) -> Images:
+    """Square pictures [n c res res] at `size` pixels, in their own range: each pixel the mean of what it covers.
+
+    The published code repeats every pixel 7 times and averages over squares of res / 32. That is linear along rows and
+    columns alike, hence one matrix [size res] from either side, which spares a picture seven times as wide.
+    """
+    res = images.shape[-1]
+    common = math.gcd(res, size)
+    repeated = torch.eye(res, dtype=images.dtype, device=images.device).repeat_interleave(size // common, dim=0)
+    matrix = repeated.unflatten(0, (size, res // common)).mean(dim=1)
+    return matrix @ images @ matrix.T
+
+
+def latent_distance(ws: WPlus, start: WPlus) -> Float[Tensor, "n"]:
+    """Squared distance of each face's code from where it began."""
+    return (ws - start).square().sum(dim=(1, 2))
+
+
+def clip_distance(
+    clip: ClipModel, images: Images, text_embedding: Embedding, normalised: bool = False
+) -> Float[Tensor, "n"]:
+    """One minus the cosine of each picture [n 3 res res] in -1..1 to its sentence [n c], or all to one [1 c].
+
+    `normalised`: see `Optimisation`.
+    """
+    pixels = clip_input(images, clip.image_size).to(clip.mean)
+    if normalised:
+        pixels = ((pixels + 1) / 2 - clip.mean) / clip.std
+    return 1 - F.cosine_similarity(clip.model.encode_image(pixels), text_embedding, dim=1)
+
+
+class Objective:
+    """What a code should make small, each face by itself."""
+
+    def __init__(
+        self,
+        clip: ClipModel,
+        text_embedding: Embedding,
+        start: WPlus,
+        first: Images,
+        settings: Optimisation,
+        identity: IdentityEmbedding | None,
+    ):
+        self.clip, self.text_embedding, self.start, self.settings = clip, text_embedding, start, settings
+        self.identity = identity if settings.identity else None
+        self.person = None if self.identity is None else self.identity(first).detach()
+
+    def __call__(self, codes: WPlus, drawn: Images) -> Float[Tensor, "n"]:
+        total = clip_distance(self.clip, drawn, self.text_embedding, self.settings.normalised)
+        total = total + self.settings.l2 * latent_distance(codes, self.start)
+        if self.identity is None or self.person is None:
+            return total
+        return total + self.settings.identity * (1 - F.cosine_similarity(self.identity(drawn), self.person, dim=1))
+
+
+def optimise(
+    generator: Generator,
+    clip: ClipModel,
+    ws: WPlus,
+    text_embedding: Embedding,
+    settings: Optimisation = OPTIMISATIONS["paper"],
+    identity: IdentityEmbedding | None = None,
+    on_step: Callable[[int, Images], None] | None = None,
+    dtype: torch.dtype | None = None,
+    compiled: bool = False,
+) -> WPlus:
+    """Offsets [n num_ws w_dim] from the faces `ws` to faces that CLIP finds nearer to the words.
+
+    Args:
+        generator: draws the faces; its weights do not change.
+        clip: compares pictures and words; published with ViT-B/32.
+        ws: where to begin, [n num_ws w_dim].
+        text_embedding: unit embedding of the sentence of each face, [n c], or one for all, [1 c].
+        settings: weights and steps, see `OPTIMISATIONS`.
+        identity: pictures in -1..1 to vectors that are alike for one person, such as an `IdentityNetwork` or the
+            `embed` of a `Likeness`. Without it that term is left out, with a warning where it has a weight.
+        on_step: called with the number of steps done and the faces as they were drawn last; what it raises stops.
+        dtype: in which faces are drawn on the way; None is the generator's own. Codes and distances stay as they are.
+        compiled: draw by compiled passes where a compiler works, see `FrozenSynthesis`: it pays for many faces.
+
+    Raises MismatchError for embeddings of another CLIP model.
+    """
+    if text_embedding.ndim != 2 or text_embedding.shape[1] != clip.embed_dim:
+        raise MismatchError(
+            f"Text embeddings of shape {list(text_embedding.shape)} were given, but CLIP '{clip.name}' needs "
+            f"[n {clip.embed_dim}]. Embed the text with the model that looks at the pictures."
+        )
+    if settings.identity and identity is None:
+        warnings.warn("Nothing here tells people apart: optimised without the identity term.", stacklevel=2)
+    drawing = FrozenSynthesis(generator, dtype or generator.w_avg.dtype, compiled=compiled)
+
+    def synthesis(codes: WPlus) -> Images:
+        return drawing(codes).to(ws)
+
+    start, codes = ws.detach(), ws.detach().clone()
+    with torch.enable_grad():
+        objective = Objective(clip, text_embedding.detach(), start, synthesis(start), settings, identity)
+        codes.requires_grad_()
+        optimizer = torch.optim.Adam([codes])
+        for step in range(settings.steps):
+            optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
+            drawn = synthesis(codes)
+            (codes.grad,) = torch.autograd.grad(objective(codes, drawn).sum(), [codes])
+            optimizer.step()
+            if on_step is not None:
+                on_step(step + 1, drawn.detach())
+    return codes.detach() - start

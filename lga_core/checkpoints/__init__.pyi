@@ -1,0 +1,10 @@
+from .conversion import FOREIGN_SUFFIXES as FOREIGN_SUFFIXES
+from .conversion import as_native as as_native
+from .layouts.rosinality import layout as layout
+from .models import load_latent_mapper as load_latent_mapper
+from .models import load_mocogan as load_mocogan
+from .models import save_encoder as save_encoder
+from .models import save_generator as save_generator
+from .models import save_latent_mapper as save_latent_mapper
+from .models import save_mocogan as save_mocogan
+from .models import save_motion as save_motion

@@ -1,0 +1,16 @@
+from .domain_detector import DoodleFinder as DoodleFinder
+from .domain_detector import load_finder as load_finder
+from .domain_detector import save_finder as save_finder
+from .domain_networks import FinderConfig as FinderConfig
+from .manual import read_points as read_points
+from .mediapipe_landmarker import has_mediapipe as has_mediapipe
+from .mediapipe_landmarker import read_blendshapes as read_blendshapes
+from .overlay import mark_faces as mark_faces
+from .registry import missing_finders as missing_finders
+from .registry import present_finders as present_finders
+from .selection import Which as Which
+from .selection import choose as choose
+from .selection import follow as follow
+from .selection import ordered as ordered
+from .types import Finder as Finder
+from .types import FoundFace as FoundFace

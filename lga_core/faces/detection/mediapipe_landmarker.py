@@ -1,0 +1,164 @@
+"""MediaPipe's Face Landmarker (optional): 478 points on human faces, and 52 numbers for their expressions.
+
+Its program comes with `pip install mediapipe`, its model, face_landmarker.task, from MediaPipe's model page. Both are
+under the Apache licence. Nothing is downloaded here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from ...errors import InputError
+from ...imaging.images import to_uint8
+from ...shapes import Images
+from .multiscale import Picture, Seen, look_for_faces, upright
+from .types import FoundFace, face_size
+
+MODEL = "face_landmarker.task"
+MOST_FACES = 16
+"""Faces that are sought in one look."""
+SURE, UNSURE = 0.75, 0.5
+"""Confidences that its detector is asked for, one after the other: the landmarker does not tell the one it has. Below
+the first it also takes faces that stand on their heads for upright ones."""
+SMALLEST = 256
+"""Shorter side, in pixels, that smaller pictures are enlarged to before expressions are read."""
+
+# The six points of each eye's outline that the 68-point recipe of FFHQ averages, the tip of the nose, the corners.
+_EYES = (33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380)
+_NOSE, _CORNERS = 1, (61, 291)
+
+
+class Landmarks(NamedTuple):
+    """One face: `points` in pixels of the picture, and `blendshapes`, 0..1 by name."""
+
+    points: Float[Tensor, "478 2"]
+    blendshapes: dict[str, float]
+
+    @property
+    def five(self) -> Float[Tensor, "5 2"]:
+        eyes = [self.points[list(outline)].mean(dim=0) for outline in _EYES]
+        return torch.stack([*eyes, self.points[_NOSE], *self.points[list(_CORNERS)]])
+
+
+class Landmarker:
+    """MediaPipe's landmarker, open until the `with` that it was made for ends."""
+
+    def __init__(self, task: Any):
+        self._task = task
+
+    def landmarks(self, picture: UInt8[Tensor, "h w 3"]) -> list[Landmarks]:
+        import mediapipe  # pyright: ignore[reportMissingImports]
+
+        seen = self._task.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, picture.cpu().contiguous().numpy()))
+        sides = torch.tensor([picture.shape[1], picture.shape[0]])
+        faces = zip(seen.face_landmarks, seen.face_blendshapes, strict=True)
+        return [
+            Landmarks(torch.tensor([[p.x, p.y] for p in points]) * sides, {s.category_name: s.score for s in shapes})
+            for points, shapes in faces
+        ]
+
+
+def has_mediapipe() -> bool:
+    return find_spec("mediapipe") is not None
+
+
+@contextmanager
+def open_landmarker(model: Path, most_faces: int = 1, confidence: float = UNSURE) -> Iterator[Landmarker]:
+    """The landmarker whose model file is `model`; closed at the end. Opening takes a fifth of a second.
+
+    It sees at most `most_faces` in a picture, whose detection has this `confidence`, 0..1.
+
+    Raises InputError for a file that is no face landmarker.
+    """
+    try:
+        from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
+    except (ImportError, OSError) as err:
+        raise InputError(
+            f"MediaPipe, which reads {model}, does not start ({err}). Install it with `pip install mediapipe`."
+        ) from err
+    try:
+        # The bytes, not the path: MediaPipe does not open every path that Python does.
+        options = vision.FaceLandmarkerOptions(
+            BaseOptions(model_asset_buffer=Path(model).read_bytes()),
+            output_face_blendshapes=True,
+            num_faces=most_faces,
+            min_face_detection_confidence=confidence,
+        )
+        task = vision.FaceLandmarker.create_from_options(options)
+    except (OSError, RuntimeError, ValueError) as err:
+        raise InputError(f"{model} cannot be used as a face landmarker ({err}). Fetch the file again.") from err
+    try:
+        yield Landmarker(task)
+    finally:
+        task.close()  # its destructor complains when the interpreter ends
+
+
+class MediaPipeFinder:
+    """Finds human faces with the landmarker in `model`; inside a `with` it stays open from picture to picture."""
+
+    name = "MediaPipe's Face Landmarker"
+
+    def __init__(self, model: Path):
+        self.model = model
+        self._open: dict[float, Landmarker] = {}
+        self._exit = ExitStack()
+
+    def __enter__(self) -> MediaPipeFinder:
+        for confidence in (SURE, UNSURE):
+            self._open[confidence] = self._exit.enter_context(open_landmarker(self.model, MOST_FACES, confidence))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.clear()
+        self._exit.close()
+
+    def find(self, images: Images) -> list[FoundFace]:
+        """Faces in the one picture [1 3 h w] in -1..1. Raises InputError for a model file that is none."""
+        picture = Picture(images)
+        if self._open:
+            return look_for_faces(picture, self._seen, self.name, SURE * 0.9)
+        with self:
+            return look_for_faces(picture, self._seen, self.name, SURE * 0.9)
+
+    def blendshapes(self, images: Images) -> dict[str, float] | None:
+        """The blendshapes of the largest face in the picture [1 3 h w], read upright and large; None without a face."""
+        faces = self.find(images)
+        if not faces:
+            return None
+        face = upright(Picture(images), max(faces, key=lambda face: face.size).points)
+        with self if not self._open else nullcontext():
+            seen = self._open[UNSURE].landmarks(face)
+        return max(seen, key=lambda face: face_size(face.five)).blendshapes if seen else None
+
+    def _seen(self, look: UInt8[Tensor, "side side 3"]) -> list[Seen]:
+        for confidence, landmarker in self._open.items():
+            if faces := landmarker.landmarks(look):
+                return [Seen(face.five, confidence) for face in faces]
+        return []
+
+
+def read_blendshapes(model: Path, images: Images) -> list[dict[str, float] | None]:
+    """The 52 blendshapes of one face in each picture [n 3 h w] in -1..1; None where no face is found.
+
+    Raises InputError for a file that is no face landmarker.
+    """
+    with open_landmarker(model) as landmarker:
+        seen = [landmarker.landmarks(to_uint8(_enlarged(image))[0]) for image in images.split(1)]
+    return [faces[0].blendshapes if faces else None for faces in seen]
+
+
+def _enlarged(images: Images) -> Images:
+    scale = SMALLEST / min(images.shape[2:])
+    if scale <= 1:
+        return images.float()
+    size = [round(side * scale) for side in images.shape[2:]]
+    return F.interpolate(images.float(), size, mode="bicubic", antialias=True)

@@ -1,0 +1,123 @@
+"""Which of several faces: by order and number, and the same one from frame to frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...errors import InputError
+from ...shapes import FacePoints, Images
+from .types import Finder, FoundFace, face_size
+
+Which = Literal["largest", "best", "left to right", "nearest"]
+Point = tuple[float, float]
+
+_AROUND = 3.0  # side of what is looked at first round the last frame's face, in sizes of that face
+_STRAY = 1.5  # how far a face may have gone in a frame, in its sizes, and still be the same one
+_SMALLEST = 24  # pixels
+
+
+def ordered(faces: Sequence[FoundFace], which: Which, near: Point | None = None) -> list[FoundFace]:
+    """The largest, the surest, the leftmost or the one nearest to `near` (x, y in pixels) first."""
+    if which == "nearest" and near is None:
+        raise InputError("The face nearest to a point was asked for, without the point. Give its x and y in pixels.")
+    x, y = near or (0.0, 0.0)
+    keys: dict[str, Callable[[FoundFace], float]] = {
+        "largest": lambda face: -face.size,
+        "best": lambda face: -face.score,
+        "left to right": lambda face: face.centre[0].item(),
+        "nearest": lambda face: math.dist(face.centre.tolist(), (x, y)),
+    }
+    if which not in keys:
+        raise InputError(f"There is no order '{which}' of faces; there are {', '.join(keys)}.")
+    return sorted(faces, key=keys[which])
+
+
+def choose(faces: Sequence[FoundFace], which: Which, index: int = 0, near: Point | None = None) -> FoundFace:
+    """The face at `index`, from 0, in the order `which`. Raises InputError if there are not as many."""
+    if not 0 <= index < len(faces):
+        count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
+        raise InputError(
+            f"Face number {index} was asked for, counted from 0, but {count} found. "
+            + (f"Give a number from 0 to {len(faces) - 1}." if faces else "Use another picture.")
+        )
+    return ordered(faces, which, near)[index]
+
+
+def follow(
+    frames: Iterable[Images],
+    finders: Sequence[Finder],
+    which: Which = "largest",
+    index: int = 0,
+    near: Point | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> FacePoints:
+    """One face through a video: `frames` [1 3 h w] in -1..1 each -> points [t 5 2], NaN where it is not seen.
+
+    In the first frame that has as many faces it is chosen as `choose` does; then it is the one nearest to where it was
+    last, if it can have got there. Found once, it is sought round that place first. `on_frame` is called with the
+    number of frames done; what it raises stops.
+
+    Raises InputError if no frame has that face.
+    """
+    track: list[Float[Tensor, "5 2"] | None] = []
+    with ExitStack() as stack:
+        for finder in finders:
+            if isinstance(finder, AbstractContextManager):
+                stack.enter_context(finder)
+        for images in frames:
+            track.append(_next(images, finders, track, which, index, near))
+            if on_frame is not None:
+                on_frame(len(track))
+    if all(points is None for points in track):
+        raise InputError(
+            f"None of the {len(track)} frames has a face number {index}, counted from 0, that "
+            f"{_names(finders)} can find. Use another video, ask for face 0, or give five points by hand."
+        )
+    return torch.stack([torch.full((5, 2), math.nan) if points is None else points for points in track])
+
+
+def _next(
+    images: Images,
+    finders: Sequence[Finder],
+    track: Sequence[Float[Tensor, "5 2"] | None],
+    which: Which,
+    index: int,
+    near: Point | None,
+) -> Float[Tensor, "5 2"] | None:
+    last = next((points for points in reversed(track) if points is not None), None)
+    if last is None:
+        faces = _found(images, finders)
+        return choose(faces, which, index, near).points if index < len(faces) else None
+    missed = next(number for number, points in enumerate(reversed(track)) if points is not None)
+    there = FoundFace(last, 0.0, "")
+    for faces in (_around(images, finders, there), _found(images, finders)):
+        for face in ordered(faces, "nearest", (there.centre[0].item(), there.centre[1].item()))[:1]:
+            if math.dist(face.centre.tolist(), there.centre.tolist()) <= _STRAY * face_size(last) * (1 + missed):
+                return face.points
+    return None
+
+
+def _around(images: Images, finders: Sequence[Finder], there: FoundFace) -> list[FoundFace]:
+    """Faces in the part of the picture round a place."""
+    (x, y), reach = there.centre.tolist(), max(there.size * _AROUND / 2, _SMALLEST / 2)
+    height, width = images.shape[2:]
+    left, right = (min(max(round(edge), 0), width) for edge in (x - reach, x + reach))
+    top, bottom = (min(max(round(edge), 0), height) for edge in (y - reach, y + reach))
+    if left >= right or top >= bottom:
+        return []
+    return [face.moved(left, top) for face in _found(images[..., top:bottom, left:right], finders)]
+
+
+def _found(images: Images, finders: Sequence[Finder]) -> list[FoundFace]:
+    return next((faces for finder in finders if (faces := finder.find(images))), [])
+
+
+def _names(finders: Sequence[Finder]) -> str:
+    return " or ".join(finder.name for finder in finders)

@@ -1,0 +1,65 @@
+"""How good an inversion is: numbers, and a sentence that says them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..metrics.identity_similarity import Likeness
+from ..metrics.perceptual import PerceptualDistance
+from ..shapes import Images
+from .encoder import closeness
+
+
+@dataclass(frozen=True, eq=False)
+class Quality:
+    """How close drawn faces come to their pictures, one number a face.
+
+    l2: mean square of the pixels' difference, in -1..1. distance: the perceptual one, measured by `measure`. explained:
+    share of what sets the picture apart from the domain's average face (see `closeness`). identity: 1 for the same
+    person (see `Likeness`), None where nobody was asked.
+    """
+
+    l2: Float[Tensor, "n"]
+    distance: Float[Tensor, "n"]
+    measure: str
+    explained: Float[Tensor, "n"]
+    identity: Float[Tensor, "n"] | None = None
+
+    def __str__(self) -> str:
+        """A line for each face."""
+        return "\n".join(self._line(index) for index in range(len(self.l2)))
+
+    def _line(self, index: int) -> str:
+        subject = "The face" if len(self.l2) == 1 else f"Face {index + 1}"
+        known = (
+            ""
+            if self.identity is None
+            else f", and looks like the same person by {self.identity[index].item():.2f} of 1"
+        )
+        return (
+            f"{subject} has {max(self.explained[index].item(), 0):.1%} of what sets its picture apart from the average "
+            f"face; it differs by {self.l2[index].item():.4f} (L2) and {self.distance[index].item():.4f} "
+            f"({self.measure}){known}."
+        )
+
+
+@torch.no_grad()
+def quality(
+    images: Images,
+    drawn: Images,
+    average: Images,
+    distance: PerceptualDistance,
+    identity: Likeness | None = None,
+) -> Quality:
+    """How close `drawn` [n c h w] comes to `images` [n c h w], both in -1..1.
+
+    average: the domain's average face [1 c h w]. identity: what knows people, see `find_likeness`.
+    """
+    shown, images = drawn.clamp(-1, 1), images.clamp(-1, 1)
+    known = None if identity is None else identity(shown, images)
+    l2 = (shown - images).square().mean(dim=(1, 2, 3))
+    return Quality(l2, distance.each(shown, images), distance.label, closeness(images, shown, average).explained, known)

@@ -1,0 +1,123 @@
+"""What tuning changed in a generator, as a small file: generator + difference, as a LoRA is used, never a copy.
+
+kind "difference": one tensor "difference.<name>" for each weight that changed, tuned minus base, and "faces", the
+codes that it was tuned for, all in float16; which generator it belongs to, in the metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError, InputError, MismatchError
+from ..formats.fingerprints import fingerprint
+from ..formats.native import PathLike, load_checkpoint, save_checkpoint
+from ..latents import Faces, Identity
+from ..shapes import WPlus
+from ..stylegan2.generator import Generator
+
+KIND, PREFIX, FACES = "difference", "difference.", "faces"
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What to add to the weights of the generator `base`, and the faces that its owner learned, which belong to `base`.
+
+    tensors: by the names of the generator's weights.
+    """
+
+    tensors: Mapping[str, Tensor]
+    faces: Faces
+    base: Identity
+
+    def applied_to(self, generator: Generator, strength: float = 1.0) -> Generator:
+        """A generator of its own that draws what was learned, between the base (0) and all of it (1), or beyond.
+
+        Unchanged weights are shared with `generator`, which stays as it is. Faces and motions of the base go on working
+        with it: they still say that they belong to the base.
+
+        Raises MismatchError for another generator than `base`, InputError for a strength that is no number.
+        """
+        if not isfinite(strength):
+            raise InputError(f"The strength of the difference is {strength}; it must be a number, 1 for all of it.")
+        found = Identity(fingerprint(generator), "the one here")
+        self.base.check(found, "The difference was made for the generator", "the generator is")
+        state = generator.state_dict()
+        if wrong := _misfit(self.tensors, state):
+            raise MismatchError(f"The difference does not fit its generator: {wrong}. Tune the generator again.")
+        changed = {name: state[name] + strength * part.to(state[name]) for name, part in self.tensors.items()}
+        with torch.inference_mode(False), torch.device("meta"):  # nothing is allocated but what has changed
+            tuned = Generator(generator.config)
+        tuned.load_state_dict({**state, **changed}, assign=True)
+        return tuned.eval().requires_grad_(False)
+
+
+def difference(base: Generator, tuned: Generator) -> dict[str, Tensor]:
+    """What `tuned` has more than `base`, in float16: the weights that differ, and no others.
+
+    Raises MismatchError for generators of different sizes.
+    """
+    ours, theirs = base.state_dict(), tuned.state_dict()
+    if wrong := _misfit(theirs, ours):
+        raise MismatchError(
+            f"The tuned generator is not the base's own: {wrong}. Give the generator it was tuned from."
+        )
+    return {
+        name: (tensor - ours[name]).half().cpu()
+        for name, tensor in theirs.items()
+        if not torch.equal(tensor, ours[name])
+    }
+
+
+def difference_of(base: Generator, tuned: Generator, ws: WPlus, name: str) -> Difference:
+    """The difference as a value, with the faces `ws` that it was tuned for. `name`: the base's, for people."""
+    owner = Identity(fingerprint(base), name)
+    return Difference(difference(base, tuned), Faces(ws.detach(), owner), owner)
+
+
+def save_difference(path: PathLike, changed: Difference, **metadata: Any) -> None:
+    """Write a difference as a safetensors file of this project; see `save_checkpoint`."""
+    ws = changed.faces.ws
+    tensors = {PREFIX + name: tensor for name, tensor in changed.tensors.items()} | {FACES: ws}
+    owner = {"generator_fingerprint": changed.base.fingerprint, "generator": changed.base.name}
+    sizes = {"num_ws": ws.shape[1], "w_dim": ws.shape[2]}
+    save_checkpoint(path, KIND, tensors, sizes, half=True, **owner, **metadata)
+
+
+def load_difference(path: PathLike) -> Difference:
+    """Read a difference. Whether it fits a generator is seen when it is applied. Raises CheckpointError."""
+    path = Path(path)
+    checkpoint = load_checkpoint(path, KIND)
+    tensors, said = dict(checkpoint.tensors), checkpoint.metadata
+    ws = tensors.pop(FACES, None)
+    need = [checkpoint.architecture.get(key) for key in ("num_ws", "w_dim")]
+    if ws is None or ws.ndim != 3 or not len(ws) or list(ws.shape[1:]) != need or not ws.is_floating_point():
+        found = "none" if ws is None else f"some of shape {list(ws.shape)}"
+        raise CheckpointError(f"{path} needs faces of shape [n {need[0]} {need[1]}], but holds {found}. Tune again.")
+    if strange := [name for name, tensor in tensors.items() if not _is_weight(name, tensor)]:
+        raise CheckpointError(f"{path}: '{strange[0]}' is no change of a weight. Take another file, or tune again.")
+    mark, name = said.get("generator_fingerprint"), said.get("generator")
+    if not (isinstance(mark, str) and isinstance(name, str) and mark and name):
+        raise CheckpointError(f"{path} does not say which generator it belongs to. Take another file, or tune again.")
+    base = Identity(mark, name)
+    return Difference({name.removeprefix(PREFIX): part for name, part in tensors.items()}, Faces(ws, base), base)
+
+
+def _is_weight(name: str, tensor: Tensor) -> bool:
+    return name.startswith(PREFIX) and tensor.is_floating_point()
+
+
+def _misfit(parts: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
+    """What is wrong with the first tensor that has no place in `state`, in words."""
+    for name, tensor in parts.items():
+        if name not in state:
+            return f"it has a weight {name}, which the generator has not"
+        if tensor.shape != state[name].shape:
+            return f"{name} has shape {list(tensor.shape)} instead of {list(state[name].shape)}"
+    return None

@@ -1,0 +1,16 @@
+from .arcface import IdentityNetwork as IdentityNetwork
+from .arcface import load_identity as load_identity
+from .clip_metrics import Measures as Measures
+from .clip_metrics import measure as measure
+from .clip_metrics import principal_path as principal_path
+from .clip_metrics_plot import plot_measures as plot_measures
+from .identity_similarity import colours_and_textures as colours_and_textures
+from .identity_similarity import find_likeness as find_likeness
+from .perceptual import LPIPS_WEIGHTS as LPIPS_WEIGHTS
+from .perceptual import ClipStages as ClipStages
+from .perceptual import Lpips as Lpips
+from .perceptual import PerceptualDistance as PerceptualDistance
+from .perceptual import cached_weights as cached_weights
+from .perceptual import find_distance as find_distance
+from .perceptual import has_lpips as has_lpips
+from .perceptual import has_stages as has_stages

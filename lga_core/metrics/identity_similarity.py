@@ -1,0 +1,86 @@
+"""Whether two pictures show the same person, by an identity network or by what a domain has instead of one.
+
+CLIP's embedding does not do: on the doodle domain it follows the expression (rank correlation 0.84 with the judge's
+change of expression, 0.36 with that of identity, over 18 prompts at four strengths). What its feature maps say of
+colours and textures, wherever they are, follows identity (0.86, and 0.24 with expression); the encoder's codes lie
+between (0.74 and 0.63).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ..clip import ClipModel
+from ..errors import InputError
+from ..rendering import draw
+from ..shapes import Embedding, Images, WPlus
+from ..stylegan2.generator import Generator
+from ..stylegan2.pca import random_w
+from .perceptual import NUM_CLIP_STAGES, has_stages
+
+NUM_STRANGERS = 16
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike frames are to a source: 1 the same picture, 0 as two strangers are.
+
+    embed: pictures [n c h w] -> vectors [n c]. label: who knows people, for reports. strangers: mean cosine of
+    different people's vectors.
+    """
+
+    embed: Callable[[Images], Embedding]
+    label: str
+    strangers: float = 0.0
+
+    def __call__(self, frames: Images, source: Images) -> Float[Tensor, "n"]:
+        """Of each frame [n c h w] to the source [1 c h w], or to its own [n c h w], pictures in -1..1."""
+        cosine = F.cosine_similarity(self.embed(frames), self.embed(source), dim=1)
+        return (cosine - self.strangers) / (1 - self.strangers)
+
+
+def find_likeness(
+    generator: Generator,
+    network: Callable[[Images], Embedding] | None = None,
+    clip: ClipModel | None = None,
+    encoder: Callable[[Images], WPlus] | None = None,
+) -> Likeness:
+    """The best likeness at hand: an `IdentityNetwork`'s; else CLIP's feature maps', for a ResNet; else the encoder's.
+
+    Raises InputError where there is none of them.
+    """
+    if network is not None:
+        return Likeness(network, "the identity network")
+    if clip is not None and has_stages(clip):
+        size = max(clip.image_size, min(generator.config.resolution, 2 * clip.image_size))  # textures need no more
+        return _scaled(generator, colours_and_textures(clip, size), f"feature maps of CLIP '{clip.name}'")
+    if encoder is not None:
+        return _scaled(generator, lambda images: (encoder(images) - generator.w_avg).flatten(1), "the encoder's codes")
+    raise InputError("Nothing here can tell people apart. Give an identity network, a ResNet CLIP or an encoder.")
+
+
+def colours_and_textures(clip: ClipModel, size: int | None = None) -> Callable[[Images], Embedding]:
+    """An embedding by mean and deviation of every channel of CLIP's feature maps, each map to an equal part."""
+
+    def embed(images: Images) -> Embedding:
+        maps = clip.stages(images, size)[:NUM_CLIP_STAGES]
+        found = [torch.cat([x.mean(dim=(2, 3)), x.std(dim=(2, 3))], dim=1) for x in maps]
+        return F.normalize(torch.cat([F.normalize(each, dim=1) for each in found], dim=1), dim=1)
+
+    return embed
+
+
+@torch.no_grad()
+def _scaled(generator: Generator, embed: Callable[[Images], Embedding], label: str) -> Likeness:
+    """A likeness that is 0 between random faces of the generator, on average."""
+    ws = generator.broadcast(random_w(generator, NUM_STRANGERS, torch.Generator().manual_seed(0)))
+    known = torch.cat([F.normalize(embed(draw(generator, each)), dim=1) for each in ws.split(1)])
+    cosines = known @ known.T
+    total = (cosines.sum() - cosines.trace()) / (len(known) * (len(known) - 1))
+    return Likeness(embed, label, total.item())

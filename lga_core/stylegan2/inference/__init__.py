@@ -1,0 +1,5 @@
+"""Fast synthesis without gradients: a generator prepared once. `Generator.synthesis` is the definition."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,3 @@
+from .engine import Engine as Engine
+from .engine import fastest_dtype as fastest_dtype
+from .engine import prepared as prepared

@@ -1,0 +1,82 @@
+"""A block that draws all frames at once: activations are scaled by the styles, and one weight serves every frame.
+
+It pays where features are small (64 px and below on a processor), and on a card at every resolution.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from ...shapes import Features, FeaturesOut, Images, Styles, W, WPlus
+from ..fused_ops import compiled_passes
+from ..upsampling_conv import Doubling
+from .folded_layers import Blur, Residual, Styling, ToRGB, doubled, exact
+
+
+class BatchedBlock:
+    """`generator.Block`, prepared."""
+
+    def __init__(self, block: Any, dtype: torch.dtype, device: torch.device, compiled: bool = False):
+        layers = [block.conv0, block.conv1] if hasattr(block, "conv0") else [block.conv1]
+        self.convs = [BatchedConv(layer, dtype, device, compiled) for layer in layers]
+        self.const = block.const.detach().to(device, dtype)[None] if hasattr(block, "const") else None
+        self.skip = Residual(block.skip, dtype, device) if hasattr(block, "skip") else None
+        self.rgb = ToRGB(block.torgb, dtype, device) if hasattr(block, "torgb") else None
+
+    def __call__(self, x: Any, image: Images | None, ws: WPlus) -> tuple[FeaturesOut, Images | None]:
+        """Features and image so far, of one frame or of all, and the block's rows of W+ -> those at its resolution."""
+        features: Any = self.const if x is None else x
+        for row, conv in enumerate(self.convs):
+            features = conv(features, ws[:, row])
+        if self.skip is not None and x is not None:
+            features = features.add_(self.skip(x))
+        if self.rgb is not None:
+            drawn = self.rgb(features, self.rgb.mixer(ws[:, -1]))
+            image = drawn if image is None else drawn.add_(doubled(image))
+        return features, image
+
+
+class BatchedConv(Styling):
+    """`generator.StyledConv` for all frames at once."""
+
+    def __init__(self, layer: Any, dtype: torch.dtype, device: torch.device, compiled: bool):
+        super().__init__(layer, dtype, device)
+        self.weight = self.weight.to(dtype).contiguous(memory_format=torch.channels_last)
+        self.doubling = Doubling(self.weight.transpose(0, 1)) if self.up else None
+        self.blur = Blur(len(self.bias), dtype, device) if self.up else None
+        self.passes = compiled_passes(dtype, exact(dtype), device) if compiled else None
+        shift = self.noise + self.bias[:, None, None]
+        # Once for all on a processor, where these blocks are small; a card has room for better and adds fast.
+        self.shift = shift.contiguous(memory_format=torch.channels_last) if device.type == "cpu" else None
+
+    def __call__(self, x: Features, w: W) -> FeaturesOut:
+        style = self.affine(w)
+        demodulation = self.demodulation(style)
+        if self.dtype == torch.float16:  # Its range is small. What the style loses here, demodulation gives back.
+            peak = style.abs().amax(dim=1, keepdim=True).clamp_min(1e-8)
+            style, demodulation = style / peak, demodulation * peak
+        return self.finished(self.convolved(x * spread(style, x)), demodulation)
+
+    def convolved(self, x: Features) -> FeaturesOut:
+        x = x.contiguous(memory_format=torch.channels_last)
+        if self.doubling is None or self.blur is None:
+            return F.conv2d(x, self.weight, padding=1)
+        return self.blur(self.doubling(x), padding=(1, 1))
+
+    def finished(self, x: Features, demodulation: Styles) -> Features:
+        if self.passes is not None:
+            rows, noise, bias = (
+                x.permute(0, 2, 3, 1),
+                self.noise.view(-1, 1).to(demodulation),
+                self.bias.to(demodulation),
+            )
+            y, _ = self.passes.forward(rows.flatten(1, 2).contiguous(), demodulation, noise, bias, self.limit, None)
+            return y.unflatten(1, rows.shape[1:3]).permute(0, 3, 1, 2)
+        shift = self.noise + self.bias[:, None, None] if self.shift is None else self.shift
+        return self.activated(torch.addcmul(shift, x, spread(demodulation, x), out=x))
+
+
+def spread(values: Styles, x: Features) -> Features:
+    """[n i] -> [n i 1 1] of the type of `x`."""
+    return values.to(x.dtype)[:, :, None, None]

@@ -1,0 +1,187 @@
+"""The synthesis network for drawing: the same function as `Generator.synthesis`, several times faster.
+
+A generator's weights are prepared once (prepared.py). Where features are small all frames are drawn together
+(batched.py), above that one by one, in strips (strips.py). What is the same in all frames is drawn once.
+"""
+
+from __future__ import annotations
+
+import logging
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from ...shapes import Features, Images, WPlus
+from ..generator import Generator
+from .batched_block import BatchedBlock
+from .cuda_graphs import Replayed
+from .folded_layers import exact
+from .tiled_block import StripBlock
+
+LOG = logging.getLogger(__name__)
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+BATCH = 8
+"""Frames whose small features are drawn together on a processor: more is no faster there."""
+State = tuple[Features | None, Images | None]
+
+
+def fastest_dtype(device: torch.device) -> torch.dtype:
+    """The fastest type of features that `device` draws well in: half precision where it has the instructions."""
+    if device.type == "cuda":
+        return torch.float16
+    if device.type == "cpu" and torch.backends.mkldnn.is_available():  # pyright: ignore
+        asked = [getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")]
+        if any(ask is not None and ask() for ask in asked):
+            return torch.bfloat16
+    return torch.float32
+
+
+class Engine:
+    """`generator.synthesis(ws)` for drawing. Weights are copied: later changes of them do not show.
+
+    Args:
+        generator: left as it is.
+        dtype: of features and convolutions. Styles, demodulation and pictures stay in float32 at least.
+        device: to draw on.
+        batched_to: blocks up to this resolution draw all frames at once.
+        rows: height of the strips of blocks above.
+        compiled: compile what lies between the convolutions of blocks that draw all frames at once, at the first use,
+            which takes a while. Where no compiler works it runs as it is, with a warning.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        dtype: torch.dtype,
+        device: torch.device,
+        batched_to: int | None = None,
+        rows: int = 64,
+        compiled: bool = False,
+    ):
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype is {dtype}; it must be one of {DTYPES}")
+        self.config, self.dtype, self.device = generator.config, dtype, device
+        self._definition = generator.synthesis
+        self._batch = BATCH if device.type == "cpu" else 2**31
+        if batched_to is None:
+            batched_to = 64 if device.type == "cpu" else self.config.resolution
+        self.blocks: list[BatchedBlock | StripBlock] = []
+        with torch.no_grad(), torch.inference_mode(False):
+            for resolution in self.config.block_resolutions:
+                block, last = self._definition.get_submodule(f"b{resolution}"), resolution == self.config.resolution
+                batched = resolution <= max(batched_to, 4)
+                if batched:
+                    self.blocks.append(BatchedBlock(block, dtype, device, compiled))
+                else:
+                    first = not self.blocks or isinstance(self.blocks[-1], BatchedBlock)
+                    self.blocks.append(StripBlock(block, dtype, device, rows, first, last))
+        self._draw = Replayed(self._pictures) if device.type == "cuda" else self._pictures
+
+    @torch.no_grad()
+    def __call__(self, ws: WPlus, max_resolution: int | None = None) -> Images:
+        """Draw faces: ws [n num_ws w_dim] -> [n img_channels res res], float32, on the engine's device.
+
+        Noise maps are the stored ones. Errors and `max_resolution` are those of `Generator.synthesis`. Frames that half
+        precision cannot hold are drawn by the generator itself.
+        """
+        self._definition._check(ws, "const", max_resolution)
+        ws = ws.detach().to(self.device, exact(self.dtype))
+        count = len(self.config.block_resolutions)
+        if max_resolution is not None:
+            count = self.config.block_resolutions.index(max_resolution) + 1
+        with torch.autocast(self.device.type, enabled=False):
+            return self._mended(self.drawn(ws, count), ws, max_resolution)
+
+    def drawn(self, ws: WPlus, count: int) -> Images:
+        """Pictures of the first `count` blocks, as the engine's type has them."""
+        return self._draw(ws, self._shared(ws, count), count)
+
+    def _pictures(self, ws: WPlus, shared: int, count: int) -> Images:
+        """`drawn`, where the first `shared` blocks are the same in all frames."""
+        batched = [block for block in self.blocks[:count] if isinstance(block, BatchedBlock)]
+        start = self._run((None, None), ws[:1], 0, shared)
+        if shared == count:
+            return _picture(start).repeat(len(ws), 1, 1, 1)
+        resolution = self.config.block_resolutions[count - 1]
+        images = ws.new_empty(len(ws), self.config.img_channels, resolution, resolution)
+        for first in range(0, len(ws), self._batch):
+            part = ws[first : first + self._batch]
+            x, image = self._run(start, part, shared, len(batched))
+            if image is not None and len(batched) == count:
+                images[first : first + len(part)] = image
+                continue
+            for index, w in enumerate(part.split(1)):
+                state = self._run((_one(x, index), _one(image, index)), w, max(shared, len(batched)), count)
+                images[first + index] = _picture(state)[0]
+        return images
+
+    def _run(self, state: State, ws: WPlus, first: int, end: int) -> State:
+        """Blocks `first` to `end`, not included, after those before them."""
+        for index in range(first, end):
+            block, row = self.blocks[index], max(0, 2 * index - 1)
+            state = block(*state, ws[:, row : row + (2 if index == 0 else 3)])  # pyright: ignore
+        return state
+
+    def _shared(self, ws: WPlus, count: int) -> int:
+        """How many of the first `count` blocks are the same in all frames."""
+        if len(ws) <= 1:
+            return 0
+        same = (ws == ws[:1]).flatten(2).all(dim=2).all(dim=0).tolist()
+        rows = same.index(False) if False in same else len(same)
+        return min(count, rows // 2)  # Block b reads rows up to 2 b + 1.
+
+    def _mended(self, images: Images, ws: WPlus, max_resolution: int | None) -> Images:
+        if self.dtype.itemsize > 2:
+            return images
+        good = images.sum(dim=(1, 2, 3)).isfinite().tolist()  # A sum is as good a sign, and one pass.
+        weight = next(self._definition.parameters())
+        bad = [index for index, fine in enumerate(good) if not fine]
+        if bad:
+            LOG.info("%d of %d frames are more than %s can hold: drawn in full.", len(bad), len(good), self.dtype)
+        for index in bad:
+            image = self._definition(ws[index : index + 1].to(weight), max_resolution=max_resolution)
+            images[index] = image[0].to(images)
+        return images
+
+
+def _picture(state: State) -> Images:
+    assert state[1] is not None
+    return state[1]
+
+
+def _one(x: Tensor | None, index: int) -> Tensor | None:
+    """Frame `index` of features that each frame has of its own, or that they share."""
+    return x if x is None or len(x) == 1 else x[index : index + 1]
+
+
+_PREPARED: WeakKeyDictionary[Generator, tuple[tuple, dict[tuple, Engine]]] = WeakKeyDictionary()
+"""Engines of the generators that are alive, and the state of the weights that they were prepared from."""
+
+
+def prepared(
+    generator: Generator,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    compiled: bool = False,
+) -> Engine:
+    """`generator.synthesis` without gradients, faster: prepared(generator)(ws) draws ws.
+
+    Prepared at the first call and kept as long as the generator; prepared anew when weights have changed or moved.
+    `dtype` of features: None takes the fastest of `device`, which is the generator's own unless it is given.
+    `compiled` pays on a card, in a long run: see `Engine`.
+    """
+    device = next(generator.synthesis.parameters()).device if device is None else torch.device(device)
+    dtype = fastest_dtype(device) if dtype is None else dtype
+    state = tuple(map(_state, generator.synthesis.state_dict(keep_vars=True).values()))
+    known, engines = _PREPARED.get(generator, (None, {}))
+    if known != state:
+        _PREPARED[generator] = state, (engines := {})
+    if (dtype, device, compiled) not in engines:
+        engines[dtype, device, compiled] = Engine(generator, dtype, device, compiled=compiled)
+    return engines[dtype, device, compiled]
+
+
+def _state(tensor: Tensor) -> tuple[int, int]:
+    """Changes when a tensor is written to or moved."""
+    return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version

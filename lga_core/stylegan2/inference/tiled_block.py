@@ -1,0 +1,120 @@
+"""A block that draws one frame, strip after strip: what is between its layers stays in the processor's cache.
+
+Styles and demodulation are folded into weights, which are few where features are large. Strips overlap by what their
+convolutions reach over (halos), so that the picture is the same whatever their height.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...shapes import Features, FeaturesOut, Images, Kernel, W, WPlus
+from .folded_layers import Blur, Residual, Styling, ToRGB, doubled
+
+
+class StripBlock:
+    """`generator.Block` above 4 px, prepared.
+
+    `rows`: height of a strip, even. `first`: the block before it is none of this kind. `last`: nobody wants its
+    features. Between blocks of this kind features have a row of zeros above and one below, for the next convolution.
+    """
+
+    def __init__(self, block: Any, dtype: torch.dtype, device: torch.device, rows: int, first: bool, last: bool):
+        self.up, self.flat = FoldedConv(block.conv0, dtype, device), FoldedConv(block.conv1, dtype, device)
+        self.blur = Blur(len(self.up.bias), dtype, device)
+        self.skip = Residual(block.skip, dtype, device) if hasattr(block, "skip") else None
+        self.rgb = ToRGB(block.torgb, dtype, device) if hasattr(block, "torgb") else None
+        self.shape = (len(self.flat.bias), *self.flat.noise.shape[2:])
+        self.rows, self.first, self.last = min(rows, self.shape[1]), first, last
+
+    def __call__(self, x: Features, image: Images | None, ws: WPlus) -> tuple[FeaturesOut | None, Images | None]:
+        """Features and image of one frame and the block's rows of W+ -> those at its resolution.
+
+        After the last block features are not kept, unless residuals are summed in them.
+        """
+        mixer = None if self.rgb is None else self.rgb.mixer(ws[:, -1])
+        x = F.pad(x, (0, 0, 1, 1)) if self.first else x
+        kept = None if self.last and self.skip is None else self.room(x)
+        features = None if kept is None else kept[:, :, 1:-1]
+        if self.skip is not None and features is not None:
+            features.copy_(self.skip(x[:, :, 1:-1]))
+        if mixer is not None:
+            blank = (1, mixer.shape[1], *self.shape[1:])
+            image = mixer.new_zeros(blank) if image is None else doubled(image).contiguous()
+        for top, strip in self.strips(x, ws):
+            here = slice(top, top + strip.shape[2])
+            if self.skip is not None and features is not None:
+                strip = strip.add_(features[:, :, here])
+            if not self.last and features is not None:
+                features[:, :, here] = strip
+            if self.rgb is not None and mixer is not None and image is not None:
+                image[:, :, here] += self.rgb(strip, mixer)
+        return kept, image
+
+    def room(self, x: Features) -> FeaturesOut:
+        """For the features of one frame, with the rows of zeros."""
+        channels, height, width = self.shape
+        kept = empty_like(x, (channels, height + 2, width))
+        kept[:, :, 0] = kept[:, :, -1] = 0
+        return kept
+
+    def strips(self, x: Features, ws: WPlus) -> Iterator[tuple[int, Features]]:
+        """The features strip by strip, and the row at which each begins; `x` has its rows of zeros.
+
+        A strip's second convolution wants a row more below than the first has drawn: it ends one row earlier, and the
+        first one's last two rows stay for the next strip.
+        """
+        first, second, rows, size = self.up.folded(ws[:, 0]), self.flat.folded(ws[:, 1]), self.rows, self.shape[1]
+        inner = empty_like(x, (self.shape[0], rows + 3, size))
+        inner[:, :, 1] = 0
+        for top in range(0, size, rows):
+            bottom = top + rows
+            self.doubled_strip(x[:, :, top // 2 : bottom // 2 + 2], first, top, inner[:, :, 2 : rows + 2])
+            if bottom == size:
+                inner[:, :, rows + 2] = 0
+            # Of the first strip there is no row above the zeros, and of the last a row of zeros below.
+            seen = inner[:, :, int(top == 0) : rows + 2 + int(bottom == size)]
+            begin = max(0, top - 1)
+            strip = self.flat.noisy(F.conv2d(seen, second, self.flat.bias, padding=(0, 1)), begin)
+            yield begin, self.flat.activated(strip)
+            inner[:, :, :2] = inner[:, :, rows : rows + 2].clone()
+
+    def doubled_strip(self, x: Features, weight: Kernel, top: int, out: Features) -> None:
+        """The up-sampling convolution of `x`, half a strip and a row above and below it, into `out`."""
+        # Outermost rows lack what lies beyond x; padding leaves them out, and the blur wants no more.
+        x = self.blur(F.conv_transpose2d(x, weight, stride=2, padding=(1, 0)), (0, 1), self.up.bias)
+        self.up.activated(self.up.noisy(x, top), out)
+
+
+class FoldedConv(Styling):
+    """`generator.StyledConv` of one frame: its weight with style and demodulation folded in."""
+
+    def __init__(self, layer: Any, dtype: torch.dtype, device: torch.device):
+        super().__init__(layer, dtype, device)
+        weight = self.weight.transpose(0, 1) if self.up else self.weight
+        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.ones = torch.ones(1, len(self.bias), dtype=dtype, device=device)
+
+    def noisy(self, x: Features, top: int) -> Features:
+        """`x`, the rows of one frame from `top` on, with noise added in place."""
+        x, noise = x.contiguous(memory_format=torch.channels_last), self.noise[:, :, top : top + x.shape[2]]
+        if self.dtype != torch.bfloat16:
+            return x.add_(noise)
+        # A product of a column and a row: in bfloat16 it takes half the time of a sum that repeats a number.
+        x.permute(0, 2, 3, 1).view(-1, x.shape[1]).addmm_(noise.reshape(-1, 1), self.ones)
+        return x
+
+    def folded(self, w: W) -> Tensor:
+        """[1 w_dim] -> [o i 3 3], or [i o 3 3] where the resolution doubles."""
+        style = self.affine(w)
+        demodulation = self.demodulation(style)
+        by_input, by_output = (style.T, demodulation) if self.up else (style, demodulation.T)
+        return (self.weight * by_input[..., None, None] * by_output[..., None, None]).to(self.dtype)
+
+
+def empty_like(x: Features, shape: tuple[int, ...]) -> Features:
+    """Room for features of one frame, channels-last, of the type of `x`."""
+    return torch.empty((1, *shape), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)

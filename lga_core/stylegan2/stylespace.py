@@ -1,0 +1,123 @@
+"""StyleSpace: faces drawn from the styles of the convolutions, where single channels do single things (Wu et al. 2021).
+
+A style is linear in its row of W+, s = A w + b. So that an edit of s needs nothing but what there is for W+, a
+`StyleSpace` has a generator of its own whose rows are wider: w' = [w, d] and A' = [A, 1] draw s + d. Row k of W+ is
+convolution k's; the to-RGB that shares the row has zeros in place of 1, and styles of to-RGBs are not edited (as
+published). An edit is then an offset of d, hence a motion: it can be scaled, curved, masked, looped, chained and drawn
+by the engine as any other, and added to a motion in W+ that was widened.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import MismatchError
+from ..shapes import Labels, Motion, W, WPlus, Z
+from .generator import Generator, Mapping, StyledConv
+
+StyleVectors = Float[Tensor, "n s"]  # styles of all convolutions, in the order in which they draw
+
+
+class StyleSpace:
+    """A generator, the styles of its convolutions, and the generator of wider rows that draws edits of them.
+
+    Attributes:
+        generator: the plain one, left as it is; its weights are shared.
+        wide: draws `widened` faces and motions: their rows hold w, then an offset for each channel of a style.
+        widths: number of channels of each convolution's style.
+    """
+
+    def __init__(self, generator: Generator):
+        self.generator = generator
+        self.convs = convolutions(generator)
+        self.widths = [conv.weight.shape[1] for conv in self.convs]
+        self.wide = _wide(generator, max(self.widths))
+
+    @property
+    def num_channels(self) -> int:
+        return sum(self.widths)
+
+    def styles(self, ws: WPlus) -> StyleVectors:
+        """Styles [n num_channels] of faces [n num_ws w_dim] of the plain generator."""
+        return torch.cat([conv.affine(ws[:, row]) for row, conv in enumerate(self.convs)], dim=1)
+
+    def widened(self, latents: WPlus | Motion) -> WPlus | Motion:
+        """Faces, or a motion, of the plain generator for the wide one: no offset in any style.
+
+        Raises MismatchError for those of another generator.
+        """
+        rows = (self.generator.num_ws, self.generator.config.w_dim)
+        if tuple(latents.shape[-2:]) != rows:
+            raise MismatchError(
+                f"A face or a motion of {latents.shape[-2]} rows of width {latents.shape[-1]} was given, but this "
+                f"generator has {rows[0]} of width {rows[1]}. Take both from one domain."
+            )
+        return F.pad(latents, (0, max(self.widths)))
+
+    def offsets(self, styles: StyleVectors) -> WPlus:
+        """Offsets [n num_channels] to styles as offsets [n num_ws w_dim + channels] to the wide generator's faces."""
+        rows = [F.pad(part, (0, max(self.widths) - part.shape[1])) for part in styles.split(self.widths, dim=1)]
+        rows += [torch.zeros_like(rows[0])] * (self.generator.num_ws - len(rows))  # the last to-RGB's row
+        return F.pad(torch.stack(rows, dim=1), (self.generator.config.w_dim, 0))
+
+
+def moves_styles(generator: Generator, motion: Motion) -> bool:
+    """Whether a motion of this generator is one for its `StyleSpace.wide`: its rows are as wide as there."""
+    further = max(conv.weight.shape[1] for conv in convolutions(generator))
+    return motion.shape[-1] == generator.config.w_dim + further
+
+
+def for_motion(generator: Generator, ws: WPlus, motion: Motion) -> tuple[Generator, WPlus]:
+    """The generator that draws the faces `ws` under a motion, and the faces as it takes them.
+
+    Those that are given, or where the motion moves styles `StyleSpace.wide` and the widened faces.
+    """
+    if not moves_styles(generator, motion):
+        return generator, ws
+    space = StyleSpace(generator)
+    return space.wide, space.widened(ws)
+
+
+def convolutions(generator: Generator) -> list[StyledConv]:
+    """The styled convolutions, in the order in which they draw: convolution k takes row k of W+."""
+    return [layer for layer in generator.synthesis.modules() if isinstance(layer, StyledConv)]
+
+
+def _wide(generator: Generator, channels: int) -> Generator:
+    """The same generator with rows of w_dim + channels numbers; convolutions share their weights with it."""
+    with torch.device("meta"):
+        wide = Generator(replace(generator.config, w_dim=generator.config.w_dim + channels))
+    state = generator.synthesis.state_dict()
+    for name, layer in generator.synthesis.named_modules():
+        if hasattr(layer, "affine"):
+            edited = isinstance(layer, StyledConv)
+            state[f"{name}.affine.weight"] = _wide_weight(layer.affine.weight.detach(), channels, edited)  # pyright: ignore
+    wide.synthesis.load_state_dict(state, assign=True)
+    wide.synthesis.requires_grad_(False)
+    wide.mapping = WideMapping(generator.mapping, channels)
+    return wide.eval()
+
+
+def _wide_weight(weight: Float[Tensor, "i w_dim"], channels: int, edited: bool) -> Float[Tensor, "i w_dim+channels"]:
+    """[A, 1] (or [A, 0]) as a layer stores it: its gain, one over the root of its inputs, is applied when it runs."""
+    i, w_dim = weight.shape
+    further = torch.eye(i, channels, dtype=weight.dtype, device=weight.device) * edited
+    return torch.cat([weight / math.sqrt(w_dim), further], dim=1) * math.sqrt(w_dim + channels)
+
+
+class WideMapping(Mapping):
+    """The plain generator's mapping, with zeros behind w."""
+
+    def __init__(self, plain: Mapping, channels: int):
+        nn.Module.__init__(self)
+        self.config, self.plain, self.channels = plain.config, plain, channels
+        self.register_buffer("w_avg", F.pad(plain.w_avg, (0, channels)))
+
+    def forward(self, z: Z, c: Labels | None = None) -> W:
+        return F.pad(self.plain(z, c), (0, self.channels))

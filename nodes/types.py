@@ -1,0 +1,117 @@
+"""What travels between nodes besides faces, texts and motions: loaded models, with what must be known of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..lga_core import ClipModel, Encoder, Faces, Generator, MismatchError, MotionModel, Movement
+from ..lga_core.domain import MotionCard
+from ..lga_core.faces import FFHQ, Framing
+from ..lga_core.faces.detection import DoodleFinder
+from ..lga_core.inversion import Difference
+from ..lga_core.latents import Identity
+from ..lga_core.metrics import IdentityNetwork
+from ..lga_core.motion import Text
+from ..lga_core.shapes import FacePoints
+from ..lga_core.stylegan2 import moves_styles
+from .host import Model
+
+ROOT = "language-guided animation"
+GENERATOR, ENCODER, CLIP, MOTION_MODEL = "LGA_GENERATOR", "LGA_ENCODER", "LGA_CLIP", "LGA_MOTION_MODEL"
+FACES, TEXT, MOTION = "LGA_FACES", "LGA_TEXT", "LGA_MOTION"
+PLACES, ALIGNMENT, IDENTITY = "LGA_PLACES", "LGA_ALIGNMENT", "LGA_IDENTITY"
+
+
+@dataclass(frozen=True)
+class LoadedGenerator:
+    """`identity`: whose faces and motions it draws. `tuned`: what it has learned beyond that, of one face."""
+
+    model: Model[Generator]
+    identity: Identity
+    framing: Framing = FFHQ
+    finder: Model[DoodleFinder] | None = None
+    tuned: Difference | None = None
+
+    @property
+    def num_ws(self) -> int:
+        return self.model.module.num_ws
+
+    def check_draws(self, faces: Faces, motion: Movement) -> None:
+        """Raise MismatchError, naming both sides, unless this generator draws these faces making this movement.
+
+        A movement may be one of styles too: see `for_motion`, which gives what draws it.
+        """
+        faces.check_drawable(self.identity, self.num_ws)
+        if moves_styles(self.model.module, motion.offsets):
+            motion = motion.with_offsets(motion.offsets[..., : self.model.module.config.w_dim])
+        motion.check_fits(faces)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a face is in pictures of `height` x `width` pixels: `points` [n 5 2], NaN where it was not found."""
+
+    points: FacePoints
+    height: int
+    width: int
+
+    def check_of(self, height: int, width: int, count: int) -> None:
+        """Raise MismatchError unless these are places in so many pictures of this size."""
+        if (self.height, self.width) != (height, width) or len(self.points) not in (1, count):
+            raise MismatchError(
+                f"The face was found in {len(self.points)} pictures of {self.width} x {self.height} pixels, but there "
+                f"are {count} of {width} x {height} here. Connect the same pictures to Find Faces and Align Face."
+            )
+
+
+@dataclass(frozen=True)
+class LoadedIdentity:
+    model: Model[IdentityNetwork]
+    name: str
+
+
+@dataclass(frozen=True)
+class LoadedEncoder:
+    model: Model[Encoder]
+    name: str
+    made_for: Identity | None
+
+    def check_fits(self, generator: LoadedGenerator) -> None:
+        """Raise MismatchError, naming both sides, unless this encoder was made for this generator."""
+        if self.made_for is not None:
+            self.made_for.check(
+                generator.identity, f"The encoder '{self.name}' was made for the generator", "the generator here is"
+            )
+        found, need = self.model.module.config.num_ws, generator.num_ws
+        if found != need:
+            raise MismatchError(
+                f"The encoder '{self.name}' finds {found} style vectors a face, but the generator "
+                f"'{generator.identity.name}' draws from {need}. Choose an encoder made for this generator."
+            )
+
+
+@dataclass(frozen=True)
+class LoadedClip:
+    model: Model[ClipModel]
+    identity: Identity
+
+
+@dataclass(frozen=True)
+class LoadedMotionModel:
+    model: Model[MotionModel]
+    name: str
+    card: MotionCard
+
+    def check_clip(self, clip: Identity, width: int) -> None:
+        """Raise MismatchError, naming both sides, unless this model was trained with this CLIP model."""
+        if self.card.clip is not None:
+            self.card.clip.check(clip, f"The motion model '{self.name}' was trained with the CLIP model", "this one is")
+        need = self.model.module.config.code_dim
+        if width != need:
+            raise MismatchError(
+                f"The motion model '{self.name}' takes embeddings of {need} numbers, but those of the CLIP model "
+                f"'{clip.name}' have {width}. Load the CLIP model that the motion model was trained with."
+            )
+
+    def check_text(self, text: Text) -> None:
+        self.check_clip(text.clip, text.embeddings.shape[1])

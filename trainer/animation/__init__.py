@@ -1,0 +1,1 @@
+"""A face and a prompt -> a clip, alone or inside a photograph."""

@@ -1,0 +1,92 @@
+"""The main job on a photograph: its face is found, animated and put back, and the rest of it stays as it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lga_core import Domain, Generator, Images, WPlus, align, find_faces, paste_back, tune
+from lga_core.faces import Alignment, add_details, crop
+from lga_core.faces.detection import choose, missing_finders, present_finders, read_points
+from lga_core.metrics import find_distance
+from lga_core.rendering import draw
+from lga_core.shapes import FacePoints
+
+from ..data.alignment import FACE_MODELS
+
+COMPARED = 256
+"""Pixels at which CLIP compares pictures while the generator learns one, at most."""
+LARGEST_SQUARE = 2048
+"""Side in pixels up to which the photo's own details are kept."""
+
+
+@dataclass(frozen=True)
+class PhotoFace:
+    """Which face of a photo, and how well it is to be learned.
+
+    Attributes:
+        number: from left to right, from 0; None is the largest.
+        points: "x,y" of eyes, nose and mouth corners, where no finder sees the face; see `read_points`.
+        models: folder with the finders' model files.
+        tune_steps: of pivotal tuning, which makes the generator learn this face.
+    """
+
+    number: int | None = None
+    points: str | None = None
+    models: Path = FACE_MODELS
+    tune_steps: int = 0
+
+    def place(self, photo: Images, domain: Domain) -> FacePoints:
+        """Where the face is, [1 5 2]. Raises InputError, in words, if nobody finds it."""
+        height, width = photo.shape[-2:]
+        if self.points is not None:
+            return read_points(self.points, height, width)
+        faces = find_faces(photo, present_finders(self.models, domain.finder), missing_finders(self.models))
+        which = "largest" if self.number is None else "left to right"
+        return choose(faces, which, self.number or 0).points[None]
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoScene:
+    """A photo whose face a domain draws: `domain`'s generator may have learned it. `still`: the face unmoved."""
+
+    photo: Images
+    alignment: Alignment
+    square: Images
+    domain: Domain
+    ws: WPlus
+    still: Images
+
+    def with_faces(self, chunks: Iterator[Images]) -> Iterator[Images]:
+        """The photo with each of the drawn faces, details and all."""
+        for chunk in chunks:
+            for face in chunk.split(1):
+                detailed = add_details(self.square, self.still, face)
+                yield paste_back(self.photo, detailed, self.alignment).images
+
+
+def find_scene(photo: Images, domain: Domain, face: PhotoFace) -> PhotoScene:
+    """Find, align and invert the face of a photo [1 3 h w] in -1..1. Raises InputError, DrawingError."""
+    height, width = photo.shape[-2:]
+    alignment = align(face.place(photo, domain), height, width, domain.framing)
+    resolution = domain.generator.config.resolution
+    small = crop(photo, alignment, resolution)
+    ws = domain.invert(small)
+    if face.tune_steps:
+        domain = replace(domain, generator=_tuned(domain, ws, small, face.tune_steps))
+    size = max(resolution, min(LARGEST_SQUARE, math.ceil(float(alignment.side))))
+    return PhotoScene(photo, alignment, crop(photo, alignment, size), domain, ws, draw(domain.generator, ws))
+
+
+def _tuned(domain: Domain, ws: WPlus, image: Images, steps: int) -> Generator:
+    distance = find_distance(domain.clip, min(domain.generator.config.resolution, COMPARED)).to(ws.device)
+    with tqdm(total=steps, desc="learning the face", unit="step", disable=None) as bar:
+
+        def show(*_: object) -> None:
+            bar.update()
+
+        return tune(domain.generator, ws, image, distance, steps, on_step=show)

@@ -1,0 +1,1 @@
+"""Training MoCoGAN-HD's motion generator (Tian et al. 2021)."""

@@ -1,0 +1,1 @@
+"""What is trained on: faces, images, photographs, videos, prompts, frozen models."""

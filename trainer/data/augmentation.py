@@ -1,0 +1,53 @@
+"""What a scoring network sees of a picture: the picture itself, or random looks at it."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Pictures = Float[Tensor, "n c h w"]
+Look = Float[Tensor, "n 10"]
+"""A random look at each of n pictures: an affine map (6 numbers), light, and a tint (3)."""
+
+
+def draw_looks(n: int, rng: torch.Generator) -> Look:
+    """Mirrored, turned (9 degrees), zoomed (.75-1.1), shifted, tinted: n random looks."""
+    zoom = 0.75 + 0.35 * torch.rand(n, generator=rng)
+    mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
+    turn = 0.15 * torch.randn(n, generator=rng)
+    affine = torch.zeros(n, 2, 3)
+    affine[:, 0, 0], affine[:, 0, 1] = zoom * mirror * turn.cos(), -zoom * turn.sin()
+    affine[:, 1, 0], affine[:, 1, 1] = zoom * mirror * turn.sin(), zoom * turn.cos()
+    affine[:, :, 2] = 0.1 * torch.randn(n, 2, generator=rng)
+    light = 1 + 0.1 * torch.randn(n, 1, generator=rng)
+    tint = 0.05 * torch.randn(n, 3, generator=rng)
+    return torch.cat([affine.flatten(1), light, tint], dim=1)
+
+
+def looked_at(pictures: Pictures, looks: Look, size: int | None = None) -> Pictures:
+    """Each picture as its look has it, `size` square (default: the picture's own).
+
+    What pleases CLIP from one exact pose of the pixels alone does not survive it.
+    """
+    n, c, h, w = pictures.shape
+    size = h if size is None else size
+    field = F.affine_grid(looks[:, :6].view(n, 2, 3).to(pictures), [n, c, size, size], align_corners=False)
+    if size < h:
+        pictures = F.interpolate(pictures, (size, size), mode="area")
+    view = F.grid_sample(pictures, field, padding_mode="reflection", align_corners=False)
+    light, tint = looks[:, 6:7, None, None], looks[:, 7:, None, None]
+    return (view * light.to(view) + tint.to(view)).clamp(-1, 1)
+
+
+def official_view(
+    pictures: Pictures, size: int, mean: Float[Tensor, "1 c 1 1"], std: Float[Tensor, "1 c 1 1"]
+) -> Pictures:
+    """As the authors' code shows pictures in -1..1 to CLIP: mean and deviation first, then a bilinear resize with
+    aligned corners, which does not filter what it skips."""
+    normal = ((pictures + 1) / 2 - mean) / std
+    return F.interpolate(normal, (size, size), mode="bilinear", align_corners=True)
+
+
+def at_score_size(pictures: Pictures, size: int) -> Pictures:
+    """Pictures no larger than `size`, by a mean over pixels: as they are compared and shown to CLIP."""
+    return pictures if pictures.shape[-1] <= size else F.adaptive_avg_pool2d(pictures, size)

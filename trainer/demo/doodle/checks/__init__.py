@@ -1,0 +1,1 @@
+"""What measures the domain: its judge, its parts, photographs, its evaluation setup."""

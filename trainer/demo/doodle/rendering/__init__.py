@@ -1,0 +1,1 @@
+"""Named attributes of a doodle, and their image."""

@@ -1,0 +1,1 @@
+"""The trainings that make the domain, each on the frozen ones before it."""

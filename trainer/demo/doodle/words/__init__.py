@@ -1,0 +1,1 @@
+"""What a doodle can be called."""

@@ -1,0 +1,102 @@
+"""Frechet distances of pictures by a network's features: FID as clean-fid has it (no root), by torchmetrics.
+
+Hang et al. 2023, IV-A5, writes it with a root; the library that their code uses has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lga_core import Images, InputError
+
+from ..metrics.evaluation_setup import Network
+
+NUM_DRAWS = 50
+
+
+class AsTheyAre(nn.Module):
+    """Stands where torchmetrics expects a network: features come as they are."""
+
+    def __init__(self, num_features: int):
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+class Moments(NamedTuple):
+    """Sums over n vectors: of them, and of their products with themselves. They add up; the vectors can go."""
+
+    count: int
+    total: Float[Tensor, "c"]
+    products: Float[Tensor, "c c"]
+
+    @classmethod
+    def of(cls, features: Float[Tensor, "n c"]) -> Moments:
+        features = features.double()
+        return cls(len(features), features.sum(dim=0), features.T @ features)
+
+    def plus(self, other: Moments) -> Moments:
+        return Moments(self.count + other.count, self.total + other.total, self.products + other.products)
+
+
+class Frechet:
+    """Distances of sets of features from one reference, whose sums alone are kept."""
+
+    def __init__(self, reference: Iterable[Float[Tensor, "n c"]]) -> None:
+        try:
+            from torchmetrics.image.fid import FrechetInceptionDistance
+        except ImportError as err:
+            raise InputError(
+                "Frechet distances need torchmetrics: pip install 'language-guided-animation[eval]'."
+            ) from err
+        self.num_reference, self._metric = 0, None
+        for features in reference:
+            if self._metric is None:
+                self._metric: Any = FrechetInceptionDistance(
+                    AsTheyAre(features.shape[1]),
+                    reset_real_features=False,
+                    sync_on_compute=False,  # one process measures what all have drawn; the others wait
+                )
+                self._metric.set_dtype(torch.float64)
+            self._metric.update(features.double(), real=True)
+            self.num_reference += len(features)
+
+    def __call__(self, moments: Moments) -> float:
+        """FID of what these are the sums of. Raises InputError where it or the reference has fewer than two."""
+        if self._metric is None or self.num_reference < 2 or moments.count < 2:
+            raise InputError(
+                f"FID of {moments.count} pictures from {self.num_reference} was asked for; both need at least 2."
+            )
+        self._metric.update(moments.total[None, :][:0], real=False)  # of no pictures, so that it knows it has begun
+        self._metric.fake_features_sum, self._metric.fake_features_cov_sum = moments.total, moments.products
+        self._metric.fake_features_num_samples = torch.tensor(moments.count)
+        found = self._metric.compute().item()
+        self._metric.reset()
+        return found
+
+    def interval(self, groups: Sequence[Moments], seed: int = 0) -> dict[str, float]:
+        """FID of all groups together, {"mean", "low", "high"}; low and high are 1.96 standard errors away.
+
+        The error is that of the bootstrap over groups (Efron and Tibshirani 1993, chapter 6), for which few draws are
+        enough. Percentiles would lie too high: what is drawn twice makes a set less varied, hence farther away.
+        """
+        found = self(reduce(Moments.plus, groups))
+        rng = torch.Generator().manual_seed(seed)
+        drawn = torch.randint(len(groups), (NUM_DRAWS, len(groups)), generator=rng).tolist()
+        again = torch.tensor([self(reduce(Moments.plus, (groups[i] for i in each))) for each in drawn])
+        error = 1.96 * again.std().item()
+        return {"mean": found, "low": max(found - error, 0.0), "high": found + error}
+
+
+def features_of(pictures: Iterable[Images], network: Network) -> Iterator[Float[Tensor, "n c"]]:
+    with torch.no_grad():
+        for chunk in pictures:
+            yield network.look(chunk).float().cpu()

@@ -1,0 +1,1 @@
+"""What is measured: motion, judges, agreement, bootstrap intervals."""

@@ -1,0 +1,46 @@
+"""Means with 95 % bootstrap intervals (Efron and Tibshirani 1993), and shares as percentages."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def interval(
+    values: Float[Tensor, "k n"], resample_rows: bool = False, draws: int = 2000, seed: int = 0
+) -> dict[str, float]:
+    """Mean of sentences by faces with its 95 % percentile bootstrap interval: {"mean", "low", "high"}.
+
+    Faces are drawn again, the same for all sentences; `resample_rows` draws sentences again too, for a claim about
+    words in general and not about this list. NaN where nothing is known (a face that the judge does not see).
+    """
+    values, rng = values.double(), torch.Generator().manual_seed(seed)
+    known, (k, n) = ~values.isnan(), values.shape
+    faces = drawn_again(n, draws, rng)
+    rows = drawn_again(k, draws, rng) if resample_rows else torch.ones(draws, k, dtype=torch.double)
+    means = _weighted(values.nan_to_num(), rows, faces) / _weighted(known.double(), rows, faces)
+    low, high = means[means.isfinite()].quantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
+    return {"mean": values.nanmean().item(), "low": low, "high": high}
+
+
+def drawn_again(n: int, draws: int, rng: torch.Generator) -> Float[Tensor, "draws n"]:
+    """How often each of n is drawn in n draws with replacement."""
+    drawn = torch.randint(n, (draws, n), generator=rng)
+    return torch.zeros(draws, n, dtype=torch.double).scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.double))
+
+
+def _weighted(values: Tensor, rows: Tensor, faces: Tensor) -> Float[Tensor, "draws"]:
+    return torch.einsum("dk,kn,dn->d", rows, values, faces)
+
+
+def percent(share: float) -> str:
+    """0.943 -> 94 %, with a space that does not break; never 0 or 100 for what is not quite that."""
+    rounded = round(100 * share)
+    if rounded in (0, 100) and share not in (0, 1):
+        return ">\u00a099\u00a0%" if rounded else "<\u00a01\u00a0%"
+    return f"{rounded}\u00a0%"
+
+
+NUM_FRAMES = 16
+"""Of the clips that sheets show and that figures are measured on."""

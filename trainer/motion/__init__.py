@@ -1,0 +1,1 @@
+"""Training the motion model: the paper's method."""

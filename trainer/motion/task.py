@@ -1,0 +1,265 @@
+"""What the loop needs to train a motion model: its batches, objectives, running average and preview."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from lga_core import ClipModel, MotionModel, WPlus
+
+from ..data.augmentation import draw_looks
+from ..data.prompts import PromptSet
+from ..training.distributed import Share
+from ..training.loop import Objective, cosine, follow, step_generator
+from ..training.w_discriminator import WDiscriminator, r1, taken_for_fake, taken_for_real
+from . import losses
+from .config import MotionRun
+from .step import Batch, Cast, frames_shown, move, train_step
+
+R1_WEIGHT = 5.0
+FIRM_FROM = 2 / 3
+"""Share of the run from which on `unlikeliness_end` holds."""
+
+
+class Sources(NamedTuple):
+    """The faces to move, on the CPU, with what does not change in training computed once.
+
+    ws [n l d]; pictures, as the generator draws them, and inputs [n c h w], in half precision; features [n c]: CLIP's
+    of `pictures` (None: sentences start the motions alone).
+    """
+
+    ws: WPlus
+    pictures: Float[Tensor, "n c h w"]
+    inputs: Float[Tensor, "n c h w"]
+    features: Float[Tensor, "n c"] | None
+
+
+class MotionTask:
+    """Trains `model` (and `clip`, the one that starts motions, where it is fine-tuned) on `sources` and `prompts`.
+
+    `variety` [n w_dim]: W of many random faces. Everything is on one device but `sources`.
+    """
+
+    def __init__(
+        self,
+        run: MotionRun,
+        model: MotionModel,
+        clip: ClipModel,
+        cast: Cast,
+        sources: Sources,
+        prompts: PromptSet,
+        variety: Float[Tensor, "n w_dim"],
+        preview: Callable[[MotionModel, ClipModel, Path], None],
+    ) -> None:
+        self.run, self.model, self.clip, self.cast = run, model, clip, cast
+        self.sources, self.prompts, self.variety, self._preview = sources, prompts, variety, preview
+        self.device = variety.device
+        trained = nn.ModuleDict({"motion": model})
+        if run.optimizer.finetune_clip:
+            trained["clip"] = clip.requires_grad_(True)
+        self.average = deepcopy(trained).requires_grad_(False) if run.optimizer.average else trained
+        self.modules: Mapping[str, nn.Module] = {"trained": trained}
+        if self.average is not trained:
+            self.modules = {**self.modules, "average": self.average}
+        self.objectives: Sequence[Objective] = [self._motion_objective(trained)]
+        if cast.discriminator is not None:
+            self.modules = {**self.modules, "discriminator": cast.discriminator}
+            self.objectives = [*self.objectives, self._discriminator_objective(cast.discriminator)]
+        perceptual = run.losses if run.losses.perceptual else None
+        self.num_frames_drawn = run.batch * len(frames_shown(model, run.num_frames, perceptual))
+
+    # What is minimised
+
+    def _motion_objective(self, trained: nn.ModuleDict) -> Objective:
+        settings = self.run.optimizer
+        groups = [{"params": list(self.model.parameters())}]
+        if "clip" in trained:
+            groups.append({"params": list(self.clip.parameters()), "scale": settings.clip_lr / settings.lr})  # pyright: ignore
+        return Objective(
+            "motion",
+            [parameter for group in groups for parameter in group["params"]],
+            torch.optim.Adam(groups, lr=settings.lr, betas=(0.0, 0.999), fused=True),
+            lambda batch: train_step(self.model, self.cast, batch, self.run.losses, list(self.run.weights)),
+            self.weights_at,
+            self.lr_at,
+            settings.clip_norm,
+        )
+
+    def _discriminator_objective(self, discriminator: WDiscriminator) -> Objective:
+        parameters = list(discriminator.parameters())
+        lr = self.run.optimizer.discriminator_lr
+
+        def told_apart(batch: Batch) -> dict[str, Tensor]:
+            with torch.no_grad():
+                moved = (batch.ws + move(self.model, self.cast, batch).shift[:, -1]).flatten(0, 1)
+            real = self.variety[batch.others]
+            return {
+                "real": taken_for_fake(discriminator(real)),
+                "moved": taken_for_real(discriminator(moved)),
+                "r1": r1(discriminator, real),
+            }
+
+        adam = torch.optim.Adam(parameters, lr=lr, betas=(0.0, 0.99), fused=True)
+        weights = {"real": 1.0, "moved": 1.0, "r1": R1_WEIGHT}
+        return Objective("discriminator", parameters, adam, told_apart, lambda step: weights, lambda step: lr)
+
+    def weights_at(self, step: int) -> dict[str, float]:
+        """Weights of the motion's losses. Offsets are held more firmly to how faces vary in the last third."""
+        weights = self.run.weights
+        if "unlikeliness" in weights and step >= FIRM_FROM * self.run.steps:
+            weights["unlikeliness"] = self.run.losses.unlikeliness_end
+        return weights
+
+    def lr_at(self, step: int) -> float:
+        settings = self.run.optimizer
+        warm = min(1.0, (step + 1) / settings.warmup) if settings.warmup else 1.0
+        return warm * (settings.lr_end + (settings.lr - settings.lr_end) * cosine(step / self.run.steps))
+
+    # What is random
+
+    def batch(self, step: int, share: Share) -> Batch:
+        run, rng = self.run, step_generator(self.run.seed, step)
+        n = run.batch // run.optimizer.accumulate * share.count
+        faces = torch.randint(len(self.sources.ws), (n,), generator=rng)
+        chosen = deal(len(self.prompts.prompts), n, rng)
+        spoken = self.say(chosen, rng)
+        h0 = self.model.first_state(n, rng)
+        others = torch.randint(len(self.variety), (n,), generator=rng)
+        looks = draw_looks(n * run.losses.views, rng) if run.losses.views else None
+        longest = run.num_frames if run.num_frames_max is None else run.num_frames_max
+        num_frames = int(torch.randint(run.num_frames, longest + 1, (), generator=rng))
+        mine = share.of(torch.arange(n))
+        taken = [tensor[faces[mine]].to(self.device) for tensor in (self.sources.ws, *self.sources[1:3])]
+        features = None if self.sources.features is None else self.sources.features[faces[mine]].to(self.device)
+        pictures, inputs = taken[1].float(), taken[2].float()
+        if features is not None and run.optimizer.finetune_clip:
+            features = self.clip.encode_images(pictures)
+        return Batch(
+            ws=taken[0],
+            pictures=pictures,
+            inputs=inputs,
+            features=features,
+            chosen=chosen[mine].to(self.device),
+            together=chosen.to(self.device),
+            position=mine.to(self.device),
+            others=others[mine].to(self.device),
+            spoken=[spoken[i] for i in mine.tolist()],
+            h0=h0[mine],
+            looks=None if looks is None else looks.unflatten(0, (-1, n))[:, mine].flatten(0, 1),
+            num_frames=num_frames,
+        )
+
+    def say(self, chosen: Int[Tensor, "n"], rng: torch.Generator) -> list[str]:
+        """A sentence for each chosen prompt; `paraphrase_share` of them in other words."""
+        said = []
+        for index, (other, which) in zip(
+            chosen.tolist(), torch.rand(len(chosen), 2, generator=rng).tolist(), strict=True
+        ):
+            prompt = self.prompts.prompts[index]
+            options = (prompt.sentence, *prompt.paraphrases)
+            said.append(options[int(which * len(options))] if other < self.run.paraphrase_share else prompt.sentence)
+        return said
+
+    # What follows a step
+
+    def after(self, step: int) -> None:
+        if self.average is not self.modules["trained"]:
+            follow(self.average, self.modules["trained"], min(self.run.optimizer.average, (step + 1) / (step + 10)))
+
+    def result(self) -> tuple[MotionModel, ClipModel]:
+        """The averaged model and its CLIP, as copies with plain weights."""
+        motion = self.average["motion"]
+        assert isinstance(motion, MotionModel)
+        clip = deepcopy(self.average["clip"]) if "clip" in self.average else self.clip
+        assert isinstance(clip, ClipModel)
+        return plain_copy(motion), clip.eval().requires_grad_(False)
+
+    def preview(self, path: Path) -> None:
+        self._preview(*self.result(), path)
+
+
+def deal(num_prompts: int, n: int, rng: torch.Generator) -> Int[Tensor, "n"]:
+    """A prompt for each of n faces, none twice before all have been dealt."""
+    rounds = [torch.randperm(num_prompts, generator=rng) for _ in range(-(-n // num_prompts))]
+    return torch.cat(rounds)[:n]
+
+
+class SpokenOnce:
+    """Sentences -> unit embeddings [n c] of a frozen CLIP, each computed once."""
+
+    def __init__(self, clip: ClipModel, prompts: PromptSet) -> None:
+        sentences = list(dict.fromkeys(s for p in prompts.prompts for s in (p.sentence, *p.paraphrases)))
+        with torch.no_grad():
+            self.embeddings = torch.cat([clip.encode_text(sentences[i : i + 64]) for i in range(0, len(sentences), 64)])
+        self.place = {sentence: index for index, sentence in enumerate(sentences)}
+
+    def __call__(self, sentences: Sequence[str]) -> Float[Tensor, "n c"]:
+        return self.embeddings[[self.place[sentence] for sentence in sentences]]
+
+
+# Learning in units of how faces vary
+
+
+class Coloured(nn.Module):
+    """A layer's weight [o i] or bias [o] as a fixed matrix times what is learned."""
+
+    colour: Tensor
+
+    def __init__(self, colour: Float[Tensor, "o o"]) -> None:
+        super().__init__()
+        self.register_buffer("colour", colour, persistent=False)
+
+    def forward(self, learned: Tensor) -> Tensor:
+        return self.colour @ learned
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return torch.linalg.solve(self.colour, weight)
+
+
+def can_be_coloured(model: MotionModel) -> bool:
+    return not model.config.last_activation and model.config.head == "shared"
+
+
+def colour_output(model: MotionModel, faces: Float[Tensor, "n d"]) -> None:
+    """Let the mapper's last layer learn in units of how `faces` vary: the same function, far better conditioned.
+
+    Without it most of an offset's length lies where no face varies, and CLIP is pleased by it. For a linear last layer
+    with a shared head; other models stay as they are.
+    """
+    if not can_be_coloured(model):
+        return
+    colour = losses.spread(faces, floor=0.001)
+    for name in ("weight", "bias"):
+        parametrize.register_parametrization(model.mapper.motion[-1], name, Coloured(colour))
+
+
+@torch.no_grad()
+def begin_coloured(model: MotionModel, faces: Float[Tensor, "n d"]) -> None:
+    """Give a new model's random offsets the directions in which `faces` vary."""
+    if can_be_coloured(model):
+        weight = model.mapper.motion[-1].get_parameter("weight")
+        weight.copy_(losses.spread(faces, floor=0.001) @ weight)
+
+
+@torch.no_grad()
+def plain_copy(model: MotionModel) -> MotionModel:
+    """A frozen copy with the weights that `model` works with, however it learns them."""
+    copy = MotionModel(model.config).to(next(model.parameters()).device)
+    for name, parameter in copy.named_parameters():
+        owner, _, leaf = name.rpartition(".")
+        parameter.copy_(getattr(model.get_submodule(owner), leaf))
+    return copy.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def mean_direction(features: Float[Tensor, "n c"]) -> Float[Tensor, "c"]:
+    """The unit vector along the mean of unit embeddings."""
+    return F.normalize(features.mean(dim=0), dim=0)

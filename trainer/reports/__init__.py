@@ -1,0 +1,1 @@
+"""The report of a run: HTML with its figures inside, contact sheets."""

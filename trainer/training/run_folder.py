@@ -1,0 +1,190 @@
+"""The folder of one training: what was asked for, how far it has come, and everything needed to go on from there.
+
+    config.json          the settings
+    state.safetensors    networks, running averages, optimisers and the number of steps done
+    metrics.jsonl        one JSON object for each logged step
+    previews/            a sheet of pictures every so many steps
+    report.html          at the end, beside the model file itself
+
+`state.safetensors` is written aside, brought to the disk and renamed: whenever the power fails, a whole state is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lga_core import CheckpointError, InputError, MismatchError, OutputError
+from lga_core.formats import load_checkpoint, save_checkpoint
+
+KIND = "training"
+PARTS = "parts"
+"""Where config.json keeps the fingerprints of the files that a run was begun with."""
+FREE_TO_CHANGE = ("steps", "out", "watch", "device", "name", "generator", "clip", "score_clips", "prompts", "encoder")
+FREE_TO_CHANGE += ("optimizer.accumulate", "optimizer.recompute_from", "optimizer.compiled")
+"""Settings that a run may be taken up again with: they do not change what a step does, but for rounding. (Files may
+move; what they hold may not change. More `steps` stretch what is still to come of the learning rate's course.)"""
+
+
+class RunFolder:
+    """One training's folder. Raises OutputError if it cannot be made or written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.state = path / "state.safetensors"
+        self.metrics = path / "metrics.jsonl"
+        self.previews = path / "previews"
+        try:
+            self.previews.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):  # without a name: several processes open the same folder at once
+                pass
+        except OSError as err:
+            raise OutputError(
+                f"The run folder {path} cannot be written ({err.strerror or err}). Choose another with --out."
+            ) from err
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other trainings out. Raises InputError if one is at work here."""
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as err:
+            raise InputError(f"Another training is at work in {self.path}. Stop it, or choose another --out.") from err
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def is_begun(self) -> bool:
+        return self.state.exists()
+
+    def keep_config(self, config: Mapping[str, Any]) -> None:
+        """Write the settings, or compare them with those the run was begun with.
+
+        Raises MismatchError naming the first setting that differs, if steps were already taken under another value, and
+        CheckpointError for a damaged file.
+        """
+        path = self.path / "config.json"
+        if self.is_begun and path.exists():
+            for name, was, now in _differences(_read_config(path), json.loads(json.dumps(config))):
+                if not f"{name}.".startswith(tuple(f"{free}." for free in FREE_TO_CHANGE)):
+                    raise MismatchError(
+                        f"The run in {self.path} was begun with {name} = {was!r}, and {now!r} is asked for now. Go on "
+                        "with the old value, or begin anew with another --out."
+                    )
+        _write_text(path, json.dumps(config, indent=1) + "\n")
+
+    def save(
+        self, step: int, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer], **notes: Any
+    ) -> None:
+        """Write the state after `step` steps. Raises OutputError (a full disk): the state before stays as it is."""
+        tensors = {
+            f"{name}/{key}": tensor for name, module in modules.items() for key, tensor in module.state_dict().items()
+        }
+        for name, optimizer in optimizers.items():
+            tensors |= {f"{name}!{key}": tensor for key, tensor in _optimizer_tensors(optimizer).items()}
+        copies = {key: tensor.detach().cpu().clone() for key, tensor in tensors.items()}  # shared storage is refused
+        save_checkpoint(self.state, KIND, copies, {}, step=step, **notes)
+
+    def load(self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]) -> dict[str, Any]:
+        """Put a saved state back; what was noted beside it, `step` among it. Raises CheckpointError, MismatchError."""
+        checkpoint = load_checkpoint(self.state, KIND)
+        try:
+            for name, module in modules.items():
+                module.load_state_dict(_beginning(f"{name}/", checkpoint.tensors))
+            for name, optimizer in optimizers.items():
+                _restore(optimizer, _beginning(f"{name}!", checkpoint.tensors))
+        except (RuntimeError, LookupError) as err:
+            raise MismatchError(
+                f"{self.state} does not fit this training ({' '.join(str(err).split())[:200]}). Choose another --out."
+            ) from err
+        return checkpoint.metadata
+
+    def log(self, row: Mapping[str, float]) -> None:
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(dict(row)) + "\n")
+        except OSError as err:
+            raise OutputError(
+                f"{self.metrics} cannot be written ({err.strerror or err}). Make room, then go on."
+            ) from err
+
+    def rows(self) -> list[dict[str, float]]:
+        """What was logged, in order of steps."""
+        if not self.metrics.exists():
+            return []
+        lines = self.metrics.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.endswith("}")]  # a killed run's last line may be half
+
+    def forget_after(self, step: int) -> None:
+        """Drop logged rows of steps that will be taken again."""
+        kept = [json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step]
+        _write_text(self.metrics, "".join(kept))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise CheckpointError(
+            f"{path} cannot be read ({err}). Remove it to go on with the settings that are asked for now, or choose "
+            "another --out."
+        ) from err
+
+
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return {
+        f"{index}/{key}": value if isinstance(value, Tensor) else torch.tensor(float(value))
+        for index, parameter in enumerate(parameters)
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _restore(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Tensors go where their parameter is, except Adam's count of steps, which only a fused Adam keeps there."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    fused = any(group.get("fused") for group in optimizer.param_groups)
+    for name, tensor in tensors.items():
+        index, key = name.split("/")
+        parameter = parameters[int(index)]
+        place = parameter.device if key != "step" or fused else "cpu"
+        value = tensor.to(place)
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter).copy_(value)  # with the parameter's memory format
+        optimizer.state[parameter][key] = value
+
+
+def _beginning(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+
+
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif before != now:
+        yield name, before, now
+
+
+def _write_text(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as err:
+        raise OutputError(f"{path} cannot be written ({err.strerror or err}). Choose another --out.") from err
+    finally:
+        part.unlink(missing_ok=True)
