@@ -296,7 +296,7 @@ def ours(options: argparse.Namespace) -> tuple[Callable[[], float], int]:
     from lga_trainer.motion.inputs import Parts, prepare_sources
     from lga_trainer.motion.train import assemble
     from lga_trainer.training.distributed import Workers
-    from lga_trainer.training.loop import optimise
+    from lga_trainer.training.loop import optimize_latent
 
     settings = Optimizer(precision=options.worker[:4], compiled=not options.worker.endswith("plain"))
     run = MotionRun(
@@ -330,7 +330,7 @@ def ours(options: argparse.Namespace) -> tuple[Callable[[], float], int]:
 
     def step() -> float:
         number = next(taken)
-        row = optimise(task, number, run.optimizer.accumulate, workers)
+        row = optimize_latent(task, number, run.optimizer.accumulate, workers)
         task.after(number)
         return row["motion/total"]
 

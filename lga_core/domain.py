@@ -33,13 +33,13 @@ from .clip import ClipModel, load_clip
 from .demo import DEFAULT_DOMAIN, EMBEDDED
 from .errors import CheckpointError, InputError, MismatchError
 from .faces.alignment import FFHQ, Framing
-from .faces.detection.domain_detector import DoodleFinder, load_finder
+from .faces.detection.domain_detector import DomainDetector, load_detector
 from .formats.fingerprints import check_fingerprint
 from .formats.native import read_metadata
 from .imaging.images import fit_square
 from .inversion.encoder import Encoder
 from .inversion.optimization import refine
-from .latents import Identity
+from .latents import ModelId
 from .motion.model import MotionModel
 from .motion.prompts import Wording
 from .rendering import draw
@@ -61,7 +61,7 @@ class DomainCard:
     wording: Wording
     files: Mapping[str, Path]
     """Model file of each of `PARTS`."""
-    generator: Identity
+    generator: ModelId
     framing: Framing = FFHQ
     finder: Path | None = None
     """The file of a face finder of its own."""
@@ -77,8 +77,8 @@ class MotionCard:
     """What a motion model says it was made with; None where it does not say."""
 
     wording: Wording
-    generator: Identity | None
-    clip: Identity | None
+    generator: ModelId | None
+    clip: ModelId | None
     mean_picture: Embedding | None = field(default=None, compare=False)
     """Mean CLIP embedding [1 c], of unit length, of the pictures it was trained with. It stands in where no picture is
     given: such a model overshoots without any (on the doodle domain "surprised" sheds tears)."""
@@ -96,7 +96,7 @@ class Domain:
     wording: Wording
     framing: Framing = FFHQ
     """Where in its pictures the faces are: `align` gives the squares that `invert` expects."""
-    finder: DoodleFinder | None = None
+    finder: DomainDetector | None = None
     """Finds this domain's faces, where other finders do not."""
 
     @property
@@ -151,7 +151,7 @@ def load_domain(name_or_path: str | PathLike[str] = DEFAULT_DOMAIN, device: str 
         motion=load_motion(card.files["motion"]).to(device),
         wording=card.wording,
         framing=card.framing,
-        finder=None if card.finder is None else load_finder(card.finder).to(device),
+        finder=None if card.finder is None else load_detector(card.finder).to(device),
     )
     _check_parts(domain, card)
     return domain
@@ -175,7 +175,7 @@ def read_domain(name_or_path: str | PathLike[str]) -> DomainCard:
         name=card["name"],
         wording=Wording(card["template"], {entry["prompt"]: entry["sentence"] for entry in card["prompts"]}),
         files={part: _find(folder, part, card["files"][part]) for part in PARTS},
-        generator=Identity(card["fingerprint"], card["name"]),
+        generator=ModelId(card["fingerprint"], card["name"]),
         framing=Framing(**card["framing"]) if "framing" in card else FFHQ,
         finder=_find(folder, "finder", card["files"]["finder"]) if "finder" in card["files"] else None,
     )
@@ -188,9 +188,9 @@ def read_motion_card(path: str | PathLike[str]) -> MotionCard:
     """
     said = read_metadata(path, "animator")
 
-    def identity(part: str) -> Identity | None:
+    def identity(part: str) -> ModelId | None:
         fingerprint = said.get(f"{part}_fingerprint")
-        return None if fingerprint is None else Identity(str(fingerprint), str(said.get(part, "unnamed")))
+        return None if fingerprint is None else ModelId(str(fingerprint), str(said.get(part, "unnamed")))
 
     try:
         wording = Wording.read(said) if "template" in said else Wording(PAPER_TEMPLATE, {})
@@ -285,5 +285,5 @@ def _check_parts(domain: Domain, card: DomainCard) -> None:
         if made_for is not None:
             check_fingerprint(made_for, domain.generator, str(files[part]))
     if card.motion.clip is not None:
-        found = Identity(domain.clip.fingerprint, domain.clip.name)
+        found = ModelId(domain.clip.fingerprint, domain.clip.name)
         card.motion.clip.check(found, f"{files['motion']} was trained with the CLIP model", f"{files['clip']} is")

@@ -11,7 +11,7 @@ from .shapes import Motion, WPlus
 
 
 @dataclass(frozen=True)
-class Identity:
+class ModelId:
     """Which model something belongs to: its fingerprint, and a name for people."""
 
     fingerprint: str
@@ -20,7 +20,7 @@ class Identity:
     def __str__(self) -> str:
         return f"'{self.name}' ({self.fingerprint})"
 
-    def check(self, other: Identity, what: str, other_what: str) -> None:
+    def check(self, other: ModelId, what: str, other_what: str) -> None:
         """Raise MismatchError, in the words `what` self, but `other_what` other, unless both are one model."""
         if self.fingerprint != other.fingerprint:
             raise MismatchError(f"{what} {self}, but {other_what} {other}. Use parts of one domain.")
@@ -31,7 +31,7 @@ class Faces:
     """Faces `ws` [n num_ws w_dim] of one `generator`; None where their file does not say which."""
 
     ws: WPlus
-    generator: Identity | None
+    generator: ModelId | None
 
     def with_ws(self, ws: WPlus) -> Faces:
         return replace(self, ws=ws)
@@ -41,7 +41,7 @@ class Faces:
         if self.generator is not None and other.generator is not None:
             self.generator.check(other.generator, "Faces a are of the generator", "faces b are of")
 
-    def check_drawable(self, generator: Identity, num_ws: int) -> None:
+    def check_drawable(self, generator: ModelId, num_ws: int) -> None:
         """Raise MismatchError, naming both sides, unless this generator draws these faces."""
         if self.generator is not None:
             self.generator.check(generator, "The faces were made for the generator", "the generator here is")
@@ -58,7 +58,7 @@ class Movement:
     """
 
     offsets: Motion
-    generator: Identity | None
+    generator: ModelId | None
 
     @property
     def num_frames(self) -> int:

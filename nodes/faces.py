@@ -22,7 +22,7 @@ from ..lga_core import (
 )
 from ..lga_core.faces import Alignment, crop
 from ..lga_core.imaging import fit_square, to_nchw, to_nhwc, to_uint8
-from ..lga_core.inversion import closeness
+from ..lga_core.inversion import reconstruction_score
 from ..lga_core.motion import ROWS, blend_faces
 from ..lga_core.rendering import draw, frame_bytes
 from ..lga_core.shapes import ImagesNHWC
@@ -213,10 +213,10 @@ class InvertE4E:
         for number, one in enumerate(square.split(1), start=1):
             with torch.no_grad():
                 guess = encoder(one)
-            first = closeness(one, draw(generator, guess), average)
+            first = reconstruction_score(one, draw(generator, guess), average)
             progress.step()
             codes.append(refine(generator, guess, one, steps, on_step=stepping(progress)))
-            near = closeness(one, draw(generator, codes[-1]), average)
+            near = reconstruction_score(one, draw(generator, codes[-1]), average)
             subject = "The face" if len(square) == 1 else f"Face {number}"
             lines.append(
                 f"{subject} comes within {near.decibels.item():.1f} dB of the picture and has "

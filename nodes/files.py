@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..lga_core.formats import read_metadata
-from ..lga_core.latents import Identity
+from ..lga_core.latents import ModelId
 from .host import (
     checked,
     choices,
@@ -95,6 +95,6 @@ def chosen(folder: str, name: str, kind: str, generator: LoadedGenerator, node: 
     path = native_path(model_path(folder, name), kind, node)
     said = read_metadata(path, kind)
     if (made_for := said.get("generator_fingerprint")) is not None:
-        owner = Identity(str(made_for), str(said.get("generator", "its own")))
+        owner = ModelId(str(made_for), str(said.get("generator", "its own")))
         owner.check(generator.identity, f"'{name}' was made for the generator", "the generator here is")
     return path

@@ -8,8 +8,8 @@ import torch
 
 from ..lga_core import Faces, Images, InputError, Movement, refine, tune
 from ..lga_core.imaging import fit_square, to_nchw
-from ..lga_core.inversion import NEAR, Quality, difference_of, load_difference, quality, save_difference
-from ..lga_core.metrics import PerceptualDistance, find_distance, find_likeness
+from ..lga_core.inversion import NEAR, InversionReport, load_weight_delta, quality, save_weight_delta, weight_delta
+from ..lga_core.metrics import PerceptualDistance, find_distance, find_identity_similarity
 from ..lga_core.motion import lock_strength
 from ..lga_core.rendering import draw, frame_bytes
 from ..lga_core.stylegan2 import for_motion
@@ -116,12 +116,12 @@ class RefineInversion:
         report = f"Before:\n{_quality(network, given, *judged)}\nNow:\n{_quality(tuned, ws, *judged)}"
         say(report, node)
         if tuned is not network:
-            kept = difference_of(network, tuned, ws, generator.identity.name)
+            kept = weight_delta(network, tuned, ws, generator.identity.name)
             generator = replace(generator, model=Model(tuned), tuned=kept)
         return generator, faces.with_ws(ws.to(result_device())), portraits(tuned, ws, progress), report
 
 
-def _quality(network, ws, square: Images, distance: PerceptualDistance, identity) -> Quality:
+def _quality(network, ws, square: Images, distance: PerceptualDistance, identity) -> InversionReport:
     average = draw(network, network.broadcast(network.w_avg[None]))
     return quality(square, draw(network, ws), average, distance, identity)
 
@@ -142,7 +142,7 @@ class SaveTuning(Saves):
         tuned = generator.tuned
         if tuned is None:
             raise InputError("This generator has learned no face. Connect the one that Refine Inversion gives.")
-        return keep("tunings", filename_prefix, lambda path: save_difference(path, tuned), node)
+        return keep("tunings", filename_prefix, lambda path: save_weight_delta(path, tuned), node)
 
 
 class LoadTuning(Loads):
@@ -177,7 +177,7 @@ class LoadTuning(Loads):
 
     @torch.inference_mode(False)
     def load(self, generator: LoadedGenerator, file, strength):
-        kept = load_difference(saved_path(file))
+        kept = load_weight_delta(saved_path(file))
         tuned = kept.applied_to(generator.model.module, strength)
         return replace(generator, model=Model(tuned), tuned=kept), kept.faces
 
@@ -241,7 +241,7 @@ class IdentityLock:
             raise InputError("Nobody is here who could tell faces apart. Connect an identity network, or else CLIP.")
         make_ready(generator.model, judge.model, memory=frame_bytes(generator.model.module.config))
         device, progress = generator.model.device, Progress(DRAWS)
-        alike = find_likeness(
+        alike = find_identity_similarity(
             generator.model.module, identity and identity.model.module, None if clip is None else clip.model.module
         )
         ws, offsets = faces.ws.to(device), motion.offsets.to(device)

@@ -9,9 +9,9 @@ import torch
 
 from ..lga_core import InputError, load_clip, load_encoder, load_generator, load_motion
 from ..lga_core.domain import EMBEDDED, DomainCard, read_domain, read_motion_card
-from ..lga_core.faces.detection import load_finder
+from ..lga_core.faces.detection import load_detector
 from ..lga_core.formats import fingerprint, read_metadata
-from ..lga_core.latents import Identity
+from ..lga_core.latents import ModelId
 from ..lga_core.metrics import load_identity
 from .host import Model, choices, file_state, missing_model, model_files, model_path, native_path
 from .types import (
@@ -86,25 +86,25 @@ def _title(name: str) -> str:
 
 def _generator(path: Path, name: str) -> LoadedGenerator:
     generator = load_generator(path)
-    return LoadedGenerator(Model(generator), Identity(fingerprint(generator), name))
+    return LoadedGenerator(Model(generator), ModelId(fingerprint(generator), name))
 
 
 def _placed(generator: LoadedGenerator, card: DomainCard) -> LoadedGenerator:
     """The generator, with what its domain knows of where faces are."""
-    finder = None if card.finder is None else Model(load_finder(card.finder))
+    finder = None if card.finder is None else Model(load_detector(card.finder))
     return replace(generator, framing=card.framing, finder=finder)
 
 
 def _encoder(path: Path, name: str) -> LoadedEncoder:
     said = read_metadata(path, "encoder")
     made_for = said.get("generator_fingerprint")
-    identity = None if made_for is None else Identity(str(made_for), str(said.get("generator", "its own")))
+    identity = None if made_for is None else ModelId(str(made_for), str(said.get("generator", "its own")))
     return LoadedEncoder(Model(load_encoder(path)), name, identity)
 
 
 def _clip(path: Path, architecture: str = FROM_FILE) -> LoadedClip:
     clip = load_clip(path) if architecture == FROM_FILE else load_clip(architecture, path)
-    return LoadedClip(Model(clip), Identity(clip.fingerprint, clip.name))
+    return LoadedClip(Model(clip), ModelId(clip.fingerprint, clip.name))
 
 
 class LoadDomain:

@@ -9,7 +9,7 @@ import torch
 
 from ..lga_core import Images, InputError
 from ..lga_core.imaging import to_nchw
-from ..lga_core.metrics import Measures, colours_and_textures, has_stages, measure, plot_measures
+from ..lga_core.metrics import Measures, color_texture_features, has_stages, measure, plot_measures
 from ..lga_core.shapes import ImagesNHWC
 from .host import Progress, frame_rate, image_of, make_ready, new_output, say, warnings_caught
 from .types import CLIP, IDENTITY, ROOT, LoadedClip, LoadedIdentity
@@ -110,7 +110,7 @@ def _people(clip: LoadedClip | None, identity: LoadedIdentity | None) -> Callabl
         return identity.model.module
     if clip is None or not has_stages(clip.model.module):
         return None
-    return colours_and_textures(clip.model.module, 2 * clip.model.module.image_size)
+    return color_texture_features(clip.model.module, 2 * clip.model.module.image_size)
 
 
 def _known(found: Measures) -> dict[str, float]:

@@ -15,15 +15,15 @@ from ..lga_core.faces import (
     read_expressions,
 )
 from ..lga_core.faces.detection import (
-    Finder,
+    Detector,
     FoundFace,
-    Which,
+    SelectionRule,
     choose,
+    draw_faces,
     follow,
-    mark_faces,
-    missing_finders,
+    installed_detectors,
+    missing_detectors,
     ordered,
-    present_finders,
     read_points,
 )
 from ..lga_core.imaging import to_nchw, to_nhwc
@@ -115,20 +115,20 @@ class FindFaces:
             faces, found = _followed(image, own, which, index, near)
         report = _report(faces, found)
         say(report, node, warning=bool(found.isnan().any()))
-        return Places(found, height, width), image_of(mark_faces(to_nchw(image[:1]), faces)), report
+        return Places(found, height, width), image_of(draw_faces(to_nchw(image[:1]), faces)), report
 
 
 def _percent(tooltip: str) -> dict:
     return {"default": 50.0, "min": 0.0, "max": 100.0, "step": 0.1, "tooltip": tooltip}
 
 
-def _followed(image: ImagesNHWC, own: Finder | None, which: Which, index: int, near: tuple[float, float]):
+def _followed(image: ImagesNHWC, own: Detector | None, which: SelectionRule, index: int, near: tuple[float, float]):
     """The faces of the first picture in order, and the points of the chosen one in each. `own`: the domain's finder."""
     folder = next(iter(model_folders("face")), None)
-    finders = present_finders(folder, own)
+    finders = installed_detectors(folder, own)
     progress, images = Progress(len(image)), (to_nchw(one) for one in image.split(1))
     if len(image) == 1:
-        faces = ordered(find_faces(next(images), finders, missing_finders(folder)), which, near)
+        faces = ordered(find_faces(next(images), finders, missing_detectors(folder)), which, near)
         progress.step()
         return faces, choose(faces, which, index, near).points[None]
     points = follow(images, finders, which, index, near, on_frame=lambda _: progress.step())

@@ -7,7 +7,7 @@ import torch
 from ..lga_core import Faces, Movement
 from ..lga_core.baselines import RANDOM_MOTION, random_motion
 from ..lga_core.checkpoints import load_mocogan
-from ..lga_core.stylegan2 import principal_directions
+from ..lga_core.stylegan2 import principal_components
 from .files import chosen, file_or, state, valid
 from .host import Model, Progress, kept_folder, make_ready, result_device, say
 from .motion import MOTION_TOOLTIP, SEED
@@ -87,7 +87,7 @@ class RandomMotion:
     def move(self, generator: LoadedGenerator, faces: Faces, frames, strength, smoothness, seed, model, node=None):
         faces.check_drawable(generator.identity, generator.num_ws)
         network, ws = generator.model.ready(), faces.ws.to(generator.model.device)
-        principal = principal_directions(network, folder=kept_folder("cache"), on_step=Progress().reach)
+        principal = principal_components(network, folder=kept_folder("cache"), on_step=Progress().reach)
         if model == NO_MODEL:
             offsets, label = random_motion(ws, principal, frames, strength, smoothness, seed=seed), RANDOM_MOTION
         else:

@@ -10,12 +10,12 @@ import torch
 
 from ..lga_core import Faces, Generator, Images, InputError, MismatchError, Movement, WPlus
 from ..lga_core.baselines.styleclip import (
-    OPTIMISATIONS,
-    Optimisation,
+    OPTIMIZATIONS,
+    LatentOptimization,
     StyleDirection,
     Survey,
     imagenet_sentences,
-    optimise,
+    optimize_latent,
     relevance,
     straight,
     style_direction,
@@ -24,7 +24,7 @@ from ..lga_core.baselines.styleclip import (
 from ..lga_core.checkpoints import load_latent_mapper
 from ..lga_core.formats import read_metadata
 from ..lga_core.imaging import to_nchw
-from ..lga_core.metrics import find_likeness, has_stages
+from ..lga_core.metrics import find_identity_similarity, has_stages
 from ..lga_core.rendering import draw, frame_bytes
 from ..lga_core.stylegan2 import StyleSpace
 from .faces import portraits, stepping
@@ -76,7 +76,7 @@ class StyleClipEdit:
                     "What the picture should show, a whole sentence. A mapper has its own, and passes over this one.",
                 ),
                 "weights": choices(
-                    OPTIMISATIONS,
+                    OPTIMIZATIONS,
                     "How much it costs to leave the face: paper is what our method was compared with, and moves "
                     "less; styleclip is StyleCLIP's own, a tenth of it.",
                     default="styleclip",
@@ -143,7 +143,7 @@ class StyleClipEdit:
             if mapper != NO_MAPPER:
                 found = _mapped(generator, ws, mapper, node)
             elif clip is not None:
-                settings = replace(OPTIMISATIONS[weights], steps=steps, normalised=colours == AS_TRAINED)
+                settings = replace(OPTIMIZATIONS[weights], steps=steps, normalised=colours == AS_TRAINED)
                 found = _optimised(generator, ws, text, settings, clip, identity)
             else:
                 raise InputError("Nothing here compares pictures and words. Connect CLIP, or choose a mapper.")
@@ -157,7 +157,7 @@ def _optimised(
     generator: LoadedGenerator,
     ws: WPlus,
     text: str,
-    settings: Optimisation,
+    settings: LatentOptimization,
     clip: LoadedClip,
     identity: LoadedIdentity | None,
 ):
@@ -167,7 +167,7 @@ def _optimised(
     network, reader, progress = generator.model.module, clip.model.module, Progress(settings.steps + len(ws))
     words = reader.encode_text([text])
     embed = _people(network, clip, identity) if settings.identity else None
-    offsets = optimise(network, reader, ws, words, settings, embed, stepping(progress))
+    offsets = optimize_latent(network, reader, ws, words, settings, embed, stepping(progress))
     image = portraits(network, ws + offsets, progress)
     pictures = draw(network, ws).clamp(-1, 1), to_nchw(image).to(ws.device)
     before, now = (float((reader.encode_images(each) @ words.T).mean()) for each in pictures)
@@ -181,7 +181,7 @@ def _people(
     """What tells people apart: the network that is given, else CLIP's feature maps, where it has any."""
     if identity is not None:
         return identity.model.module
-    return find_likeness(network, clip=clip.model.module).embed if has_stages(clip.model.module) else None
+    return find_identity_similarity(network, clip=clip.model.module).embed if has_stages(clip.model.module) else None
 
 
 def _mapped(generator: LoadedGenerator, ws: WPlus, mapper: str, node: str | None):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ..lga_core import ClipModel, Encoder, Faces, Generator, MismatchError, MotionModel, Movement
 from ..lga_core.domain import MotionCard
 from ..lga_core.faces import FFHQ, Framing
-from ..lga_core.faces.detection import DoodleFinder
-from ..lga_core.inversion import Difference
-from ..lga_core.latents import Identity
+from ..lga_core.faces.detection import DomainDetector
+from ..lga_core.inversion import WeightDelta
+from ..lga_core.latents import ModelId
 from ..lga_core.metrics import IdentityNetwork
 from ..lga_core.motion import Text
 from ..lga_core.shapes import FacePoints
@@ -27,10 +27,10 @@ class LoadedGenerator:
     """`identity`: whose faces and motions it draws. `tuned`: what it has learned beyond that, of one face."""
 
     model: Model[Generator]
-    identity: Identity
+    identity: ModelId
     framing: Framing = FFHQ
-    finder: Model[DoodleFinder] | None = None
-    tuned: Difference | None = None
+    finder: Model[DomainDetector] | None = None
+    tuned: WeightDelta | None = None
 
     @property
     def num_ws(self) -> int:
@@ -74,7 +74,7 @@ class LoadedIdentity:
 class LoadedEncoder:
     model: Model[Encoder]
     name: str
-    made_for: Identity | None
+    made_for: ModelId | None
 
     def check_fits(self, generator: LoadedGenerator) -> None:
         """Raise MismatchError, naming both sides, unless this encoder was made for this generator."""
@@ -93,7 +93,7 @@ class LoadedEncoder:
 @dataclass(frozen=True)
 class LoadedClip:
     model: Model[ClipModel]
-    identity: Identity
+    identity: ModelId
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class LoadedMotionModel:
     name: str
     card: MotionCard
 
-    def check_clip(self, clip: Identity, width: int) -> None:
+    def check_clip(self, clip: ModelId, width: int) -> None:
         """Raise MismatchError, naming both sides, unless this model was trained with this CLIP model."""
         if self.card.clip is not None:
             self.card.clip.check(clip, f"The motion model '{self.name}' was trained with the CLIP model", "this one is")

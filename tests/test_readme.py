@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lga_core import write_clip
-from lga_core.baselines.styleclip.latent_optimization import OPTIMISATIONS, Optimisation
+from lga_core.baselines.styleclip.latent_optimization import OPTIMIZATIONS, LatentOptimization
 from lga_core.stylegan2.fused_ops import Passes
 from lga_trainer import cli
 from lga_trainer.cli import train as train_cli
@@ -45,9 +45,11 @@ def test_the_command_says_what_a_file_is(command, monkeypatch, capsys):
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("lga evaluate ")])
 def test_the_command_compares_methods(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(OPTIMISATIONS, "paper", Optimisation(steps=2))
+    monkeypatch.setitem(OPTIMIZATIONS, "paper", LatentOptimization(steps=2))
     monkeypatch.setattr("lga_trainer.evaluation.registry.NUM_SAMPLES", 1000)
-    monkeypatch.setattr("lga_core.stylegan2.frozen.compiled_passes", lambda *_: Passes())  # compiling takes a minute
+    monkeypatch.setattr(
+        "lga_core.stylegan2.frozen_synthesis.compiled_passes", lambda *_: Passes()
+    )  # compiling takes a minute
     less = ["--faces", "2", "--prompts", "smiling", "--reference-count", "20"]
     assert cli.main([*shlex.split(command)[1:], *less]) == 0
     assert (tmp_path / "out" / "evaluation" / "report.html").is_file()

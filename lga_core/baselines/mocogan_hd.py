@@ -22,7 +22,7 @@ from ..shapes import Motion, W, WPlus
 from ..stylegan2.ops import initialize
 
 if TYPE_CHECKING:
-    from ..stylegan2.pca import Principal  # which keeps files, and they hold models such as this one
+    from ..stylegan2.pca import PrincipalComponents  # which keeps files, and they hold models such as this one
 
 Way = Float[Tensor, "n t w_dim"]
 Noise = Float[Tensor, "n t-1 w_dim"]
@@ -91,7 +91,7 @@ class MocoganMotion(nn.Module):
         for number, cell in enumerate((self.start, self.cell)):
             _initialize_cell(cell, 2 * seed + number)
 
-    def rollout(self, w: W, noise: Noise, principal: Principal) -> tuple[Way, Noise]:
+    def rollout(self, w: W, noise: Noise, principal: PrincipalComponents) -> tuple[Way, Noise]:
         """The codes w_1 .. w_T of a clip that begins at `w` [n w_dim], and the noise as it can be told from the states.
 
         w_t = w_(t-1) + step_size m_t (directions of W, each as long as its standard deviation).
@@ -106,7 +106,7 @@ class MocoganMotion(nn.Module):
             reconstructed.append(self.reconstruct(torch.cat(state, dim=1)))
         return torch.stack(path, dim=1), torch.stack(reconstructed, dim=1) if reconstructed else noise
 
-    def forward(self, ws: WPlus, principal: Principal, num_frames: int = 16, seed: int = 0) -> Motion:
+    def forward(self, ws: WPlus, principal: PrincipalComponents, num_frames: int = 16, seed: int = 0) -> Motion:
         """A motion [n num_frames num_ws w_dim] of the faces `ws` [n num_ws w_dim], the same in all rows.
 
         It was trained on W: of a face in W+ the mean row is where it begins. Every face has noise of its own.
@@ -119,7 +119,7 @@ class MocoganMotion(nn.Module):
         path, _ = self.rollout(ws.mean(dim=1), noise, principal)
         return (path - path[:, :1])[:, :, None].expand(-1, -1, ws.shape[1], -1)
 
-    def _steps(self, principal: Principal) -> Float[Tensor, "p w_dim"]:
+    def _steps(self, principal: PrincipalComponents) -> Float[Tensor, "p w_dim"]:
         found, need = principal.directions.shape, (self.config.num_directions, self.config.w_dim)
         if found[0] < need[0] or found[1] != need[1]:
             raise MismatchError(

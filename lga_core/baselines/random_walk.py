@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..shapes import Motion, WPlus
-from ..stylegan2.pca import Principal
+from ..stylegan2.pca import PrincipalComponents
 
 RANDOM_MOTION = "random motion (untrained, not MoCoGAN-HD)"
 """What reports and pictures of it should say."""
@@ -21,7 +21,7 @@ STEP_SIZE = 0.2
 
 def random_motion(
     ws: WPlus,
-    principal: Principal,
+    principal: PrincipalComponents,
     num_frames: int = 16,
     strength: float = 1.0,
     smoothness: float = 4.0,

@@ -19,7 +19,7 @@ from ..errors import CheckpointError, OutputError
 from ..formats.foreign import read_foreign
 from ..formats.native import PathLike, read_metadata, save_checkpoint, tensors_sha256
 from ..formats.unpickler import shown
-from .converted_model import Product
+from .converted_model import ConvertedModel
 from .layouts import (
     e4e,
     rosinality,
@@ -43,7 +43,7 @@ from .layouts import (
 from .models import state_writer
 
 FOREIGN_SUFFIXES = frozenset({".pkl", ".pt", ".pth", ".bin", ".npy", ".npz"})
-_LAYOUTS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], list[Product]]], ...] = (
+_LAYOUTS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], list[ConvertedModel]]], ...] = (
     (nvidia.matches, nvidia.read),
     (tensorflow.matches, tensorflow.read),
     (rosinality.matches, rosinality.read),
@@ -63,14 +63,14 @@ OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26
 
 
 @dataclass(frozen=True)
-class Source:
+class Provenance:
     """Where products came from."""
 
     path: Path
     bytes: int
     sha256: str
 
-    def described(self, product: Product) -> dict[str, Any]:
+    def described(self, product: ConvertedModel) -> dict[str, Any]:
         return {"layout": product.layout, "file_name": self.path.name, "bytes": self.bytes, "sha256": self.sha256}
 
 
@@ -83,7 +83,7 @@ def is_native(path: PathLike) -> bool:
     return True
 
 
-def open_foreign(path: PathLike) -> list[Product]:
+def open_foreign(path: PathLike) -> list[ConvertedModel]:
     """Everything of use in a file of another project. Nothing in it is run.
 
     Raises CheckpointError that says what the file is, where that can be told, for anything that is of no use.
@@ -96,14 +96,14 @@ def open_foreign(path: PathLike) -> list[Product]:
         return _recognised(value, where)
     except CheckpointError as err:
         raise CheckpointError(_fit_for_a_screen(str(err), where)) from err
-    except _STUMBLES as err:
+    except _PARSE_ERRORS as err:
         raise CheckpointError(
             f"{where} is laid out otherwise than files of its kind are ({shown(f'{type(err).__name__}: {err}', 200)}). "
             "It is damaged, or comes from a variant that is not supported: fetch it again, or use another."
         ) from err
 
 
-_STUMBLES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_PARSE_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What reading a layout may end in where a value is of another kind than it has in every file of that layout."""
 
 
@@ -119,13 +119,13 @@ def _fit_for_a_screen(reason: str, where: str) -> str:
     )
 
 
-def _recognised(value: Any, where: str) -> list[Product]:
+def _recognised(value: Any, where: str) -> list[ConvertedModel]:
     for matches, read in _LAYOUTS:
         if matches(value):
             return [_checked(product, where) for product in read(value, where)]
     if tensors := _clip_tensors(value):
         return [_checked(_clip(tensors, where), where)]
-    if strange := others.stranger(value):
+    if strange := others.describe_unsupported(value):
         raise CheckpointError(f"{where} {strange}")
     raise CheckpointError(f"{where} holds {_summary(value)}, which is nothing known here. What opens: {WHAT_OPENS}.")
 
@@ -138,7 +138,7 @@ def _clip_tensors(value: Any) -> dict[str, Tensor] | None:
     return {k: t for k, t in tensors.items() if isinstance(t, Tensor)} if official.is_clip(tensors) else None
 
 
-def _clip(tensors: dict[str, Tensor], where: str) -> Product:
+def _clip(tensors: dict[str, Tensor], where: str) -> ConvertedModel:
     """OpenAI's weights carry three numbers that open_clip's do not; they were trained with QuickGELU."""
     openai = "input_resolution" in tensors or "openai" in Path(where).name.lower()
     product = official.clip_product(tensors, where, quick_gelu=openai, layout="CLIP")
@@ -149,7 +149,7 @@ def _clip(tensors: dict[str, Tensor], where: str) -> Product:
     return product
 
 
-def _checked(product: Product, where: str) -> Product:
+def _checked(product: ConvertedModel, where: str) -> ConvertedModel:
     """All numbers floating and finite, in float32."""
     tensors = {}
     for name, tensor in product.tensors.items():
@@ -176,19 +176,19 @@ def _summary(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def source_of(path: PathLike) -> Source:
+def source_of(path: PathLike) -> Provenance:
     """Size and checksum of a file."""
     path, digest = Path(path), hashlib.sha256()
     try:
         with path.open("rb") as file:
             while block := file.read(1 << 22):
                 digest.update(block)
-        return Source(path, path.stat().st_size, digest.hexdigest())
+        return Provenance(path, path.stat().st_size, digest.hexdigest())
     except OSError as err:
         raise CheckpointError(f"{path} cannot be read ({err}). Check the path and its permissions.") from err
 
 
-def save_product(path: PathLike, product: Product, source: Source) -> None:
+def save_product(path: PathLike, product: ConvertedModel, source: Provenance) -> None:
     """Write a product as a file of ours, with where it came from. The same file gives the same bytes."""
     metadata = {
         "source": source.described(product),
@@ -223,7 +223,7 @@ def convert(path: PathLike, out: PathLike | None = None, kind: str | None = None
     return targets
 
 
-def _targets(path: Path, out: Path | None, products: list[Product]) -> list[Path]:
+def _targets(path: Path, out: Path | None, products: list[ConvertedModel]) -> list[Path]:
     if out is not None and out.suffix == ".safetensors":
         if len(products) > 1:
             kinds = ", ".join(product.kind for product in products)
@@ -280,7 +280,7 @@ def _native_summary(said: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: architecture[key] for key in sizes if key in architecture}, **rest}
 
 
-def _product_summary(product: Product) -> dict[str, Any]:
+def _product_summary(product: ConvertedModel) -> dict[str, Any]:
     config = product.config
     sizes = {}
     for name in ("resolution", "num_ws", "w_dim", "c_dim", "code_dim", "embed_dim", "conv_clamp", "architecture"):

@@ -24,7 +24,7 @@ UNKNOWN_LICENCE = {"id": "unknown: ask where the file came from", "url": "", "no
 
 
 @dataclass(frozen=True, eq=False)
-class Product:
+class ConvertedModel:
     """One model out of a foreign file.
 
     kind: as in our files (`generator`, `encoder`, `animator`, `latent_mapper`, `mocogan`, `clip`, `identity`, `faces`).
@@ -41,7 +41,7 @@ class Product:
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_note(self, note: str, **tensors: Tensor) -> Product:
+    def with_note(self, note: str, **tensors: Tensor) -> ConvertedModel:
         """The same with further tensors, and the reason."""
         return dataclasses.replace(self, tensors={**self.tensors, **tensors}, notes=(*self.notes, note))
 
@@ -57,14 +57,16 @@ def taken(tensors: Mapping[str, Any], name: str, where: str) -> Tensor:
 
 def generator_product(
     config: GeneratorConfig, found: Mapping[str, Tensor], layout: str, licence: Mapping[str, Any], where: str
-) -> Product:
+) -> ConvertedModel:
     """A generator of these tensors (under our names), checked against `config` and completed.
 
     A missing average face is computed from 10,000 samples; missing noise maps are drawn from a fixed seed.
     """
     with torch.device("meta"):
         need = {name: tensor.shape for name, tensor in Generator(config).state_dict().items()}
-    product = Product("generator", {name: t for name, t in found.items() if name in need}, config, layout, licence)
+    product = ConvertedModel(
+        "generator", {name: t for name, t in found.items() if name in need}, config, layout, licence
+    )
     if extra := sorted(found.keys() - need.keys()):
         raise CheckpointError(
             f"{where} holds {len(extra)} tensors that a {config.resolution} px StyleGAN2 does not have, such as "

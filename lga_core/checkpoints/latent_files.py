@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..formats.native import PathLike, load_checkpoint, save_checkpoint
-from ..latents import Faces, Identity, Movement
+from ..latents import Faces, ModelId, Movement
 from .conversion import is_native, open_foreign
 
 
@@ -42,14 +42,14 @@ def load_movement(path: PathLike) -> Movement:
     return _load(path, "movement", 4, Movement)
 
 
-def _save(path: PathLike, kind: str, tensor: Tensor, owner: Identity | None, metadata: dict[str, Any]) -> None:
+def _save(path: PathLike, kind: str, tensor: Tensor, owner: ModelId | None, metadata: dict[str, Any]) -> None:
     num_ws, w_dim = tensor.shape[-2:]
     if owner is not None:
         metadata = {"generator_fingerprint": owner.fingerprint, "generator": owner.name, **metadata}
     save_checkpoint(path, kind, {kind: tensor}, {"num_ws": num_ws, "w_dim": w_dim}, **metadata)
 
 
-def _load(path: PathLike, kind: str, ndim: int, make: Callable[[Tensor, Identity | None], Any]) -> Any:
+def _load(path: PathLike, kind: str, ndim: int, make: Callable[[Tensor, ModelId | None], Any]) -> Any:
     checkpoint = load_checkpoint(path, kind)
     tensor = checkpoint.tensors.get(kind)
     need = tuple(checkpoint.architecture.get(key) for key in ("num_ws", "w_dim"))
@@ -60,5 +60,5 @@ def _load(path: PathLike, kind: str, ndim: int, make: Callable[[Tensor, Identity
             f"{kind} again."
         )
     fingerprint, name = (checkpoint.metadata.get(key) for key in ("generator_fingerprint", "generator"))
-    owner = Identity(str(fingerprint), str(name)) if fingerprint is not None else None
+    owner = ModelId(str(fingerprint), str(name)) if fingerprint is not None else None
     return make(tensor.float(), owner)

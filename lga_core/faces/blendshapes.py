@@ -21,7 +21,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..imaging.figures import dress, new_figure, plotted, say_frames, say_seconds
 from ..shapes import Images
-from .detection.mediapipe_landmarker import MediaPipeFinder
+from .detection.mediapipe_landmarker import MediaPipeDetector
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +78,7 @@ def read_expressions(
     """
     frames = images.split(1) if isinstance(images, Tensor) else images
     rows: list[dict[str, float] | None] = []
-    with MediaPipeFinder(Path(model_file)) as finder:
+    with MediaPipeDetector(Path(model_file)) as finder:
         for image in frames:
             rows.append(finder.blendshapes(image))
             if on_frame is not None:

@@ -36,7 +36,7 @@ class Stretch:
     form: Form
 
 
-class Source:
+class ByteSource:
     """`size` bytes: `data` to index and slice, which reads only what is touched, and `tensor` to copy out at once.
 
     Tensors are read past `data`, straight into memory of their own: a big file never counts twice, it may be moved or
@@ -77,10 +77,10 @@ class Source:
                 self._file.seek(at)
                 yield self._file.read(end - at)
 
-    def part(self, content: object) -> "tuple[Source, int, int]":
+    def part(self, content: object) -> "tuple[ByteSource, int, int]":
         """Where the bytes that a pickle holds are: a source, and where in it. Raises ValueError if they are none."""
         if type(content) is bytes:
-            return Source(content), 0, len(content)
+            return ByteSource(content), 0, len(content)
         if not isinstance(content, Stretch) or content.form == "text":
             raise ValueError("something else stands where data is needed")
         if content.form == "bytes":
@@ -90,12 +90,12 @@ class Source:
         for chunk in self.chunks(content.start, content.stop):
             decoded.write(decoder.decode(chunk).encode("latin-1"))
         decoder.decode(b"", final=True)
-        source = Source(decoded.getvalue())  # which does not copy
+        source = ByteSource(decoded.getvalue())  # which does not copy
         return source, 0, source.size
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_source(path: Path) -> Iterator[ByteSource]:
     """Open a file to read. Raises CheckpointError for what is not a file, is empty, or cannot be read."""
     try:
         status = path.stat()
@@ -106,7 +106,7 @@ def open_source(path: Path) -> Iterator[Source]:
         if status.st_size == 0:
             raise CheckpointError(f"{path} is empty (0 bytes). {AGAIN}")
         with path.open("rb", buffering=0) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield Source(data, file)
+            yield ByteSource(data, file)
     except FileNotFoundError as err:
         raise CheckpointError(f"There is no file {os.fspath(path)}. Check the path.") from err
     except OSError as err:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from ..errors import CheckpointError
-from .byte_source import OTHER, Source, Stretch, open_source
+from .byte_source import OTHER, ByteSource, Stretch, open_source
 from .numpy_arrays import MAX_INFLATED, allowed_arrays, is_npy, read_npy, read_npz
 from .plain_safetensors import is_safetensors, read_safetensors
 from .torch_save import is_legacy, read_legacy, read_zip
@@ -85,7 +85,7 @@ def read_foreign(path: str | os.PathLike[str]) -> Foreign:
         return Foreign(container, value, path, source.size)
 
 
-def _read(source: Source, where: str) -> tuple[Container, Any]:
+def _read(source: ByteSource, where: str) -> tuple[Container, Any]:
     if is_zip(source):
         members = read_directory(source, where)
         if all(name.endswith(".npy") for name in members):
@@ -103,7 +103,7 @@ def _read(source: Source, where: str) -> tuple[Container, Any]:
     raise CheckpointError(f"{where} is {what}. {remedy}")
 
 
-def _read_plain(source: Source, where: str) -> Any:
+def _read_plain(source: ByteSource, where: str) -> Any:
     value, end = read_pickle(source.data, 0, source.size, where, allowed(source, where))
     if end != source.size:
         raise CheckpointError(f"{where}: {source.size - end:,} bytes follow its pickle, which ends there. {OTHER}")
@@ -113,7 +113,7 @@ def _read_plain(source: Source, where: str) -> Any:
 # Names in pickles, and what they are here.
 
 
-def allowed(source: Source, where: str) -> Allowed:
+def allowed(source: ByteSource, where: str) -> Allowed:
     """Every name that a pickle in this file may ask for."""
     names: dict[tuple[str, str], Call | New | Constant] = {
         ("collections", "OrderedDict"): Call(Table, 0, 0),
@@ -163,7 +163,7 @@ def _persistent_object(meta: Any) -> Record:
 class _InnerStreams:
     """NVIDIA's pickles hold each storage as a whole legacy stream of torch.save, as bytes."""
 
-    def __init__(self, source: Source, where: str):
+    def __init__(self, source: ByteSource, where: str):
         self.source, self.where = source, f"{where}: a tensor in it"
         self.count, self.bytes_left = 0, source.size
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .byte_source import AGAIN, OTHER, Source
+from .byte_source import AGAIN, OTHER, ByteSource
 from .torch_storage import MAX_TENSORS, as_dtype, is_shape
 from .unpickler import Call, Constant, Unfinished, same, shown
 from .zip_archive import Member, check_crc, inflate
@@ -39,11 +39,11 @@ _MAX_HEADER = 4096
 # Files.
 
 
-def is_npy(source: Source) -> bool:
+def is_npy(source: ByteSource) -> bool:
     return source.data[: len(_NPY_MAGIC)] == _NPY_MAGIC
 
 
-def read_npy(source: Source, start: int, stop: int, where: str) -> Tensor:
+def read_npy(source: ByteSource, start: int, stop: int, where: str) -> Tensor:
     """The array that fills the bytes from `start` to `stop`. Raises CheckpointError."""
     data = source.data
     if stop - start < 12 or data[start : start + 6] != _NPY_MAGIC or data[start + 6] not in (1, 2, 3):
@@ -67,7 +67,7 @@ def read_npy(source: Source, start: int, stop: int, where: str) -> Tensor:
         raise CheckpointError(f"{where}: {err}. {AGAIN}") from err
 
 
-def read_npz(source: Source, members: Mapping[str, Member], where: str) -> dict[str, Tensor]:
+def read_npz(source: ByteSource, members: Mapping[str, Member], where: str) -> dict[str, Tensor]:
     """The arrays of an .npz file by name, packed ones too. Raises CheckpointError."""
     arrays, room = {}, MAX_INFLATED
     for name, member in members.items():
@@ -83,12 +83,12 @@ def read_npz(source: Source, members: Mapping[str, Member], where: str) -> dict[
             raise CheckpointError(
                 f"{where} unpacks to more than {MAX_INFLATED:,} bytes. Save it with numpy.savez, unpacked."
             )
-        content = Source(inflate(source, member, where))
+        content = ByteSource(inflate(source, member, where))
         arrays[name[:-4]] = read_npy(content, 0, content.size, inside)
     return arrays
 
 
-def _array(source: Source, start: int, stop: int, code: str, shape: tuple[int, ...], fortran: bool) -> Tensor:
+def _array(source: ByteSource, start: int, stop: int, code: str, shape: tuple[int, ...], fortran: bool) -> Tensor:
     """Raises ValueError unless the bytes are exactly those of such an array."""
     dtype = _DTYPES[code]
     if not is_shape(shape) or prod(shape) * dtype.itemsize != stop - start:
@@ -131,7 +131,7 @@ class _FullDtype:
 class _Arrays:
     """Makes a file's arrays, and counts them."""
 
-    def __init__(self, source: Source):
+    def __init__(self, source: ByteSource):
         self.source = source
         self.count = 0
 
@@ -149,7 +149,7 @@ class _Array(Unfinished):
 
     __slots__ = ("source",)
 
-    def __init__(self, source: Source):
+    def __init__(self, source: ByteSource):
         super().__init__()
         self.source = source
 
@@ -176,7 +176,7 @@ class _NdarrayClass:
 _NDARRAY = _NdarrayClass()
 
 
-def allowed_arrays(source: Source) -> dict[tuple[str, str], Call | Constant]:
+def allowed_arrays(source: ByteSource) -> dict[tuple[str, str], Call | Constant]:
     """The names in pickles that stand for NumPy's arrays and numbers, of NumPy 1 and 2."""
     arrays = _Arrays(source)
     names: dict[tuple[str, str], Call | Constant] = {

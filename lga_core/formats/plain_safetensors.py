@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .byte_source import AGAIN, OTHER, Source
+from .byte_source import AGAIN, OTHER, ByteSource
 from .torch_storage import MAX_TENSORS, as_dtype, is_shape
 from .unpickler import shown
 
@@ -29,12 +29,12 @@ _DTYPES = {
 }
 
 
-def is_safetensors(source: Source) -> bool:
+def is_safetensors(source: ByteSource) -> bool:
     """It begins with the length of its header, which begins with a brace."""
     return source.data[8:9] == b"{" and int.from_bytes(source.data[:8], "little") < 1 << 48
 
 
-def read_safetensors(source: Source, where: str) -> dict[str, Tensor]:
+def read_safetensors(source: ByteSource, where: str) -> dict[str, Tensor]:
     """The tensors by name. Raises CheckpointError for a file that they do not fill exactly, one after another."""
     begin = 8 + int.from_bytes(source.data[:8], "little")
     if begin > min(source.size, 8 + MAX_HEADER):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError
-from .byte_source import AGAIN, OTHER, Source
+from .byte_source import AGAIN, OTHER, ByteSource
 from .torch_storage import Storage, StorageId, as_dtype
 from .unpickler import LIMITS, Allowed, Limits, read_pickle
 from .zip_archive import Member, check_crc, refuse_crc
@@ -23,7 +23,7 @@ _PARTS = ("version", "byteorder", ".format_version", ".storage_alignment", ".dat
 # Zip archives.
 
 
-def read_zip(source: Source, members: Mapping[str, Member], where: str, allowed: Allowed) -> Any:
+def read_zip(source: ByteSource, members: Mapping[str, Member], where: str, allowed: Allowed) -> Any:
     """The value that torch.save wrote in an archive. Raises CheckpointError."""
     prefix = _check_members(members, where)
     _check_byte_order(source, members.get(prefix + "byteorder"), where)
@@ -61,7 +61,7 @@ def _check_members(members: Mapping[str, Member], where: str) -> str:
     return prefix
 
 
-def _check_byte_order(source: Source, member: Member | None, where: str) -> None:
+def _check_byte_order(source: ByteSource, member: Member | None, where: str) -> None:
     if member is not None and source.data[member.start : member.stop][:16] != b"little":
         raise CheckpointError(
             f"{where} was written on a machine with another byte order. Save it again on a common one."
@@ -69,7 +69,7 @@ def _check_byte_order(source: Source, member: Member | None, where: str) -> None
 
 
 class _ZipStorages:
-    def __init__(self, source: Source, members: Mapping[str, Member], prefix: str, where: str):
+    def __init__(self, source: ByteSource, members: Mapping[str, Member], prefix: str, where: str):
         self.source, self.members, self.prefix, self.where = source, members, prefix, where
         self.found: dict[str, Storage] = {}
 
@@ -96,12 +96,14 @@ class _ZipStorages:
 # Legacy streams.
 
 
-def is_legacy(source: Source) -> bool:
+def is_legacy(source: ByteSource) -> bool:
     """Whether a file begins as those of PyTorch before 1.6 do."""
     return _LEGACY.match(source.data[:32]) is not None
 
 
-def read_legacy(source: Source, start: int, stop: int, where: str, allowed: Allowed, limits: Limits = LIMITS) -> Any:
+def read_legacy(
+    source: ByteSource, start: int, stop: int, where: str, allowed: Allowed, limits: Limits = LIMITS
+) -> Any:
     """The value of a stream that fills the bytes from `start` to `stop`. Raises CheckpointError."""
     storages = _LegacyStorages(stop - start)
 
@@ -149,7 +151,7 @@ class _LegacyStorages:
         self.found[wanted.key] = wanted, raw, storage
         return storage
 
-    def fill(self, source: Source, at: int, stop: int, keys: list[str], where: str) -> None:
+    def fill(self, source: ByteSource, at: int, stop: int, keys: list[str], where: str) -> None:
         for key in keys:
             wanted, raw, _ = self.found[key]
             numel = int.from_bytes(source.data[at : min(at + 8, stop)], "little")

@@ -44,7 +44,7 @@ class Limits:
 LIMITS = Limits()
 
 
-class Refused(ValueError):
+class UnsafePickle(ValueError):
     """What is wrong with a pickle, and what to do about it. The machine adds where; a plain ValueError will do too."""
 
     def __init__(self, reason: str, remedy: str):
@@ -191,19 +191,21 @@ class _Machine:
         began = self.at
         try:
             if self.take(1) != _PROTO:
-                raise Refused("no pickle of protocol 2 or newer begins here", OTHER)
+                raise UnsafePickle("no pickle of protocol 2 or newer begins here", OTHER)
             self.proto()
             while self.count < self.limits.opcodes:
                 self.count += 1
                 began = self.at
                 if began >= self.stop:
-                    raise Refused("it breaks off", AGAIN)
+                    raise UnsafePickle("it breaks off", AGAIN)
                 self.at = began + 1
                 code = self.data[began]
                 if code == _STOP:
                     return self.result(), self.at
                 _STEPS[code](self)
-            raise Refused(f"it has more than {self.limits.opcodes:,} instructions; no checkpoint needs so many", OTHER)
+            raise UnsafePickle(
+                f"it has more than {self.limits.opcodes:,} instructions; no checkpoint needs so many", OTHER
+            )
         except ValueError as err:
             reason, remedy = str(err), getattr(err, "remedy", OTHER)
         except (IndexError, KeyError):
@@ -220,7 +222,7 @@ class _Machine:
         at = self.at
         self.at = end = at + count
         if end > self.stop:
-            raise Refused(f"it breaks off: {count:,} bytes should follow, {self.stop - at:,} do", AGAIN)
+            raise UnsafePickle(f"it breaks off: {count:,} bytes should follow, {self.stop - at:,} do", AGAIN)
         return self.data[at:end]
 
     def number(self, num_bytes: int) -> int:
@@ -235,7 +237,7 @@ class _Machine:
     def unknown(self) -> None:
         code = self.data[self.at - 1]
         if code not in _REFUSED:
-            raise Refused(f"there is no instruction {code:#04x}", AGAIN)
+            raise UnsafePickle(f"there is no instruction {code:#04x}", AGAIN)
         raise ValueError(f"it uses the instruction {_REFUSED[code]}, which no checkpoint needs")
 
     # The whole.
@@ -243,12 +245,12 @@ class _Machine:
     def proto(self) -> None:
         version = self.number(1)
         if not 2 <= version <= 5 or self.count:
-            raise Refused(f"it announces protocol {version}; 2 to 5 are known, and one a pickle", OTHER)
+            raise UnsafePickle(f"it announces protocol {version}; 2 to 5 are known, and one a pickle", OTHER)
 
     def frame(self) -> None:
         length = self.number(8)
         if length > self.stop - self.at:
-            raise Refused(f"it breaks off: {length:,} bytes should follow, {self.stop - self.at:,} do", AGAIN)
+            raise UnsafePickle(f"it breaks off: {length:,} bytes should follow, {self.stop - self.at:,} do", AGAIN)
 
     def mark(self) -> None:
         if len(self.below) >= self.limits.marks:
@@ -311,7 +313,7 @@ class _Machine:
 
     def stretch(self, length: int, form: Form) -> Stretch:
         if length > self.stop - self.at:
-            raise Refused(f"it breaks off: {length:,} bytes should follow, {self.stop - self.at:,} do", AGAIN)
+            raise UnsafePickle(f"it breaks off: {length:,} bytes should follow, {self.stop - self.at:,} do", AGAIN)
         self.at += length
         return Stretch(self.at - length, self.at, form)
 
@@ -361,23 +363,25 @@ class _Machine:
 
     def find(self, module: Any, name: Any) -> None:
         if type(module) is not str or type(name) is not str:
-            raise Refused(f"it asks for something by {kind(module)} and {kind(name)}, not by a name", NOT_ELSEWHERE)
+            raise UnsafePickle(
+                f"it asks for something by {kind(module)} and {kind(name)}, not by a name", NOT_ELSEWHERE
+            )
         entry = self.allowed.get((module, name))
         if entry is None:
-            raise Refused(f"it asks for {shown(f'{module}.{name}')}, which no checkpoint needs", NOT_ELSEWHERE)
+            raise UnsafePickle(f"it asks for {shown(f'{module}.{name}')}, which no checkpoint needs", NOT_ELSEWHERE)
         self.stack.append(entry.value if isinstance(entry, Constant) else Global(module, name, entry))
 
     def line(self) -> str:
         limit = self.limits.name_bytes
         end = self.data.find(b"\n", self.at, min(self.at + limit, self.stop))
         if end < 0:
-            raise Refused(f"a name does not end within {limit} bytes", AGAIN)
+            raise UnsafePickle(f"a name does not end within {limit} bytes", AGAIN)
         return str(self.take(end + 1 - self.at)[:-1], "utf-8")
 
     def reduce(self) -> None:
         args, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Global) or not isinstance(function.entry, Call):
-            raise Refused(f"it calls {kind(function)}", NOT_ELSEWHERE)
+            raise UnsafePickle(f"it calls {kind(function)}", NOT_ELSEWHERE)
         call = function.entry
         if type(args) is not tuple or not call.least <= len(args) <= call.most:
             raise ValueError(f"it calls {kind(function)} with other arguments than {call.least} to {call.most}")
@@ -386,7 +390,7 @@ class _Machine:
     def new_object(self) -> None:
         args, cls = self.stack.pop(), self.stack.pop()
         if not isinstance(cls, Global) or not isinstance(cls.entry, New):
-            raise Refused(f"it makes an instance of {kind(cls)}", NOT_ELSEWHERE)
+            raise UnsafePickle(f"it makes an instance of {kind(cls)}", NOT_ELSEWHERE)
         if type(args) is not tuple or args:
             raise ValueError(f"it makes {kind(cls)} with arguments, which that never has")
         self.contain(cls.entry.make())

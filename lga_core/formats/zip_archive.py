@@ -10,7 +10,7 @@ from struct import Struct
 from typing import NoReturn
 
 from ..errors import CheckpointError
-from .byte_source import AGAIN, OTHER, Source
+from .byte_source import AGAIN, OTHER, ByteSource
 
 MAX_MEMBERS = 200_000
 
@@ -36,17 +36,17 @@ class Member:
     deflated: bool
 
 
-def is_zip(source: Source) -> bool:
+def is_zip(source: ByteSource) -> bool:
     """Whether a file begins as zip archives do."""
     return source.data[:4] == b"PK\x03\x04"
 
 
-def read_directory(source: Source, where: str) -> dict[str, Member]:
+def read_directory(source: ByteSource, where: str) -> dict[str, Member]:
     """The archive's members by name, in the order of the directory. Raises CheckpointError for an unusual archive."""
     return _Directory(source, where).read()
 
 
-def check_crc(source: Source, member: Member, where: str) -> None:
+def check_crc(source: ByteSource, member: Member, where: str) -> None:
     """Raises CheckpointError if a stored member's bytes are not those that were written."""
     crc = 0
     for chunk in source.chunks(member.start, member.stop):
@@ -60,7 +60,7 @@ def refuse_crc(crc: int, member: Member, where: str) -> None:
         raise CheckpointError(f"{where}: {member.name!r} in it is damaged (its checksum differs). {AGAIN}")
 
 
-def inflate(source: Source, member: Member, where: str) -> bytes:
+def inflate(source: ByteSource, member: Member, where: str) -> bytes:
     """A deflated member's bytes, which are as many as it says. Raises CheckpointError if not."""
     machine = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
@@ -74,7 +74,7 @@ def inflate(source: Source, member: Member, where: str) -> bytes:
 
 
 class _Directory:
-    def __init__(self, source: Source, where: str):
+    def __init__(self, source: ByteSource, where: str):
         self.data, self.size, self.where = source.data, source.size, where
 
     def read(self) -> dict[str, Member]:

@@ -1,9 +1,9 @@
 from .encoder import EncoderConfig as EncoderConfig
-from .encoder import closeness as closeness
+from .encoder import reconstruction_score as reconstruction_score
 from .optimization import NEAR as NEAR
-from .report import Quality as Quality
+from .report import InversionReport as InversionReport
 from .report import quality as quality
-from .weight_delta import Difference as Difference
-from .weight_delta import difference_of as difference_of
-from .weight_delta import load_difference as load_difference
-from .weight_delta import save_difference as save_difference
+from .weight_delta import WeightDelta as WeightDelta
+from .weight_delta import load_weight_delta as load_weight_delta
+from .weight_delta import save_weight_delta as save_weight_delta
+from .weight_delta import weight_delta as weight_delta

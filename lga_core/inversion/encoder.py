@@ -189,7 +189,7 @@ class Encoder(nn.Module):
 
 
 @dataclass(frozen=True)
-class Closeness:
+class ReconstructionScore:
     """How close drawn faces come to their pictures, one number a face.
 
     decibels: peak signal-to-noise ratio. explained: the share of what sets the picture apart from the domain's average
@@ -200,14 +200,14 @@ class Closeness:
     explained: Float[Tensor, "n"]
 
 
-def closeness(images: Images, drawn: Images, average: Images) -> Closeness:
+def reconstruction_score(images: Images, drawn: Images, average: Images) -> ReconstructionScore:
     """How close `drawn` [n c h w] comes to `images` [n c h w]; `average` [1 c h w]: the average face. In -1..1."""
 
     def error(a: Images, b: Images) -> Float[Tensor, "n"]:
         return ((a.clamp(-1, 1) - b.clamp(-1, 1)) / 2).square().mean(dim=(1, 2, 3)).clamp_min(1e-10)
 
     left = error(images, drawn)
-    return Closeness(-10 * left.log10(), 1 - left / error(images, average))
+    return ReconstructionScore(-10 * left.log10(), 1 - left / error(images, average))
 
 
 def _enlarged(x: Features, like: Features) -> Features:

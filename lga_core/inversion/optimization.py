@@ -17,7 +17,7 @@ from ..stylegan2.pca import random_w, whitening
 
 
 @dataclass(frozen=True)
-class Pull:
+class LatentRegularizer:
     """What holds codes back while they are refined: weights beside that of the pixels' error, 0 for none.
 
     encoder: of the mean square distance from where refinement began. average: of the squared length of the offset from
@@ -39,7 +39,7 @@ class Pull:
 
 WHITENING_SAMPLES = 2000
 """Random faces that the covariance of W is estimated from."""
-NEAR = Pull(encoder=0.01)
+NEAR = LatentRegularizer(encoder=0.01)
 """For hundreds of steps. Measured on doodles unlike any other (a hat, light from one side), 200 steps: what motions do,
 0.95 of the full expression before, fell to 0.76 without it and to 0.81 with it, and it cost 0.8 dB of 26.5. A pull to
 the average face cost more and kept less. At 20 steps, and on plain doodles, none of them makes a difference."""
@@ -52,7 +52,7 @@ def refine(
     steps: int = 20,
     lr: float = 0.05,
     on_step: Callable[[int, Images], None] | None = None,
-    pull: Pull | None = None,
+    pull: LatentRegularizer | None = None,
 ) -> WPlus:
     """Faces closer to the pictures: `steps` of Adam on ws itself, for a mean square and half a mean absolute error.
 
@@ -74,7 +74,7 @@ def refine(
     codes, images = ws.detach().clone(), images.detach()
     if steps < 1:
         return codes
-    held = None if pull is None else Held(generator, codes.clone(), pull)
+    held = None if pull is None else LatentPenalty(generator, codes.clone(), pull)
     with torch.enable_grad():
         codes.requires_grad_()
         optimizer = torch.optim.Adam([codes], lr=lr, betas=(0.9, 0.99))
@@ -91,10 +91,10 @@ def refine(
     return codes.detach()
 
 
-class Held:
-    """A `Pull` on codes that began at `start`."""
+class LatentPenalty:
+    """A `LatentRegularizer` on codes that began at `start`."""
 
-    def __init__(self, generator: Generator, start: WPlus, pull: Pull) -> None:
+    def __init__(self, generator: Generator, start: WPlus, pull: LatentRegularizer) -> None:
         self.start, self.pull, self.average = start, pull, generator.w_avg
         self.white = (
             whitening(random_w(generator, WHITENING_SAMPLES, torch.Generator().manual_seed(0))).to(start)

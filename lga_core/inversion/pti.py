@@ -78,7 +78,7 @@ def tune(
         with torch.inference_mode(False), torch.enable_grad():
             tuned = _copy(generator)
             weights = thaw(tuned, layers)
-            hold = None if locality is None else Held(generator, ws.clone(), distance, locality)
+            hold = None if locality is None else LocalityPenalty(generator, ws.clone(), distance, locality)
             optimizer = torch.optim.Adam(weights, lr=lr)
             stop = distance.close if stop is None else stop
             _fit(tuned, ws.clone(), images.clone(), distance, steps, stop, optimizer, hold, on_step)
@@ -97,7 +97,7 @@ def _fit(
     steps: int,
     stop: float,
     optimizer: torch.optim.Optimizer,
-    hold: Held | None,
+    hold: LocalityPenalty | None,
     on_step: OnStep | None,
 ) -> None:
     for step in range(steps):
@@ -120,7 +120,7 @@ def _fit(
             on_step(step + 1, drawn.detach(), far.detach())
 
 
-class Held:
+class LocalityPenalty:
     """The locality regulariser: how much a face near the pivots has changed, another one at each call."""
 
     def __init__(self, generator: Generator, ws: WPlus, distance: PerceptualDistance, settings: Locality) -> None:

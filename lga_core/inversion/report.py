@@ -8,19 +8,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..metrics.identity_similarity import Likeness
+from ..metrics.identity_similarity import IdentitySimilarity
 from ..metrics.perceptual import PerceptualDistance
 from ..shapes import Images
-from .encoder import closeness
+from .encoder import reconstruction_score
 
 
 @dataclass(frozen=True, eq=False)
-class Quality:
+class InversionReport:
     """How close drawn faces come to their pictures, one number a face.
 
     l2: mean square of the pixels' difference, in -1..1. distance: the perceptual one, measured by `measure`. explained:
-    share of what sets the picture apart from the domain's average face (see `closeness`). identity: 1 for the same
-    person (see `Likeness`), None where nobody was asked.
+    share of what sets the picture apart from the domain's average face (see `reconstruction_score`). identity: 1 for
+    the same person (see `IdentitySimilarity`), None where nobody was asked.
     """
 
     l2: Float[Tensor, "n"]
@@ -53,13 +53,15 @@ def quality(
     drawn: Images,
     average: Images,
     distance: PerceptualDistance,
-    identity: Likeness | None = None,
-) -> Quality:
+    identity: IdentitySimilarity | None = None,
+) -> InversionReport:
     """How close `drawn` [n c h w] comes to `images` [n c h w], both in -1..1.
 
-    average: the domain's average face [1 c h w]. identity: what knows people, see `find_likeness`.
+    average: the domain's average face [1 c h w]. identity: what knows people, see `find_identity_similarity`.
     """
     shown, images = drawn.clamp(-1, 1), images.clamp(-1, 1)
     known = None if identity is None else identity(shown, images)
     l2 = (shown - images).square().mean(dim=(1, 2, 3))
-    return Quality(l2, distance.each(shown, images), distance.label, closeness(images, shown, average).explained, known)
+    return InversionReport(
+        l2, distance.each(shown, images), distance.label, reconstruction_score(images, shown, average).explained, known
+    )

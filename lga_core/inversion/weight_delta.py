@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import CheckpointError, InputError, MismatchError
 from ..formats.fingerprints import fingerprint
 from ..formats.native import PathLike, load_checkpoint, save_checkpoint
-from ..latents import Faces, Identity
+from ..latents import Faces, ModelId
 from ..shapes import WPlus
 from ..stylegan2.generator import Generator
 
@@ -26,7 +26,7 @@ KIND, PREFIX, FACES = "difference", "difference.", "faces"
 
 
 @dataclass(frozen=True, eq=False)
-class Difference:
+class WeightDelta:
     """What to add to the weights of the generator `base`, and the faces that its owner learned, which belong to `base`.
 
     tensors: by the names of the generator's weights.
@@ -34,7 +34,7 @@ class Difference:
 
     tensors: Mapping[str, Tensor]
     faces: Faces
-    base: Identity
+    base: ModelId
 
     def applied_to(self, generator: Generator, strength: float = 1.0) -> Generator:
         """A generator of its own that draws what was learned, between the base (0) and all of it (1), or beyond.
@@ -46,7 +46,7 @@ class Difference:
         """
         if not isfinite(strength):
             raise InputError(f"The strength of the difference is {strength}; it must be a number, 1 for all of it.")
-        found = Identity(fingerprint(generator), "the one here")
+        found = ModelId(fingerprint(generator), "the one here")
         self.base.check(found, "The difference was made for the generator", "the generator is")
         state = generator.state_dict()
         if wrong := _misfit(self.tensors, state):
@@ -75,13 +75,13 @@ def difference(base: Generator, tuned: Generator) -> dict[str, Tensor]:
     }
 
 
-def difference_of(base: Generator, tuned: Generator, ws: WPlus, name: str) -> Difference:
+def weight_delta(base: Generator, tuned: Generator, ws: WPlus, name: str) -> WeightDelta:
     """The difference as a value, with the faces `ws` that it was tuned for. `name`: the base's, for people."""
-    owner = Identity(fingerprint(base), name)
-    return Difference(difference(base, tuned), Faces(ws.detach(), owner), owner)
+    owner = ModelId(fingerprint(base), name)
+    return WeightDelta(difference(base, tuned), Faces(ws.detach(), owner), owner)
 
 
-def save_difference(path: PathLike, changed: Difference, **metadata: Any) -> None:
+def save_weight_delta(path: PathLike, changed: WeightDelta, **metadata: Any) -> None:
     """Write a difference as a safetensors file of this project; see `save_checkpoint`."""
     ws = changed.faces.ws
     tensors = {PREFIX + name: tensor for name, tensor in changed.tensors.items()} | {FACES: ws}
@@ -90,7 +90,7 @@ def save_difference(path: PathLike, changed: Difference, **metadata: Any) -> Non
     save_checkpoint(path, KIND, tensors, sizes, half=True, **owner, **metadata)
 
 
-def load_difference(path: PathLike) -> Difference:
+def load_weight_delta(path: PathLike) -> WeightDelta:
     """Read a difference. Whether it fits a generator is seen when it is applied. Raises CheckpointError."""
     path = Path(path)
     checkpoint = load_checkpoint(path, KIND)
@@ -105,8 +105,8 @@ def load_difference(path: PathLike) -> Difference:
     mark, name = said.get("generator_fingerprint"), said.get("generator")
     if not (isinstance(mark, str) and isinstance(name, str) and mark and name):
         raise CheckpointError(f"{path} does not say which generator it belongs to. Take another file, or tune again.")
-    base = Identity(mark, name)
-    return Difference({name.removeprefix(PREFIX): part for name, part in tensors.items()}, Faces(ws, base), base)
+    base = ModelId(mark, name)
+    return WeightDelta({name.removeprefix(PREFIX): part for name, part in tensors.items()}, Faces(ws, base), base)
 
 
 def _is_weight(name: str, tensor: Tensor) -> bool:

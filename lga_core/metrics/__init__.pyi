@@ -4,8 +4,8 @@ from .clip_metrics import Measures as Measures
 from .clip_metrics import measure as measure
 from .clip_metrics import principal_path as principal_path
 from .clip_metrics_plot import plot_measures as plot_measures
-from .identity_similarity import colours_and_textures as colours_and_textures
-from .identity_similarity import find_likeness as find_likeness
+from .identity_similarity import color_texture_features as color_texture_features
+from .identity_similarity import find_identity_similarity as find_identity_similarity
 from .perceptual import LPIPS_WEIGHTS as LPIPS_WEIGHTS
 from .perceptual import ClipStages as ClipStages
 from .perceptual import Lpips as Lpips

@@ -28,7 +28,7 @@ NUM_STRANGERS = 16
 
 
 @dataclass(frozen=True)
-class Likeness:
+class IdentitySimilarity:
     """How alike frames are to a source: 1 the same picture, 0 as two strangers are.
 
     embed: pictures [n c h w] -> vectors [n c]. label: who knows people, for reports. strangers: mean cosine of
@@ -45,27 +45,27 @@ class Likeness:
         return (cosine - self.strangers) / (1 - self.strangers)
 
 
-def find_likeness(
+def find_identity_similarity(
     generator: Generator,
     network: Callable[[Images], Embedding] | None = None,
     clip: ClipModel | None = None,
     encoder: Callable[[Images], WPlus] | None = None,
-) -> Likeness:
+) -> IdentitySimilarity:
     """The best likeness at hand: an `IdentityNetwork`'s; else CLIP's feature maps', for a ResNet; else the encoder's.
 
     Raises InputError where there is none of them.
     """
     if network is not None:
-        return Likeness(network, "the identity network")
+        return IdentitySimilarity(network, "the identity network")
     if clip is not None and has_stages(clip):
         size = max(clip.image_size, min(generator.config.resolution, 2 * clip.image_size))  # textures need no more
-        return _scaled(generator, colours_and_textures(clip, size), f"feature maps of CLIP '{clip.name}'")
+        return _scaled(generator, color_texture_features(clip, size), f"feature maps of CLIP '{clip.name}'")
     if encoder is not None:
         return _scaled(generator, lambda images: (encoder(images) - generator.w_avg).flatten(1), "the encoder's codes")
     raise InputError("Nothing here can tell people apart. Give an identity network, a ResNet CLIP or an encoder.")
 
 
-def colours_and_textures(clip: ClipModel, size: int | None = None) -> Callable[[Images], Embedding]:
+def color_texture_features(clip: ClipModel, size: int | None = None) -> Callable[[Images], Embedding]:
     """An embedding by mean and deviation of every channel of CLIP's feature maps, each map to an equal part."""
 
     def embed(images: Images) -> Embedding:
@@ -77,10 +77,10 @@ def colours_and_textures(clip: ClipModel, size: int | None = None) -> Callable[[
 
 
 @torch.no_grad()
-def _scaled(generator: Generator, embed: Callable[[Images], Embedding], label: str) -> Likeness:
+def _scaled(generator: Generator, embed: Callable[[Images], Embedding], label: str) -> IdentitySimilarity:
     """A likeness that is 0 between random faces of the generator, on average."""
     ws = generator.broadcast(random_w(generator, NUM_STRANGERS, torch.Generator().manual_seed(0)))
     known = torch.cat([F.normalize(embed(draw(generator, each)), dim=1) for each in ws.split(1)])
     cosines = known @ known.T
     total = (cosines.sum() - cosines.trace()) / (len(known) * (len(known) - 1))
-    return Likeness(embed, label, total.item())
+    return IdentitySimilarity(embed, label, total.item())

@@ -20,7 +20,7 @@ from ..shapes import Images, Motion, WPlus
 from ..stylegan2.generator import Generator
 
 Similarity = Callable[[Images, Images], Float[Tensor, "n"]]
-"""How alike frames [n c h w] are to the source [1 c h w], pictures in -1..1; 1 for the same picture. A `Likeness`."""
+"""How alike frames [n c h w] are to the source [1 c h w], pictures in -1..1; 1 for the same. See `IdentitySimilarity`."""
 
 DRAWS = 6
 SEARCH_FRAMES, PROOF_FRAMES = 4, 16
@@ -67,7 +67,7 @@ def lock_strength(
         generator: draws, by its engine.
         ws: the still face, [1 num_ws w_dim].
         motion: its offsets at strength 1, [1 t num_ws w_dim].
-        similarity: see `Similarity`; `find_likeness` gives one.
+        similarity: see `Similarity`; `find_identity_similarity` gives one.
         threshold: as `similarity` measures.
         most: the strength that is wanted.
         draws: of a few frames each, to search with. Proof takes one more, of more frames, or a few if it steps back.

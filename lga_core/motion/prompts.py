@@ -18,7 +18,7 @@ import torch
 
 from ..clip import ClipModel
 from ..errors import InputError
-from ..latents import Identity
+from ..latents import ModelId
 from ..shapes import Embedding, Images, Motion
 from .model import MotionModel, Schedule
 
@@ -130,7 +130,7 @@ class Text:
     weights: tuple[float, ...]
     sentences: tuple[str, ...]
     image_embedding: Embedding | None
-    clip: Identity
+    clip: ModelId
 
     def to(self, device: torch.device) -> Text:
         """The same on another device."""
@@ -220,5 +220,5 @@ def embed(
         weights=tuple(weight for _, weight in prompts),
         sentences=tuple(sentences),
         image_embedding=mean_picture if image is None else clip.encode_images(image),
-        clip=Identity(clip.fingerprint, clip.name),
+        clip=ModelId(clip.fingerprint, clip.name),
     )

@@ -1,7 +1,7 @@
 from .frozen_synthesis import FrozenSynthesis as FrozenSynthesis
 from .generator import truncate as truncate
-from .pca import Principal as Principal
-from .pca import principal_directions as principal_directions
+from .pca import PrincipalComponents as PrincipalComponents
+from .pca import principal_components as principal_components
 from .pca import random_w as random_w
 from .stylespace import StyleSpace as StyleSpace
 from .stylespace import for_motion as for_motion

@@ -20,7 +20,7 @@ from ..shapes import Features, FeaturesOut, Images, Styles, W, WPlus
 from .fused_ops import Mixer, Passes, Pixels, compiled_passes
 from .generator import Generator
 from .ops import LRELU_GAIN, fir_kernel
-from .upsampling_conv import Doubling
+from .upsampling_conv import PolyphaseUpConv2d
 
 
 class FrozenSynthesis:
@@ -170,7 +170,7 @@ class Conv:
         adjoint = forward if self.up else weight.transpose(0, 1).flip(2, 3)
         self.weight = forward.to(dtype).contiguous(memory_format=torch.channels_last)
         self.adjoint = self.weight if self.up else adjoint.to(dtype).contiguous(memory_format=torch.channels_last)
-        self.doubling = Doubling(self.weight) if self.up else None
+        self.doubling = PolyphaseUpConv2d(self.weight) if self.up else None
         self.noise = (layer.noise_const * layer.noise_strength * self.gain).to(exact).reshape(-1, 1)  # [p 1]
         self.bias = (layer.bias * self.gain).to(exact)
         self.limit = None if layer.clamp is None else layer.clamp * layer.gain

@@ -24,7 +24,7 @@ KIND = "principal"
 
 
 @dataclass(frozen=True, eq=False)
-class Principal:
+class PrincipalComponents:
     """Orthonormal directions of W, those of the greatest variance first, and the standard deviation along each."""
 
     components: Float[Tensor, "p w_dim"]
@@ -35,17 +35,17 @@ class Principal:
         """Each as long as faces vary along it."""
         return self.components * self.deviations[:, None]
 
-    def to(self, device: torch.device) -> Principal:
+    def to(self, device: torch.device) -> PrincipalComponents:
         """The same on another device."""
-        return Principal(self.components.to(device), self.deviations.to(device))
+        return PrincipalComponents(self.components.to(device), self.deviations.to(device))
 
 
-def principal_directions(
+def principal_components(
     generator: Generator,
     num_samples: int = NUM_SAMPLES,
     folder: PathLike | None = None,
     on_step: Callable[[int, int], None] | None = None,
-) -> Principal:
+) -> PrincipalComponents:
     """All w_dim principal directions of W, float32, from random faces, of random labels where the generator has them.
 
     `folder` keeps what was found, for each generator and number of faces, so that it is found once. `on_step` is called
@@ -68,14 +68,14 @@ def principal_directions(
     return load_principal(path, generator.config.w_dim).to(generator.w_avg.device)
 
 
-def load_principal(path: PathLike, w_dim: int) -> Principal:
+def load_principal(path: PathLike, w_dim: int) -> PrincipalComponents:
     """Principal directions of a W of this width, from a file. Raises CheckpointError."""
     tensors = load_checkpoint(path, KIND).tensors
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     need = {"components": [w_dim, w_dim], "deviations": [w_dim]}
     if shapes != need:
         raise CheckpointError(f"{path} holds {shapes}, but {need} are needed. Delete it: it is made again.")
-    return Principal(tensors["components"], tensors["deviations"])
+    return PrincipalComponents(tensors["components"], tensors["deviations"])
 
 
 @torch.no_grad()
@@ -109,12 +109,12 @@ def random_w(generator: Generator, n: int, rng: torch.Generator, positions: Int6
     return generator.mapping(z, F.one_hot(labels, config.c_dim).to(z))
 
 
-def from_covariance(matrix: Float[Tensor, "w_dim w_dim"]) -> Principal:
+def from_covariance(matrix: Float[Tensor, "w_dim w_dim"]) -> PrincipalComponents:
     """Directions of a covariance matrix; of each the number that is largest in size is positive, on any machine."""
     variances, directions = torch.linalg.eigh(matrix)
     components = directions.T.flip(0)
     largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
-    return Principal((components * largest.sign()).float(), variances.flip(0).clamp_min(0).sqrt().float())
+    return PrincipalComponents((components * largest.sign()).float(), variances.flip(0).clamp_min(0).sqrt().float())
 
 
 LEAST_VARIANCE = 0.01

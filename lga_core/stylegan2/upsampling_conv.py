@@ -11,7 +11,7 @@ PHASES_FROM = 512
 """Input channels from which a processor transposes a convolution faster by phases (measured: 1.2 to 2 times)."""
 
 
-class Doubling:
+class PolyphaseUpConv2d:
     """A transposed 3x3 convolution of stride 2, [n i h w] -> [n o 2h+1 2w+1], channels-last; `weight` is [i o 3 3]."""
 
     def __init__(self, weight: Float[Tensor, "i o 3 3"]):

@@ -71,11 +71,11 @@ def containers(children):
 @given(value=st.recursive(LEAVES, containers, max_leaves=20), protocol=st.integers(2, 5))
 def test_plain_values_come_out_as_from_pythons_own_machine(value, protocol):
     """In protocol 2, bytes and sets are calls; `containers` has their names, and the tests of it."""
-    from lga_core.formats.byte_source import Source
+    from lga_core.formats.byte_source import ByteSource
     from lga_core.formats.foreign import allowed
 
     content = pickle.dumps(value, protocol)
-    found = read(content, allowed(Source(content), WHERE))
+    found = read(content, allowed(ByteSource(content), WHERE))
     assert found == value and repr(found) == repr(pickle.loads(content))
     check_tree(found, WHERE, tensor_bytes=0)
 

@@ -15,9 +15,9 @@ from prompts import Prompts
 from lga_core import Faces, Movement, load_motion, save_faces, save_movement
 from lga_core.checkpoints.models import save_motion
 from lga_core.domain import read_domain
-from lga_core.latents import Identity
+from lga_core.latents import ModelId
 
-STRANGER = Identity("0123456789abcdef", "strangers")
+STRANGER = ModelId("0123456789abcdef", "strangers")
 
 
 def complaint(client: Client, prompt: dict) -> str:

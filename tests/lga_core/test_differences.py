@@ -8,8 +8,8 @@ from lga_core import CheckpointError, Generator, GeneratorConfig, InputError, Mi
 from lga_core.checkpoints.models import save_generator
 from lga_core.formats.fingerprints import fingerprint
 from lga_core.formats.native import load_checkpoint, save_checkpoint
-from lga_core.inversion.weight_delta import Difference, difference, difference_of, load_difference, save_difference
-from lga_core.latents import Identity
+from lga_core.inversion.weight_delta import WeightDelta, difference, load_weight_delta, save_weight_delta, weight_delta
+from lga_core.latents import ModelId
 from lga_core.metrics.perceptual import Edges
 from lga_core.rendering import draw
 from lga_core.stylegan2.inference.engine import prepared
@@ -38,8 +38,8 @@ def tuned(base, ws, rng) -> Generator:
 
 
 @pytest.fixture
-def found(base, tuned, ws) -> Difference:
-    return difference_of(base, tuned, ws, "tiny")
+def found(base, tuned, ws) -> WeightDelta:
+    return weight_delta(base, tuned, ws, "tiny")
 
 
 def test_only_what_changed_is_in_it_in_half_precision(base, tuned):
@@ -51,13 +51,13 @@ def test_only_what_changed_is_in_it_in_half_precision(base, tuned):
 
 
 def test_a_file_brings_the_tuned_generator_and_its_faces_back(base, tuned, ws, found, tmp_path):
-    save_difference(tmp_path / "me.safetensors", found, licence="mine")
-    read = load_difference(tmp_path / "me.safetensors")
+    save_weight_delta(tmp_path / "me.safetensors", found, licence="mine")
+    read = load_weight_delta(tmp_path / "me.safetensors")
     again = read.applied_to(base)
     assert_close(again.synthesis(ws), tuned.synthesis(ws), atol=1e-4, rtol=0)
     assert (base.synthesis(ws) - tuned.synthesis(ws)).abs().max() > 0.01
     assert_close(read.faces.ws, ws, atol=2e-3, rtol=1e-3)
-    assert read.base == read.faces.generator == Identity(fingerprint(base), "tiny")
+    assert read.base == read.faces.generator == ModelId(fingerprint(base), "tiny")
     assert load_checkpoint(tmp_path / "me.safetensors", "difference").metadata["licence"] == "mine"
 
 
@@ -65,7 +65,7 @@ def test_a_file_of_one_layer_is_far_smaller_than_its_generator(ws, tmp_path):
     big = Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=1024, channel_max=128), 1)
     changed = tune(big, ws, big.synthesis(ws).detach() + 0.1, Edges(), steps=1, stop=0, layers=[16])
     save_generator(tmp_path / "generator.safetensors", big, half=True)
-    save_difference(tmp_path / "difference.safetensors", difference_of(big, changed, ws, "big"))
+    save_weight_delta(tmp_path / "difference.safetensors", weight_delta(big, changed, ws, "big"))
     sizes = [(tmp_path / name).stat().st_size for name in ("difference.safetensors", "generator.safetensors")]
     assert sizes[0] < 0.5 * sizes[1]
 
@@ -94,7 +94,7 @@ def test_the_tuned_generator_is_another_one_but_draws_faces_and_motions_of_the_b
     assert fingerprint(again) != fingerprint(base)
     assert torch.equal(draw(again, found.faces.ws), prepared(again, torch.float32)(found.faces.ws))
     assert not torch.allclose(draw(again, found.faces.ws), draw(base, found.faces.ws), atol=1e-3)
-    owner = Identity(fingerprint(base), "anything")
+    owner = ModelId(fingerprint(base), "anything")
     found.faces.check_drawable(owner, again.num_ws)
     Movement(torch.zeros(1, 4, *found.faces.ws.shape[1:]), owner).check_fits(found.faces)
 
@@ -111,9 +111,9 @@ def test_another_generator_is_refused_by_name(base, found):
     with pytest.raises(MismatchError, match="not the base's own: synthesis"):
         difference(base, Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=32, channel_max=8)))
     with pytest.raises(MismatchError, match="does not fit its generator: it has a weight nonsense"):
-        Difference({"nonsense": torch.zeros(1)}, found.faces, found.base).applied_to(base)
+        WeightDelta({"nonsense": torch.zeros(1)}, found.faces, found.base).applied_to(base)
     with pytest.raises(MismatchError, match=r"has shape \[1\] instead of"):
-        Difference({"synthesis.b16.conv1.bias": torch.zeros(1)}, found.faces, found.base).applied_to(base)
+        WeightDelta({"synthesis.b16.conv1.bias": torch.zeros(1)}, found.faces, found.base).applied_to(base)
 
 
 OWNER = {"generator_fingerprint": "0123456789abcdef", "generator": "tiny"}
@@ -138,17 +138,17 @@ def test_a_file_that_is_no_difference_is_refused(case, tmp_path):
     tensors, sizes, owner, reason = HOSTILE[case]
     save_checkpoint(tmp_path / "bad.safetensors", "difference", tensors, sizes, **owner)
     with pytest.raises(CheckpointError, match=reason):
-        load_difference(tmp_path / "bad.safetensors")
+        load_weight_delta(tmp_path / "bad.safetensors")
 
 
 def test_a_damaged_file_and_one_of_another_kind_are_refused(base, found, tmp_path):
     path = tmp_path / "me.safetensors"
-    save_difference(path, found)
+    save_weight_delta(path, found)
     content = bytearray(path.read_bytes())
     content[-3] ^= 0x40
     path.write_bytes(content)
     with pytest.raises(CheckpointError):
-        load_difference(path)
+        load_weight_delta(path)
     save_generator(path, base)
     with pytest.raises(CheckpointError, match="'difference' is needed"):
-        load_difference(path)
+        load_weight_delta(path)

@@ -25,11 +25,11 @@ from lga_core.checkpoints.models import save_encoder, save_generator, save_motio
 from lga_core.clip import save_clip
 from lga_core.domain import read_domain, read_motion_card
 from lga_core.faces.alignment import Framing
-from lga_core.faces.detection.domain_detector import DoodleFinder, save_finder
-from lga_core.faces.detection.domain_networks import FinderConfig
+from lga_core.faces.detection.domain_detector import DomainDetector, save_detector
+from lga_core.faces.detection.domain_networks import DetectorConfig
 from lga_core.formats.fingerprints import fingerprint
 from lga_core.inversion.encoder import EncoderConfig
-from lga_core.latents import Identity
+from lga_core.latents import ModelId
 from lga_core.motion.prompts import Wording
 
 SENTENCES = {
@@ -301,7 +301,7 @@ def test_a_domains_card_says_all_of_it_and_reads_no_weights(folder, domain):
         assert card.name == "tiny"
         assert card.wording == domain.wording
         assert card.files == {part: folder / name for part, name in FILES.items()}
-        assert card.generator == Identity(fingerprint(domain.generator), "tiny")
+        assert card.generator == ModelId(fingerprint(domain.generator), "tiny")
 
 
 def test_the_embedded_domain_has_a_card_and_its_motion_model_says_the_same():
@@ -326,8 +326,8 @@ def test_a_motion_model_says_what_it_was_made_with(tmp_path):
     mean = [0.5] * 24
     card = described(tmp_path / "a.safetensors", **marks, **WORDING.described(), mean_picture=mean)
     assert card.wording == WORDING
-    assert card.generator == Identity("0" * 16, "doodle")
-    assert card.clip == Identity("1" * 16, "RN50")
+    assert card.generator == ModelId("0" * 16, "doodle")
+    assert card.clip == ModelId("1" * 16, "RN50")
     assert card.mean_picture is not None
     assert_close(card.mean_picture, torch.tensor([mean]))
 
@@ -337,7 +337,7 @@ def test_a_motion_model_that_says_nothing_gets_the_papers_sentence(tmp_path):
     assert card.wording.sentence("smiling") == "The person is smiling."
     assert not card.wording.sentences
     assert card.generator is card.clip is card.mean_picture is None
-    assert described(tmp_path / "b.safetensors", clip_fingerprint="1" * 16).clip == Identity("1" * 16, "unnamed")
+    assert described(tmp_path / "b.safetensors", clip_fingerprint="1" * 16).clip == ModelId("1" * 16, "unnamed")
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_words_and_generator_of_a_domain_are_its_own_and_the_clip_its_motion_mod
     card = read_domain(folder)
     assert card.motion.wording == card.wording
     assert card.motion.generator == card.generator
-    assert card.motion.clip == Identity("1" * 16, "RN50")
+    assert card.motion.clip == ModelId("1" * 16, "RN50")
 
 
 def test_a_clip_that_the_motion_model_was_not_trained_with_is_noticed(folder, domain):
@@ -392,8 +392,8 @@ def test_a_domain_that_says_nothing_of_its_faces_is_framed_as_ffhq_and_has_no_fi
 
 
 def test_a_domain_has_the_framing_and_the_finder_of_its_card(folder):
-    finder = DoodleFinder(FinderConfig(((-0.3, 0.0), (0.3, 0.0), (0.0, 0.2), (-0.2, 0.5), (0.2, 0.5))))
-    save_finder(folder / "finder.safetensors", finder)
+    finder = DomainDetector(DetectorConfig(((-0.3, 0.0), (0.3, 0.0), (0.0, 0.2), (-0.2, 0.5), (0.2, 0.5))))
+    save_detector(folder / "finder.safetensors", finder)
     spoil(folder, files={**FILES, "finder": "finder.safetensors"}, framing={"down": -0.25, "eyes": 2, "mouth": 2.2})
     card, domain = read_domain(folder), load_domain(folder)
     assert card.framing == domain.framing == Framing(-0.25, 2, 2.2)

@@ -13,20 +13,27 @@ from torch.testing import assert_close
 from lga_core import CheckpointError, align, load_domain, load_image
 from lga_core.checkpoints.models import save_generator
 from lga_core.domain import read_domain
-from lga_core.faces.detection.domain_detector import DoodleFinder, Level, distinct, load_finder, pyramid, save_finder
-from lga_core.faces.detection.domain_networks import FinderConfig, corrected, squares_of
+from lga_core.faces.detection.domain_detector import (
+    DomainDetector,
+    Level,
+    distinct,
+    load_detector,
+    pyramid,
+    save_detector,
+)
+from lga_core.faces.detection.domain_networks import DetectorConfig, corrected, squares_of
 from lga_core.formats.native import load_checkpoint, save_checkpoint
 
 FACES = sorted((Path(__file__).parents[2] / "faces").glob("*.png"))
 POINTS = ((-0.3, -0.1), (0.3, -0.1), (0.0, 0.2), (-0.2, 0.5), (0.2, 0.5))
-SMALL = FinderConfig(POINTS, (4, 4, 4), (1,), (4, 4, 4, 4), squeezed=2, hidden=4, window=32)
+SMALL = DetectorConfig(POINTS, (4, 4, 4), (1,), (4, 4, 4, 4), squeezed=2, hidden=4, window=32)
 
 
 @pytest.fixture
-def small() -> DoodleFinder:
+def small() -> DomainDetector:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return DoodleFinder(SMALL).eval().requires_grad_(False)
+        return DomainDetector(SMALL).eval().requires_grad_(False)
 
 
 def ramp(h, w):
@@ -102,8 +109,8 @@ def test_any_size_of_picture_is_searched(small, size):
 
 def test_a_finder_comes_back_from_its_file(small, tmp_path):
     path = tmp_path / "finder.safetensors"
-    save_finder(path, small, domain="tiny")
-    loaded = load_finder(path)
+    save_detector(path, small, domain="tiny")
+    loaded = load_detector(path)
     assert loaded.config == SMALL and not loaded.training
     pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert torch.equal(loaded.spotter(pictures), small.spotter(pictures))
@@ -116,7 +123,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "generator.safetensors"
     save_generator(path, Generator(GeneratorConfig(8, z_dim=4, w_dim=4, channel_base=32, channel_max=4)))
     with pytest.raises(CheckpointError, match="'finder' is needed"):
-        load_finder(path)
+        load_detector(path)
 
 
 @pytest.mark.parametrize(
@@ -135,18 +142,18 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 )
 def test_a_file_that_contradicts_itself_is_refused(small, tmp_path, changes, said):
     path = tmp_path / "finder.safetensors"
-    save_finder(path, small)
+    save_detector(path, small)
     tensors = load_checkpoint(path, "finder").tensors
     save_checkpoint(path, "finder", tensors, {**dataclasses.asdict(SMALL), **changes})
     with pytest.raises(CheckpointError, match=said):
-        load_finder(path)
+        load_detector(path)
 
 
 # The weights that ship
 
 
 @pytest.fixture(scope="module")
-def finder() -> DoodleFinder:
+def finder() -> DomainDetector:
     found = load_domain("doodle").finder
     assert found is not None
     return found

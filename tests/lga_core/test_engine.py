@@ -56,7 +56,7 @@ def error(found: torch.Tensor, expected: torch.Tensor) -> float:
 def counted(monkeypatch):
     """Frames that each block was asked for, in order: ("batched" or "strips", resolution, frames)."""
     calls = []
-    for name, kind in (("batched", batched.BatchedBlock), ("strips", strips.StripBlock)):
+    for name, kind in (("batched", batched.BatchedBlock), ("strips", strips.TiledBlock)):
 
         def counting(self, x, image, ws, name=name, draw=kind.__call__):
             features, drawn = draw(self, x, image, ws)

@@ -16,8 +16,8 @@ from PIL import Image
 
 from lga_core import CheckpointError, InputError, find_faces, load_image
 from lga_core.faces.detection.haar_cascade import CascadeFinder, has_cascades
-from lga_core.faces.detection.mediapipe_landmarker import MediaPipeFinder
-from lga_core.faces.detection.registry import missing_finders
+from lga_core.faces.detection.mediapipe_landmarker import MediaPipeDetector
+from lga_core.faces.detection.registry import missing_detectors
 from lga_core.faces.detection.selection import follow
 from lga_core.faces.detection.yunet import YuNetFinder, decoded
 
@@ -36,7 +36,7 @@ def photograph() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def landmarker(face_model):
-    with MediaPipeFinder(face_model) as finder:
+    with MediaPipeDetector(face_model) as finder:
         yield finder
 
 
@@ -165,13 +165,13 @@ def test_mediapipe_finds_no_face_in_coffee_nor_in_a_cat(landmarker, name):
     skimage = pytest.importorskip("skimage")
     picture = load_image(next((Path(skimage.__file__).parent / "data").glob(f"{name}.png")))
     with pytest.raises(InputError, match="No face was found"):
-        find_faces(picture, [landmarker], missing_finders(None))
+        find_faces(picture, [landmarker], missing_detectors(None))
 
 
 def test_a_face_on_film_is_followed_through_frames_without_it(face_model, photograph, as_file):
     frames = [as_file(moved(photograph, 5 * t, 3 * t)) for t in range(4)]
     frames[2] = torch.zeros_like(frames[2])
-    points = follow(frames, [MediaPipeFinder(face_model)])
+    points = follow(frames, [MediaPipeDetector(face_model)])
     assert points[2].isnan().all()
     for t in (0, 1, 3):
         assert worst(points[t], TRUTH + torch.tensor([5 * t, 3 * t])) < 3
@@ -181,9 +181,9 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
     pytest.importorskip("mediapipe")
     (tmp_path / "face.task").write_bytes(b"no landmarker")
     with pytest.raises(InputError, match="cannot be used as a face landmarker"):
-        MediaPipeFinder(tmp_path / "face.task").find(torch.zeros(1, 3, 64, 64))
+        MediaPipeDetector(tmp_path / "face.task").find(torch.zeros(1, 3, 64, 64))
     with pytest.raises(InputError, match="nowhere.task cannot be used"):
-        MediaPipeFinder(tmp_path / "nowhere.task").find(torch.zeros(1, 3, 64, 64))
+        MediaPipeDetector(tmp_path / "nowhere.task").find(torch.zeros(1, 3, 64, 64))
 
 
 def test_yunet_is_decoded_as_kornia_decodes_it(tmp_path):

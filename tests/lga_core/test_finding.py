@@ -18,8 +18,8 @@ from lga_core import InputError, find_faces
 from lga_core.faces.detection import registry as search
 from lga_core.faces.detection.manual import read_points
 from lga_core.faces.detection.multiscale import Picture, Seen, Square, look_for_faces
-from lga_core.faces.detection.overlay import mark_faces
-from lga_core.faces.detection.registry import missing_finders, present_finders
+from lga_core.faces.detection.overlay import draw_faces
+from lga_core.faces.detection.registry import installed_detectors, missing_detectors
 from lga_core.faces.detection.selection import choose, follow, ordered
 from lga_core.faces.detection.types import FoundFace, in_order, right_of
 
@@ -153,17 +153,17 @@ def test_no_face_is_said_with_the_size_who_looked_what_is_missing_and_the_manual
 def test_what_is_missing_is_named_with_the_folder_and_what_is_there_is_not(tmp_path, monkeypatch):
     for name in ("has_mediapipe", "has_kornia", "has_cascades"):
         monkeypatch.setattr(search, name, lambda *_: False)
-    hints = " ".join(missing_finders(tmp_path))
+    hints = " ".join(missing_detectors(tmp_path))
     for word in ("pip install mediapipe", "face_landmarker.task", "yunet_final.pth", "haarcascade", str(tmp_path)):
         assert word in hints
-    assert present_finders(tmp_path) == []
+    assert installed_detectors(tmp_path) == []
     own = Fixed()
-    assert present_finders(None, own) == [own]
+    assert installed_detectors(None, own) == [own]
     monkeypatch.setattr(search, "has_mediapipe", lambda: True)
-    assert "pip install mediapipe" not in " ".join(missing_finders(tmp_path)), "only its file is missing"
+    assert "pip install mediapipe" not in " ".join(missing_detectors(tmp_path)), "only its file is missing"
     (tmp_path / "face_landmarker.task").touch()
-    assert not any("landmarker" in hint for hint in missing_finders(tmp_path))
-    assert [finder.name for finder in present_finders(tmp_path)] == ["MediaPipe's Face Landmarker"]
+    assert not any("landmarker" in hint for hint in missing_detectors(tmp_path))
+    assert [finder.name for finder in installed_detectors(tmp_path)] == ["MediaPipe's Face Landmarker"]
 
 
 FACES = [face(50, 10, 5, 0.9), face(20, 40, 9, 0.3), face(80, 20, 7, 0.6)]
@@ -284,13 +284,13 @@ def test_any_text_is_points_or_refused(text):
 @pytest.mark.parametrize("size", [(40, 30), (3000, 2000), (1, 1), (100, 1)])
 def test_marks_leave_the_picture_as_large_as_it_is_or_enlarge_a_small_one(size):
     width, height = size
-    marked = mark_faces(torch.zeros(1, 3, height, width), [face(width / 2, height / 2, width / 8), face(-5, -5, 2)])
+    marked = draw_faces(torch.zeros(1, 3, height, width), [face(width / 2, height / 2, width / 8), face(-5, -5, 2)])
     assert marked.size == size if max(size) >= 512 else max(marked.size) == 512
     assert marked.width / marked.height == pytest.approx(width / height, rel=0.05)
 
 
 def test_a_box_its_points_and_its_number_are_drawn():
-    marked = pil_to_tensor(mark_faces(torch.zeros(1, 3, 600, 600), [face(300, 300, 60)])).movedim(0, -1)
+    marked = pil_to_tensor(draw_faces(torch.zeros(1, 3, 600, 600), [face(300, 300, 60)])).movedim(0, -1)
     assert marked[240, 240].tolist() == [0x3B, 0xCE, 0xAC] and marked[240, 360].tolist() == [0xFF, 0x5D, 0x73]
     assert marked[300, 300].tolist() == [255, 255, 255], "the nose"
     left = round(face(300, 300, 60).box[0])
@@ -308,4 +308,4 @@ def test_the_box_holds_the_points_whichever_way_the_face_is_turned():
 
 
 def test_a_folder_that_does_not_exist_has_no_finders_in_it():
-    assert all(finder.name == "OpenCV's cascades" for finder in present_finders(Path("nowhere")))
+    assert all(finder.name == "OpenCV's cascades" for finder in installed_detectors(Path("nowhere")))

@@ -12,15 +12,15 @@ from torch.testing import assert_close
 from lga_core.baselines.mocogan_hd import MocoganMotion
 from lga_core.baselines.styleclip.latent_mapper import LatentMapper
 from lga_core.baselines.styleclip.latent_optimization import (
-    OPTIMISATIONS,
-    Optimisation,
+    OPTIMIZATIONS,
+    LatentOptimization,
     clip_input,
     latent_distance,
     learning_rate,
 )
 from lga_core.checkpoints.layouts import mocogan_hd as mocogan
 from lga_core.checkpoints.layouts import styleclip
-from lga_core.stylegan2.pca import Principal
+from lga_core.stylegan2.pca import PrincipalComponents
 
 SCHEDULE = r"lr_(?P<lr>[\d.]+)_down(?P<rampdown>[\d.]+)_up(?P<rampup>[\d.]+)_steps(?P<steps>\d+)"
 
@@ -30,7 +30,7 @@ def test_the_learning_rate_is_styleclips(golden):
     for name in golden.names:
         fields = re.fullmatch(SCHEDULE, name).groupdict()
         steps = int(fields.pop("steps"))
-        settings = Optimisation(steps=steps, **{key: float(value) for key, value in fields.items()})
+        settings = LatentOptimization(steps=steps, **{key: float(value) for key, value in fields.items()})
         rates = torch.tensor([learning_rate(step, settings) for step in range(steps)], dtype=torch.float64)
         assert_close(rates, golden[name], atol=float(golden.metadata["tolerance"]), rtol=0)
 
@@ -39,7 +39,7 @@ def test_the_learning_rate_is_styleclips(golden):
 def test_every_preset_has_the_published_schedule(golden):
     published = "lr_{0.lr}_down{0.rampdown}_up{0.rampup}_steps{0.steps}"
     if golden.names == ["lr_0.1_down0.25_up0.05_steps300"]:
-        assert {published.format(preset) for preset in OPTIMISATIONS.values()} == set(golden.names)
+        assert {published.format(preset) for preset in OPTIMIZATIONS.values()} == set(golden.names)
 
 
 @pytest.mark.golden("StyleCLIP optimisation pieces")
@@ -96,7 +96,7 @@ def test_the_motion_generator_is_mocogan_hds(golden):
     width, num_frames = sizes["z_dim"], int(golden.metadata["n_frames"])
     rows, k = int(golden.metadata["pca_rows_in_file"]), golden.k
     components = u1("pca_comp", (rows, width), 0, 1 / width**0.5, k)
-    principal = Principal(components, u1("pca_stdev", (rows,), 0.6, 0.3, k))
+    principal = PrincipalComponents(components, u1("pca_stdev", (rows,), 0.6, 0.3, k))
     batch = int(golden.metadata["batch"])
     z, noise = (
         golden.get(name) if name in golden else u1(f"input.{name}.0", shape, 0, 1, k)

@@ -8,7 +8,12 @@ from torch.testing import assert_close
 
 from lga_core import ClipModel, Encoder, Generator, GeneratorConfig, InputError
 from lga_core.inversion.encoder import EncoderConfig
-from lga_core.metrics.identity_similarity import NUM_STRANGERS, Likeness, colours_and_textures, find_likeness
+from lga_core.metrics.identity_similarity import (
+    NUM_STRANGERS,
+    IdentitySimilarity,
+    color_texture_features,
+    find_identity_similarity,
+)
 from lga_core.stylegan2.pca import random_w
 
 
@@ -36,9 +41,9 @@ def clip() -> ClipModel:
 def test_likeness_is_the_cosine_scaled_so_that_strangers_have_none(rng):
     frames, source = rng.randn(3, 3, 4, 4), rng.randn(1, 3, 4, 4)
     cosine = F.cosine_similarity(frames.flatten(1), source.flatten(1))
-    plain = Likeness(lambda images: images.flatten(1), "pixels")
+    plain = IdentitySimilarity(lambda images: images.flatten(1), "pixels")
     assert_close(plain(frames, source), cosine)
-    assert_close(Likeness(plain.embed, "pixels", 0.2)(frames, source), (cosine - 0.2) / 0.8)
+    assert_close(IdentitySimilarity(plain.embed, "pixels", 0.2)(frames, source), (cosine - 0.2) / 0.8)
     assert_close(plain(frames, frames), torch.ones(3, dtype=torch.float64))
 
 
@@ -46,22 +51,22 @@ def test_random_faces_are_strangers_on_average(generator, encoder, clip):
     pictures = generator.synthesis(
         generator.broadcast(random_w(generator, NUM_STRANGERS, torch.Generator().manual_seed(0)))
     ).detach()
-    for alike in (find_likeness(generator, clip=clip), find_likeness(generator, encoder=encoder)):
+    for alike in (find_identity_similarity(generator, clip=clip), find_identity_similarity(generator, encoder=encoder)):
         each = [alike(pictures, picture).sum() - 1 for picture in pictures.split(1)]
         assert torch.stack(each).sum().item() == pytest.approx(0, abs=0.5)
 
 
 def test_the_best_network_at_hand_knows_people(generator, encoder, clip):
-    assert find_likeness(generator, lambda images: images, clip, encoder).label == "the identity network"
-    assert "CLIP 'tiny'" in find_likeness(generator, None, clip, encoder).label
-    assert "encoder" in find_likeness(generator, None, None, encoder).label
+    assert find_identity_similarity(generator, lambda images: images, clip, encoder).label == "the identity network"
+    assert "CLIP 'tiny'" in find_identity_similarity(generator, None, clip, encoder).label
+    assert "encoder" in find_identity_similarity(generator, None, None, encoder).label
     with pytest.raises(InputError, match="Nothing here can tell people apart"):
-        find_likeness(generator)
+        find_identity_similarity(generator)
 
 
 def test_colours_and_textures_do_not_depend_on_where_they_are(clip, rng):
     images = rng.rand(2, 3, 32, 32).float() * 2 - 1
-    embed = colours_and_textures(clip, 32)
+    embed = color_texture_features(clip, 32)
     seen = embed(images)
     moved = embed(images.roll(8, dims=3))
     assert_close(seen.norm(dim=1), torch.ones(2))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lga_core import Generator, GeneratorConfig, InputError
-from lga_core.metrics.identity_similarity import Likeness
+from lga_core.metrics.identity_similarity import IdentitySimilarity
 from lga_core.motion.identity_lock import farthest, lock_strength
 
 WS = torch.zeros(1, 2, 3)
@@ -121,7 +121,7 @@ def test_it_draws_with_a_real_generator(rng):
     generator = Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=64, channel_max=8), 1).eval()
     ws = generator.broadcast(rng.randn(1, 8).float())
     offsets = torch.linspace(0, 1, 8)[None, :, None, None] * rng.randn(1, 1, 6, 8).float()
-    alike = Likeness(lambda images: images.flatten(1), "pixels")
+    alike = IdentitySimilarity(lambda images: images.flatten(1), "pixels")
     locked = lock_strength(generator, ws, offsets, alike, 0.9, most=2.0)
     with torch.no_grad():
         frames = generator.synthesis(ws + locked.strength * offsets[0])

@@ -8,7 +8,7 @@ from lga_core import CheckpointError, Generator, GeneratorConfig, InputError, Mi
 from lga_core.baselines.mocogan_hd import MocoganConfig, MocoganMotion, reconstruction_loss
 from lga_core.baselines.random_walk import STEP_SIZE, random_motion, smooth_noise
 from lga_core.checkpoints.models import load_mocogan, save_mocogan
-from lga_core.stylegan2.pca import CHUNK, Principal, principal_directions
+from lga_core.stylegan2.pca import CHUNK, PrincipalComponents, principal_components
 
 SMALL = MocoganConfig(8, hidden_dim=6, num_directions=5)
 
@@ -19,8 +19,8 @@ def generator() -> Generator:
 
 
 @pytest.fixture(scope="module")
-def principal(generator) -> Principal:
-    return principal_directions(generator, 3000)
+def principal(generator) -> PrincipalComponents:
+    return principal_components(generator, 3000)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_one_frame_is_the_still_face_and_none_are_refused(generator, model, prin
 
 
 def test_directions_of_another_generator_are_refused(generator, model, principal):
-    few = Principal(principal.components[:3], principal.deviations[:3])
+    few = PrincipalComponents(principal.components[:3], principal.deviations[:3])
     with pytest.raises(MismatchError, match="3 principal directions of width 8 .* along 5 of width 8"):
         model(generator.sample([0]), few)
 
@@ -116,7 +116,7 @@ def test_a_damaged_file_is_refused_by_name(model, tmp_path):
 
 
 def test_directions_and_deviations_are_those_of_the_faces(generator):
-    found = principal_directions(generator, CHUNK + 500)
+    found = principal_components(generator, CHUNK + 500)
     rng = torch.Generator().manual_seed(0)
     w = torch.cat([generator.mapping(torch.randn(n, 8, generator=rng)) for n in (CHUNK, 500)]).detach()
     assert_close(found.components @ torch.cov(w.T) @ found.components.T, found.deviations.square().diag(), **NEAR)
@@ -129,15 +129,15 @@ NEAR = {"atol": 1e-5, "rtol": 1e-3}
 
 def test_directions_of_a_generator_with_labels_are_found():
     labelled = Generator(GeneratorConfig(8, w_dim=8, z_dim=8, c_dim=3, channel_base=64, channel_max=8)).eval()
-    assert principal_directions(labelled, 100).directions.isfinite().all()
+    assert principal_components(labelled, 100).directions.isfinite().all()
 
 
 def test_kept_directions_are_found_once_for_each_generator(generator, tmp_path):
     steps = []
-    first = principal_directions(generator, 50, tmp_path, lambda done, total: steps.append((done, total)))
-    again = principal_directions(generator, 50, tmp_path, lambda done, total: steps.append((done, total)))
+    first = principal_components(generator, 50, tmp_path, lambda done, total: steps.append((done, total)))
+    again = principal_components(generator, 50, tmp_path, lambda done, total: steps.append((done, total)))
     assert steps == [(50, 50)] and torch.equal(first.directions, again.directions)
-    principal_directions(Generator(generator.config, 9), 50, tmp_path)
+    principal_components(Generator(generator.config, 9), 50, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -146,16 +146,16 @@ def test_what_a_step_raises_stops_and_nothing_is_kept(generator, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        principal_directions(generator, 50, tmp_path, stop)
+        principal_components(generator, 50, tmp_path, stop)
     assert not list(tmp_path.iterdir())
 
 
 def test_kept_directions_that_are_damaged_are_refused(generator, tmp_path):
-    principal_directions(generator, 50, tmp_path)
+    principal_components(generator, 50, tmp_path)
     (path,) = tmp_path.iterdir()
     path.write_bytes(b"x" * 100)
     with pytest.raises(CheckpointError, match="principal_"):
-        principal_directions(generator, 50, tmp_path)
+        principal_components(generator, 50, tmp_path)
 
 
 # Wandering

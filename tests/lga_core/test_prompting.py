@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import InputError, MotionConfig, MotionModel
-from lga_core.latents import Identity
+from lga_core.latents import ModelId
 from lga_core.motion.prompts import Text, Wording, embed, parse_prompts
 
 PROMPTS = ("smiling", "sad", "angry")
@@ -84,7 +84,7 @@ def test_the_motion_of_several_prompts_is_the_weighted_sum_of_theirs(model):
     motion = text.motion(model, 5, 2.0, seed=3)
     assert_close(motion, 0.7 * parts["smiling"] + 0.4 * parts["sad"] - 0.5 * parts["angry"])
     assert text.sentences == tuple(f"The face is {prompt}." for prompt in PROMPTS)
-    assert text.clip == Identity(clip.fingerprint, clip.name)
+    assert text.clip == ModelId(clip.fingerprint, clip.name)
 
 
 def test_the_motion_of_one_prompt_is_the_models(model):
@@ -107,7 +107,7 @@ def test_the_pictures_own_offset_counts_once(rng):
     model = MotionModel(MotionConfig.paper(2, num_ws=4, w_dim=6, hidden_dim=5, mapper_dim=7))
     image = torch.nn.functional.normalize(rng.randn(1, 2).float(), dim=1)
     z = torch.nn.functional.normalize(rng.randn(2, 2).float(), dim=1)
-    both = Text(z, (0.5, 2.0), ("a", "b"), image, Identity("", "")).motion(model, 3)
+    both = Text(z, (0.5, 2.0), ("a", "b"), image, ModelId("", "")).motion(model, 3)
     alone = [model(z[i : i + 1], image, 3, strength, visual_strength=0) for i, strength in ((0, 0.5), (1, 2.0))]
     assert_close(both, alone[0] + alone[1] + model.visual(image)[:, None])
 

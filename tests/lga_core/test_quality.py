@@ -4,12 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from lga_core.inversion.encoder import closeness
+from lga_core.inversion.encoder import reconstruction_score
 from lga_core.inversion.report import quality
-from lga_core.metrics.identity_similarity import Likeness
+from lga_core.metrics.identity_similarity import IdentitySimilarity
 from lga_core.metrics.perceptual import Edges
 
-KNOWS = Likeness(lambda images: images.flatten(1), "pixels")
+KNOWS = IdentitySimilarity(lambda images: images.flatten(1), "pixels")
 
 
 def test_its_numbers_are_those_of_their_definitions(rng):
@@ -17,7 +17,7 @@ def test_its_numbers_are_those_of_their_definitions(rng):
     found = quality(images, drawn, average, Edges(), KNOWS)
     assert_close(found.l2, (images - drawn).square().mean(dim=(1, 2, 3)))
     assert_close(found.distance, Edges().each(drawn, images))
-    assert_close(found.explained, closeness(images, drawn, average).explained)
+    assert_close(found.explained, reconstruction_score(images, drawn, average).explained)
     assert_close(found.identity, F.cosine_similarity(images.flatten(1), drawn.flatten(1)))
 
 

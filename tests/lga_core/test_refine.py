@@ -5,8 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import Generator, GeneratorConfig, InputError, refine
-from lga_core.inversion.encoder import closeness
-from lga_core.inversion.optimization import NEAR, Pull
+from lga_core.inversion.encoder import reconstruction_score
+from lga_core.inversion.optimization import NEAR, LatentRegularizer
 from lga_core.metrics.perceptual import Edges
 from lga_core.stylegan2.pca import random_w, whitening
 
@@ -88,7 +88,7 @@ def test_what_a_step_raises_stops_the_refinement(rng, generator):
 def test_nothing_is_held_back_unless_it_is_asked_for(rng, generator):
     ws = faces(rng, generator, 1)
     pictures = generator.synthesis(ws + 0.3 * rng.randn(*ws.shape))
-    assert torch.equal(refine(generator, ws, pictures), refine(generator, ws, pictures, 20, pull=Pull()))
+    assert torch.equal(refine(generator, ws, pictures), refine(generator, ws, pictures, 20, pull=LatentRegularizer()))
 
 
 def test_a_pull_to_the_encoder_s_code_keeps_near_it(rng, generator):
@@ -96,7 +96,7 @@ def test_a_pull_to_the_encoder_s_code_keeps_near_it(rng, generator):
     pictures = generator.synthesis(ws + rng.randn(*ws.shape))
     moved = [
         (refine(generator, ws, pictures, 60, pull=pull) - ws).square().mean(dim=(1, 2))
-        for pull in (None, NEAR, Pull(encoder=1.0))
+        for pull in (None, NEAR, LatentRegularizer(encoder=1.0))
     ]
     assert (moved[2] < 0.5 * moved[0]).all() and (moved[1] < moved[0]).all()
 
@@ -109,7 +109,7 @@ def test_a_pull_to_the_average_keeps_codes_where_faces_lie(rng, generator):
     )
     strange = [
         ((refine(generator, ws, pictures, 60, pull=pull) - generator.w_avg) @ white).square().mean(dim=(1, 2))
-        for pull in (None, Pull(average=0.3))
+        for pull in (None, LatentRegularizer(average=0.3))
     ]
     assert (strange[1] < 0.7 * strange[0]).all()
 
@@ -129,24 +129,24 @@ def test_a_perceptual_pull_comes_closer_by_that_distance(rng, generator):
     pictures = generator.synthesis(ws + rng.randn(*ws.shape))
     far = [
         distance.each(generator.synthesis(refine(generator, ws, pictures, 40, pull=pull)), pictures)
-        for pull in (None, Pull(perceptual=10.0, distance=distance))
+        for pull in (None, LatentRegularizer(perceptual=10.0, distance=distance))
     ]
     assert (far[1] < far[0]).all()
     with pytest.raises(InputError, match="no distance"):
-        Pull(perceptual=1.0)
+        LatentRegularizer(perceptual=1.0)
 
 
 def test_each_face_is_pulled_as_if_alone(rng, generator):
     ws = faces(rng, generator, 2)
     pictures = generator.synthesis(ws + 0.3 * rng.randn(*ws.shape))
-    pull = Pull(0.1, 0.1, 0.1, Edges())
+    pull = LatentRegularizer(0.1, 0.1, 0.1, Edges())
     together = refine(generator, ws, pictures, steps=5, pull=pull)
     assert_close(together[1:], refine(generator, ws[1:], pictures[1:], steps=5, pull=pull), atol=1e-9, rtol=1e-9)
 
 
 def test_closeness_is_the_signal_to_noise_ratio_and_the_share_explained(rng):
     images, drawn, average = (0.5 * rng.randn(n, 3, 4, 4).clamp(-1, 1) for n in (2, 2, 1))
-    found = closeness(images, drawn, average)
+    found = reconstruction_score(images, drawn, average)
     for index in range(2):
         left = ((images[index] - drawn[index]) / 2).square().mean()
         whole = ((images[index] - average[0]) / 2).square().mean()
@@ -156,13 +156,19 @@ def test_closeness_is_the_signal_to_noise_ratio_and_the_share_explained(rng):
 
 def test_closeness_is_finite_from_the_same_picture_to_the_average_face(rng):
     images, average = 0.3 * rng.rand(2, 3, 4, 4), -0.3 * rng.rand(1, 3, 4, 4)
-    same, mean = closeness(images, images, average), closeness(images, average.expand(2, -1, -1, -1), average)
+    same, mean = (
+        reconstruction_score(images, images, average),
+        reconstruction_score(images, average.expand(2, -1, -1, -1), average),
+    )
     assert_close(same.decibels, torch.full((2,), 100.0, dtype=torch.float64))
     assert_close(same.explained, torch.ones(2, dtype=torch.float64), atol=1e-6, rtol=0)
     assert_close(mean.explained, torch.zeros(2, dtype=torch.float64))
-    assert closeness(average, average, average).explained.isfinite().all()
+    assert reconstruction_score(average, average, average).explained.isfinite().all()
 
 
 def test_closeness_compares_what_a_screen_shows(rng):
     images, average = rng.randn(1, 3, 4, 4).sign(), torch.zeros(1, 3, 4, 4, dtype=torch.float64)
-    assert_close(closeness(images, 3 * images, average).decibels, closeness(images, images, average).decibels)
+    assert_close(
+        reconstruction_score(images, 3 * images, average).decibels,
+        reconstruction_score(images, images, average).decibels,
+    )

@@ -32,12 +32,12 @@ from lga_core.baselines.styleclip.global_directions import (
 from lga_core.baselines.styleclip.interpolation import straight
 from lga_core.baselines.styleclip.latent_mapper import LatentMapper, LatentMapperConfig
 from lga_core.baselines.styleclip.latent_optimization import (
-    OPTIMISATIONS,
-    Optimisation,
+    OPTIMIZATIONS,
+    LatentOptimization,
     clip_distance,
     clip_input,
     learning_rate,
-    optimise,
+    optimize_latent,
 )
 from lga_core.checkpoints.models import load_latent_mapper, save_latent_mapper
 from lga_core.stylegan2.inference.engine import prepared
@@ -76,9 +76,9 @@ def words(clip):
 
 
 def test_optimising_brings_clip_nearer_to_the_words_and_leaves_the_generator_alone(generator, clip, words):
-    ws, settings = generator.sample([0, 1]), Optimisation(l2=0.0, identity=0.0, steps=40)
+    ws, settings = generator.sample([0, 1]), LatentOptimization(l2=0.0, identity=0.0, steps=40)
     before = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
-    offsets = optimise(generator, clip, ws, words, settings)
+    offsets = optimize_latent(generator, clip, ws, words, settings)
     far = [clip_distance(clip, generator.synthesis(each), words) for each in (ws, ws + offsets)]
     assert (far[1] < 0.8 * far[0]).all()
     assert all(torch.equal(before[name], tensor) for name, tensor in generator.state_dict().items())
@@ -86,16 +86,18 @@ def test_optimising_brings_clip_nearer_to_the_words_and_leaves_the_generator_alo
 
 
 def test_each_face_is_optimised_as_if_alone(generator, clip, words):
-    ws, settings = generator.sample([0, 1]), Optimisation(steps=5)
+    ws, settings = generator.sample([0, 1]), LatentOptimization(steps=5)
     identity = lambda images: images.flatten(1)  # noqa: E731
-    together = optimise(generator, clip, ws, words, settings, identity)
-    assert_close(together[1:], optimise(generator, clip, ws[1:], words, settings, identity), atol=1e-5, rtol=1e-4)
+    together = optimize_latent(generator, clip, ws, words, settings, identity)
+    assert_close(
+        together[1:], optimize_latent(generator, clip, ws[1:], words, settings, identity), atol=1e-5, rtol=1e-4
+    )
 
 
 def test_the_papers_weights_hold_a_face_back_more_than_styleclips(generator, clip, words):
     ws, short = generator.sample([0]), {"steps": 60}
     paper, own = (
-        optimise(generator, clip, ws, words, replace(OPTIMISATIONS[name], **short), plain)
+        optimize_latent(generator, clip, ws, words, replace(OPTIMIZATIONS[name], **short), plain)
         for name in ("paper", "styleclip")
     )
     assert paper.norm() < 0.5 * own.norm()
@@ -108,8 +110,8 @@ def plain(images):
 def test_the_identity_term_keeps_the_picture(generator, clip, words):
     ws, moved = generator.sample([0]), []
     for weight in (0.0, 10.0):
-        settings = Optimisation(l2=0.0, identity=weight, steps=30)
-        drawn = generator.synthesis(ws + optimise(generator, clip, ws, words, settings, plain))
+        settings = LatentOptimization(l2=0.0, identity=weight, steps=30)
+        drawn = generator.synthesis(ws + optimize_latent(generator, clip, ws, words, settings, plain))
         moved.append(1 - F.cosine_similarity(plain(drawn), plain(generator.synthesis(ws))))
     assert moved[1] < 0.5 * moved[0]
 
@@ -117,12 +119,12 @@ def test_the_identity_term_keeps_the_picture(generator, clip, words):
 def test_an_identity_term_without_a_network_is_left_out_and_said_so(generator, clip, words):
     ws = generator.sample([0])
     with pytest.warns(UserWarning, match="without the identity term"):
-        found = optimise(generator, clip, ws, words, Optimisation(identity=1.0, steps=3))
-    assert torch.equal(found, optimise(generator, clip, ws, words, Optimisation(identity=0.0, steps=3)))
+        found = optimize_latent(generator, clip, ws, words, LatentOptimization(identity=1.0, steps=3))
+    assert torch.equal(found, optimize_latent(generator, clip, ws, words, LatentOptimization(identity=0.0, steps=3)))
 
 
 def test_the_first_step_goes_nowhere_and_the_rate_falls_to_almost_nothing():
-    settings = Optimisation()
+    settings = LatentOptimization()
     assert learning_rate(0, settings) == 0 and learning_rate(150, settings) == 0.1
     assert 0 < learning_rate(299, settings) < 1e-4
 
@@ -135,14 +137,14 @@ def test_what_a_step_raises_stops_the_optimisation(generator, clip, words):
         assert done < 2
 
     with pytest.raises(KeyboardInterrupt):
-        optimise(generator, clip, generator.sample([0]), words, OPTIMISATIONS["styleclip"], on_step=stop)
+        optimize_latent(generator, clip, generator.sample([0]), words, OPTIMIZATIONS["styleclip"], on_step=stop)
 
 
 def test_it_works_where_gradients_are_switched_off_and_no_steps_change_nothing(generator, clip, words):
     ws = generator.sample([0])
     with torch.no_grad():
-        assert optimise(generator, clip, ws, words, Optimisation(l2=0, identity=0, steps=3)).any()
-    assert not optimise(generator, clip, ws, words, Optimisation(identity=0, steps=0)).any()
+        assert optimize_latent(generator, clip, ws, words, LatentOptimization(l2=0, identity=0, steps=3)).any()
+    assert not optimize_latent(generator, clip, ws, words, LatentOptimization(identity=0, steps=0)).any()
 
 
 @pytest.mark.parametrize(("size", "target"), [(64, 224), (256, 224), (16, 224), (128, 64), (32, 32)])
@@ -164,12 +166,12 @@ def test_clip_may_see_colours_as_it_was_trained_to(generator, clip, words):
 @pytest.mark.parametrize("wrong", [{"steps": -1}, {"l2": -0.1}, {"lr": float("nan")}, {"rampdown": 0.0}])
 def test_impossible_settings_are_refused_by_name(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
-        Optimisation(**wrong)
+        LatentOptimization(**wrong)
 
 
 def test_words_of_another_clip_are_refused(generator, clip):
     with pytest.raises(MismatchError, match=r"\[1, 5\].*\[n 8\]"):
-        optimise(generator, clip, generator.sample([0]), torch.ones(1, 5))
+        optimize_latent(generator, clip, generator.sample([0]), torch.ones(1, 5))
 
 
 def test_the_straight_way_begins_at_the_face_and_ends_at_the_edit(rng):

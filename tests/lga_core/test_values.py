@@ -17,9 +17,9 @@ from lga_core import (
 )
 from lga_core.checkpoints.models import save_generator
 from lga_core.formats.native import read_metadata, save_checkpoint
-from lga_core.latents import Identity
+from lga_core.latents import ModelId
 
-OWN, OTHER = Identity("0123456789abcdef", "doodle"), Identity("fedcba9876543210", "horses")
+OWN, OTHER = ModelId("0123456789abcdef", "doodle"), ModelId("fedcba9876543210", "horses")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_what_is_loaded_is_in_full_precision_however_it_was_saved(movement, tmp_
 
 
 def test_a_movement_is_widened_by_styles_that_do_not_move_where_both_are_of_one_generator(movement, rng):
-    wide = Movement(rng.randn(1, 5, 6, 11).float(), Identity(OWN.fingerprint, "the same by another name"))
+    wide = Movement(rng.randn(1, 5, 6, 11).float(), ModelId(OWN.fingerprint, "the same by another name"))
     widened = movement.as_wide_as(wide)
     assert torch.equal(widened.offsets[..., :8], movement.offsets)
     assert widened.offsets.shape[-1] == 11 and not widened.offsets[..., 8:].any()
@@ -121,9 +121,9 @@ def test_faces_that_do_not_say_whose_they_are_are_checked_by_their_size(tmp_path
     save_checkpoint(tmp_path / "a.safetensors", "faces", {"faces": torch.zeros(1, 6, 8)}, {"num_ws": 6, "w_dim": 8})
     faces = load_faces(tmp_path / "a.safetensors")
     assert faces.generator is None
-    faces.check_drawable(Identity("0" * 16, "any"), 6)
+    faces.check_drawable(ModelId("0" * 16, "any"), 6)
     with pytest.raises(MismatchError, match="6 style vectors"):
-        faces.check_drawable(Identity("0" * 16, "any"), 8)
+        faces.check_drawable(ModelId("0" * 16, "any"), 8)
 
 
 def test_codes_of_other_projects_are_faces_too(tmp_path):
@@ -146,7 +146,7 @@ def test_what_fits_is_let_through(faces, movement):
     movement.check_fits(faces)
     Movement(movement.offsets, None).check_fits(faces)
     Movement(movement.offsets.expand(3, -1, -1, -1), OWN).check_fits(faces)
-    same_model = Identity(OWN.fingerprint, "another name")
+    same_model = ModelId(OWN.fingerprint, "another name")
     faces.check_drawable(same_model, 6)
 
 

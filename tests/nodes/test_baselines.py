@@ -286,7 +286,7 @@ def test_a_motion_of_styles_that_names_no_generator_is_not_mixed_with_ours(tiny)
 def test_random_motion_without_a_model_says_that_it_is_untrained(tiny):
     motion, label = wandered(tiny, seed=3)
     assert label == core.baselines.RANDOM_MOTION and "untrained" in label
-    principal = core.stylegan2.principal_directions(tiny.generator.model.module)
+    principal = core.stylegan2.principal_components(tiny.generator.model.module)
     assert_close(motion.offsets, core.baselines.random_motion(tiny.faces().ws, principal, 5, strength=0.5, seed=3))
     assert not same(motion.offsets, wandered(tiny, seed=4)[0].offsets)
 
@@ -294,7 +294,7 @@ def test_random_motion_without_a_model_says_that_it_is_untrained(tiny):
 def test_a_model_of_mocogan_moves_by_itself(tiny, with_models):
     motion, label = wandered(tiny, model="tiny.safetensors", seed=2, strength=0.5)
     model = core.checkpoints.load_mocogan("models/lga/mocogan/tiny.safetensors")
-    principal = core.stylegan2.principal_directions(tiny.generator.model.module)
+    principal = core.stylegan2.principal_components(tiny.generator.model.module)
     assert_close(motion.offsets, 0.5 * model(tiny.faces().ws, principal, 5, 2))
     assert label == "MoCoGAN-HD ('tiny.safetensors')"
 

@@ -19,7 +19,7 @@ def warned(caplog) -> list[str]:
 def ramp(frames: int = 9, n: int = 1):
     """Frame i moves everything by i."""
     offsets = torch.arange(float(frames))[None, :, None, None].expand(n, -1, 6, 16).contiguous()
-    return core.Movement(offsets, core.latents.Identity("0" * 16, "ramps"))
+    return core.Movement(offsets, core.latents.ModelId("0" * 16, "ramps"))
 
 
 def shaped(motion, **inputs) -> torch.Tensor:

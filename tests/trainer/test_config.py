@@ -11,6 +11,7 @@ import pytest
 from lga_core import InputError
 from lga_trainer.motion import config
 from lga_trainer.motion.config import LOSS_NAMES, PRESETS, Faces, Losses, Model, MotionRun, Optimizer, preset
+from lga_trainer.training import config as shared
 from lga_trainer.training.config import Watch
 
 # What was published (Hang et al. 2023 and its code), where it differs from our defaults
@@ -237,7 +238,7 @@ def test_values_at_their_limits_are_taken(changes):
 
 def test_every_setting_is_explained():
     """A docstring is the setting's line in --help: a field without one is a flag that nobody understands."""
-    source = inspect.getsource(config)
+    source = inspect.getsource(config) + inspect.getsource(shared)
     for kind in (MotionRun, Model, Losses, Faces, Optimizer, Watch):
         _, _, body = source.partition(f"class {kind.__name__}:\n")
         for field in fields(kind):

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from lga_core import load_domain
 from lga_core.metrics.clip_metrics import average_content_distance
 from lga_trainer.demo.doodle.checks.benchmark import doodle_evaluation
-from lga_trainer.demo.doodle.checks.identity_features import discriminants, find_persons
+from lga_trainer.demo.doodle.checks.identity_features import discriminants, find_identity_features
 from lga_trainer.demo.doodle.checks.judge_adapter import DoodleJudge
 from lga_trainer.demo.doodle.rendering.attributes import EXPRESSION_PRESETS, sample_neutral, with_expression
 from lga_trainer.demo.doodle.rendering.renderer import render
@@ -18,7 +18,7 @@ from lga_trainer.evaluation.fid import Frechet, Moments
 
 @pytest.fixture(scope="module")
 def persons():
-    return find_persons(DoodleJudge().network)
+    return find_identity_features(DoodleJudge().network)
 
 
 @pytest.fixture(scope="module")

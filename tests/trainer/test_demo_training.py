@@ -82,36 +82,36 @@ def test_contrastive_loss_is_the_printed_equation():
 
 def test_path_loss_is_zero_on_a_straight_even_path_only():
     straight = torch.arange(5.0).reshape(1, 5, 1, 1).expand(2, 5, 3, 4)
-    assert losses.path(straight) == 0
-    assert losses.path(straight**2) == pytest.approx(4.0)
+    assert losses.smoothness(straight) == 0
+    assert losses.smoothness(straight**2) == pytest.approx(4.0)
 
 
 def test_pixel_loss_counts_only_where_it_is_told_to():
     source, moved = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
     moved[..., 0, 0] = 1.0
     weight = torch.ones(1, 1, 4, 4)
-    assert losses.pixels(moved, source, weight).item() == pytest.approx(1 / 16)
+    assert losses.masked_l1(moved, source, weight).item() == pytest.approx(1 / 16)
     weight[..., 0, 0] = 0.0
-    assert losses.pixels(moved, source, weight) == 0
+    assert losses.masked_l1(moved, source, weight) == 0
 
 
 def test_whitened_faces_vary_alike_and_other_directions_cost_a_hundred_times_more():
     rng = torch.Generator().manual_seed(0)
     spread = torch.tensor([3.0, 0.5, 1.0, 0.0])  # no face varies in the last direction
     w = torch.randn(4096, 4, generator=rng) * spread
-    white = losses.spread(w, power=-0.5)
+    white = losses.covariance_power(w, power=-0.5)
     used = spread[:3].square().mean()
     assert_close((w @ white).std(dim=0)[:3] / used.sqrt(), torch.ones(3), atol=0.1, rtol=0)
     for direction, expected in ((0, 1 / (9 / used + 0.01)), (3, torch.tensor(100.0))):
         motion = torch.zeros(1, 2, 1, 4)
         motion[0, 1, 0, direction] = 2.0
-        assert losses.unlikeliness(motion, white).item() == pytest.approx(4 * expected.item() / 4, rel=0.1)
+        assert losses.w_mahalanobis(motion, white).item() == pytest.approx(4 * expected.item() / 4, rel=0.1)
 
 
 def test_coloured_noise_varies_as_faces_do():
     rng = torch.Generator().manual_seed(0)
     w = torch.randn(4096, 3, generator=rng) @ torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
-    offsets = torch.randn(8192, 3, generator=rng) @ losses.spread(w, floor=0.0)
+    offsets = torch.randn(8192, 3, generator=rng) @ losses.covariance_power(w, floor=0.0)
     measured, expected = torch.cov(offsets.T), torch.cov(w.T)
     assert_close(measured / measured.trace(), expected / expected.trace(), atol=0.03, rtol=0)
 

@@ -18,7 +18,7 @@ from lga_core.formats.native import load_checkpoint, read_metadata, save_checkpo
 from lga_core.inversion.encoder import EncoderConfig
 from lga_core.metrics.arcface import IdentityConfig, IdentityNetwork
 from lga_core.stylegan2 import random_w
-from lga_trainer.data.images import Album, Generated, Mixed
+from lga_trainer.data.images import GeneratedFaces, ImageFolder, MixedFaces
 from lga_trainer.encoder import losses
 from lga_trainer.encoder.config import EncoderFaces, EncoderLosses, EncoderOptimizer, EncoderRun
 from lga_trainer.encoder.metrics import held_out_metrics
@@ -27,7 +27,7 @@ from lga_trainer.encoder.task import EncoderTask
 from lga_trainer.encoder.train import begin, find_comparisons, find_faces, load_domain, measure, train_encoder
 from lga_trainer.training.config import Watch
 from lga_trainer.training.distributed import Share, Workers
-from lga_trainer.training.loop import Pace, train
+from lga_trainer.training.loop import LoopSchedule, train
 from lga_trainer.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
@@ -83,9 +83,9 @@ def picture_files(folder: Path, colours: list[tuple[int, int, int]]) -> Path:
 # What it learns from
 
 
-def generated(generator, **changes) -> Generated:
+def generated(generator, **changes) -> GeneratedFaces:
     settings = {"psi": (1.0,), "mixing": 0.0, "noise_std": 0.0, **changes}
-    return Generated(generator, generator.synthesis, **settings)
+    return GeneratedFaces(generator, generator.synthesis, **settings)
 
 
 def rng(seed: int = 5) -> torch.Generator:
@@ -121,8 +121,10 @@ def test_noise_is_in_units_of_w_and_differs_by_row(generator):
 
 
 def test_shares_of_a_batch_are_the_batch(generator, tmp_path):
-    album = Album(sorted(picture_files(tmp_path / "p", [(40 * i, 0, 0) for i in range(6)]).iterdir()), 32, 8, 16, CPU)
-    source = Mixed(generated(generator, mixing=0.5, noise_std=0.1), album, share=0.5)
+    album = ImageFolder(
+        sorted(picture_files(tmp_path / "p", [(40 * i, 0, 0) for i in range(6)]).iterdir()), 32, 8, 16, CPU
+    )
+    source = MixedFaces(generated(generator, mixing=0.5, noise_std=0.1), album, share=0.5)
     whole = source.show(rng(), 8, torch.arange(8), step=3)
     assert 0 < (whole.known > 0).sum() < 8
     halves = [source.show(rng(), 8, torch.arange(4) + start, step=3) for start in (0, 4)]
@@ -131,8 +133,8 @@ def test_shares_of_a_batch_are_the_batch(generator, tmp_path):
 
 
 def test_known_codes_weigh_one_on_average_so_that_pictures_do_not_dilute_them(generator, tmp_path):
-    album = Album(sorted(picture_files(tmp_path / "p", [(9, 9, 9)] * 3).iterdir()), 32, 8, 16, CPU)
-    shown = Mixed(generated(generator), album, share=0.7).show(rng(), 16, torch.arange(16), step=0)
+    album = ImageFolder(sorted(picture_files(tmp_path / "p", [(9, 9, 9)] * 3).iterdir()), 32, 8, 16, CPU)
+    shown = MixedFaces(generated(generator), album, share=0.7).show(rng(), 16, torch.arange(16), step=0)
     assert shown.known.mean() == pytest.approx(1)
     off = torch.where(shown.known > 0, 0.5, 100.0)[:, None, None]
     assert losses.latent_error(shown.ws + off, shown.ws, shown.known) == pytest.approx(0.25)
@@ -142,7 +144,7 @@ def test_pictures_are_mirrored_half_the_time(tmp_path):
     half = Image.new("RGB", (32, 32))
     half.paste((255, 255, 255), (0, 0, 16, 32))
     half.save(tmp_path / "half.png")
-    pictures = Album([tmp_path / "half.png"], 32, 8, 16, CPU).show(rng(), 200, torch.arange(200), step=0).pictures
+    pictures = ImageFolder([tmp_path / "half.png"], 32, 8, 16, CPU).show(rng(), 200, torch.arange(200), step=0).pictures
     left = (pictures[:, :, :, :16].mean(dim=(1, 2, 3)) > 0).float().mean()
     assert 0.4 < left < 0.6
 
@@ -151,7 +153,7 @@ def test_a_corrupt_picture_is_skipped_and_named_and_the_next_one_takes_its_place
     folder = picture_files(tmp_path / "p", [(255, 0, 0), (0, 255, 0), (0, 0, 255)])
     (folder / "01.png").write_bytes((folder / "01.png").read_bytes()[:60])
     with pytest.warns(UserWarning, match="01.png"):
-        album = Album(sorted(folder.iterdir()), 32, 8, 16, CPU)
+        album = ImageFolder(sorted(folder.iterdir()), 32, 8, 16, CPU)
         assert album.picture(1)[2].mean() == 1  # the blue one
     assert len(album.notes) == 1 and "01.png" in album.notes[0]
     with warnings.catch_warnings():
@@ -164,12 +166,12 @@ def test_a_folder_without_one_readable_picture_says_so(tmp_path):
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(b"no picture")
     with pytest.warns(UserWarning), pytest.raises(InputError, match=r"None of the pictures in .* can be read.*b\.png"):
-        Album([tmp_path / "a.png", tmp_path / "b.png"], 32, 8, 16, CPU)
+        ImageFolder([tmp_path / "a.png", tmp_path / "b.png"], 32, 8, 16, CPU)
 
 
 def test_held_out_pictures_are_not_trained_on(tmp_path):
     folder = picture_files(tmp_path / "p", [(5, 5, 5)] * 18 + [(250, 250, 250)] * 2)
-    album = Album(sorted(folder.iterdir()), 32, 8, 16, CPU)
+    album = ImageFolder(sorted(folder.iterdir()), 32, 8, 16, CPU)
     assert (album.show(rng(), 200, torch.arange(200), step=0).pictures < 0).all()
     ((kind, shown),) = album.examples(5).items()
     assert "held-out" in kind and len(shown.pictures) == 2 and (shown.pictures > 0).all()
@@ -182,7 +184,7 @@ def test_delta_is_the_sum_of_the_rows_distances_from_row_0():
     ws = torch.zeros(2, 3, 4)
     ws[0, 1, 0], ws[0, 2] = 3.0, 1.0  # lengths 3 and 2
     assert losses.delta(ws) == pytest.approx((3 + 2) / 2)
-    assert losses.spread(ws) == pytest.approx((9 + 4) / 24)
+    assert losses.row_spread(ws) == pytest.approx((9 + 4) / 24)
 
 
 def test_delta_has_a_gradient_where_all_rows_are_alike():
@@ -290,7 +292,9 @@ def learned(generator_path: Path, folder: Path, weights: EncoderLosses, steps: i
     run = run_with(generator_path, steps=steps, batch=12, optimizer=optimizer, losses=weights)
     task, domain = task_for(run, SLIM), load_domain(run, CPU)
     before = measure(task, domain)["generated faces"]
-    train(task, RunFolder(folder), Pace(steps, tensorboard=False, preview_every=1000), Workers("cpu"), "encoder")
+    train(
+        task, RunFolder(folder), LoopSchedule(steps, tensorboard=False, preview_every=1000), Workers("cpu"), "encoder"
+    )
     return before, measure(task, domain)["generated faces"]
 
 
@@ -312,7 +316,10 @@ class Cut(Exception):
 
 def state_after(run: EncoderRun, folder: Path, cut_at: int | None = None) -> dict[str, torch.Tensor]:
     """All that a run has saved at its end; with `cut_at` it is killed there once and taken up again."""
-    pace, workers = Pace(run.steps, save_every=3, log_every=2, preview_every=1000, tensorboard=False), Workers("cpu")
+    pace, workers = (
+        LoopSchedule(run.steps, save_every=3, log_every=2, preview_every=1000, tensorboard=False),
+        Workers("cpu"),
+    )
     if cut_at is not None:
         task = task_for(run, SLIM)
         step, after = cut_at, task.after

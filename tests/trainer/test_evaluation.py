@@ -16,30 +16,32 @@ import torch
 
 from lga_core import InputError, load_domain
 from lga_core.baselines.mocogan_hd import MocoganConfig, MocoganMotion
-from lga_core.baselines.styleclip.latent_optimization import OPTIMISATIONS, Optimisation
+from lga_core.baselines.styleclip.latent_optimization import OPTIMIZATIONS, LatentOptimization
 from lga_core.checkpoints.models import save_mocogan, save_motion
 from lga_core.clip import save_clip
 from lga_core.formats.fingerprints import fingerprint
 from lga_core.stylegan2.fused_ops import Passes
-from lga_core.stylegan2.pca import principal_directions
+from lga_core.stylegan2.pca import principal_components
 from lga_trainer.evaluation import run as evaluating
 from lga_trainer.evaluation.benchmark import UserFiles, find_evaluation_setup, inception
 from lga_trainer.evaluation.compare import compare
 from lga_trainer.evaluation.fid import Frechet, Moments
-from lga_trainer.evaluation.methods import Wandering, Words, as_strong
+from lga_trainer.evaluation.methods import RandomWalk, Words, as_strong
 from lga_trainer.evaluation.paper_claims import claims
-from lga_trainer.evaluation.registry import NUM_SAMPLES, Sources, choose
+from lga_trainer.evaluation.registry import NUM_SAMPLES, MethodFiles, choose
 from lga_trainer.evaluation.run import Evaluation, evaluate
-from lga_trainer.evaluation.shards import Kept, Piece, pieces, verdicts
+from lga_trainer.evaluation.shards import Shard, ShardCache, pieces, verdicts
 from lga_trainer.metrics.judges import JudgeVerdict
 
 
 @pytest.fixture
 def asked(domain_folder, tmp_path, monkeypatch):
-    for preset in OPTIMISATIONS:
-        monkeypatch.setitem(OPTIMISATIONS, preset, Optimisation(steps=3))
+    for preset in OPTIMIZATIONS:
+        monkeypatch.setitem(OPTIMIZATIONS, preset, LatentOptimization(steps=3))
     monkeypatch.setattr("lga_trainer.evaluation.registry.NUM_SAMPLES", 500)
-    monkeypatch.setattr("lga_core.stylegan2.frozen.compiled_passes", lambda *_: Passes())  # compiling takes a minute
+    monkeypatch.setattr(
+        "lga_core.stylegan2.frozen_synthesis.compiled_passes", lambda *_: Passes()
+    )  # compiling takes a minute
     return Evaluation(
         tmp_path / "out",
         str(domain_folder),
@@ -209,17 +211,17 @@ def test_an_ablation_hears_words_through_the_clip_that_it_was_trained_with(domai
     save_motion(path, domain.motion, clip_fingerprint=other.fingerprint)
     colours = other.mean.flatten().tolist(), other.std.flatten().tolist()
     save_clip(beside, other.model, other.config, other.known_tokens, *colours)
-    methods, _ = choose((), domain, Sources(tmp_path, ablations=tmp_path))
+    methods, _ = choose((), domain, MethodFiles(tmp_path, ablations=tmp_path))
     assert {name: method.clip.fingerprint for name, method in methods.items()} == {
         "ablation-no-path": other.fingerprint
     }
     save_motion(path, domain.motion, clip_fingerprint=domain.clip.fingerprint)
-    methods, _ = choose((), domain, Sources(tmp_path, ablations=tmp_path))
+    methods, _ = choose((), domain, MethodFiles(tmp_path, ablations=tmp_path))
     assert methods["ablation-no-path"].clip is domain.clip
     save_motion(path, domain.motion, clip_fingerprint=other.fingerprint)
     beside.unlink()
     with pytest.raises(InputError, match="no-path.*another CLIP"):
-        choose((), domain, Sources(tmp_path, ablations=tmp_path))
+        choose((), domain, MethodFiles(tmp_path, ablations=tmp_path))
 
 
 def test_ablations_move_fewer_faces_and_are_told_beside_the_methods(asked, tmp_path):
@@ -243,7 +245,7 @@ def test_equal_strength_means_equal_movement(asked):
 def test_strength_is_found_where_movement_is_in_proportion(domain_folder):
     domain = load_domain(domain_folder)
     ws = domain.generator.sample(range(2))
-    method = Wandering(principal_directions(domain.generator, 300))
+    method = RandomWalk(principal_components(domain.generator, 300))
 
     def length(method) -> float:
         return method(ws, Words(0, "")).norm().item()
@@ -254,7 +256,7 @@ def test_strength_is_found_where_movement_is_in_proportion(domain_folder):
 
 def test_random_motion_belongs_to_face_and_words(domain_folder):
     domain = load_domain(domain_folder)
-    method, ws = Wandering(principal_directions(domain.generator, 300)), domain.generator.sample(range(2))
+    method, ws = RandomWalk(principal_components(domain.generator, 300)), domain.generator.sample(range(2))
     both = method(ws, Words(1, ""))
     assert torch.equal(both[1:], method(ws[1:], Words(1, "", first=1)))
     assert not torch.equal(both[0], both[1])
@@ -268,7 +270,7 @@ def test_pieces_cover_every_face_once():
 
 
 def test_a_piece_is_done_only_when_all_of_it_is_there(tmp_path):
-    kept, piece = Kept(tmp_path), Piece("a", 0, 0, 1)
+    kept, piece = ShardCache(tmp_path), Shard("a", 0, 0, 1)
     with pytest.raises(TypeError):
         kept.write(piece, [{"figure": object()}], {"x": torch.ones(1)})
     assert not kept.done(piece)

@@ -14,7 +14,7 @@ from lga_trainer.evaluation.compare import compare, shown
 from lga_trainer.evaluation.figures import in_colours
 from lga_trainer.evaluation.report import write_report
 from lga_trainer.evaluation.results import method_figures, write_results
-from lga_trainer.evaluation.shards import Kept, pieces
+from lga_trainer.evaluation.shards import ShardCache, pieces
 
 PROMPTS = ["smiling", "sad <b>"]
 
@@ -35,7 +35,7 @@ def rows(rise: float) -> dict:
 
 @pytest.fixture
 def evaluation(tmp_path):
-    kept, rng = Kept(tmp_path), torch.Generator().manual_seed(0)
+    kept, rng = ShardCache(tmp_path), torch.Generator().manual_seed(0)
     methods = {}
     for name, rise in (("lga", 1.0), ("styleclip", 0.0), ("mocogan", 0.0), ("ablation-first_order", 0.5)):
         own = pieces([name], 2, 4, 4)
@@ -158,7 +158,7 @@ def test_what_stands_still_is_white_and_opposite_ways_differ():
 
 
 def test_a_judge_that_knows_some_prompts_only_has_no_opinion_of_the_others(tmp_path, evaluation):
-    told, kept = dict(evaluation[0]), Kept(tmp_path)
+    told, kept = dict(evaluation[0]), ShardCache(tmp_path)
     own = pieces(["lga"], 2, 4, 4)
     silent = [{name: value for name, value in row.items() if "judge" not in name} for row in [rows(1.0)] * 4]
     for piece in own:

@@ -19,7 +19,7 @@ from lga_core import InputError, LgaError, MismatchError, OutputError
 from lga_core.formats import native
 from lga_core.formats.native import load_checkpoint
 from lga_trainer.training.distributed import Share, TrainingError, Workers
-from lga_trainer.training.loop import Stopped, cosine, follow, gradients_of, optimise, step_generator
+from lga_trainer.training.loop import Stopped, cosine, follow, gradients_of, optimize_latent, step_generator
 from lga_trainer.training.run_folder import RunFolder
 
 TIMES = ("seconds", "frames_per_second", "memory_mb")
@@ -85,7 +85,7 @@ def test_the_logged_dict_is_the_summed_dict(workers):
     gradients, _ = gradients_of(toy.objectives[0], [batch], {"fit": 1.0, "size": 0.1})
     torch.testing.assert_close(tuple(gradients), torch.autograd.grad(total, list(toy.pupil.parameters())))
 
-    row = optimise(toy, 0, 1, workers)
+    row = optimize_latent(toy, 0, 1, workers)
     logged = {name.removeprefix("pupil/"): value for name, value in row.items() if name.startswith("pupil/")}
     assert logged.keys() == {"fit", "size", "total", "gradient"}  # nothing of weight 0
     assert logged["total"] == pytest.approx(total.item())
@@ -96,7 +96,7 @@ def test_the_logged_dict_is_the_summed_dict(workers):
 def test_weights_are_those_of_the_step(workers):
     toy = Toy()
     toy.objectives[1].weights = lambda step: {"doubt": 1.0 + step}
-    row = optimise(toy, 3, 1, workers)
+    row = optimize_latent(toy, 3, 1, workers)
     assert row["critic/total"] == pytest.approx(4 * row["critic/doubt"])
 
 
@@ -105,24 +105,24 @@ def test_a_loss_that_is_not_weighed_or_a_weight_without_a_loss_is_a_bug_that_sho
     toy = Toy()
     toy.objectives[0].losses = lambda batch: {name: toy.pupil(batch[1]).mean() for name in names}
     with pytest.raises(ValueError, match="pupil computes .* but weighs"):
-        optimise(toy, 0, 1, workers)
+        optimize_latent(toy, 0, 1, workers)
 
 
 def test_an_objective_without_weights_at_a_step_rests(workers):
     toy, before = Toy(), [parameter.clone() for parameter in Toy().critic.parameters()]
     toy.objectives[1].weights = lambda step: {"doubt": float(step)}
     toy.objectives[1].losses = lambda batch: {"doubt": toy.doubts(batch)["doubt"]} if batch[0] else fail()()
-    assert not any(name.startswith("critic") for name in optimise(toy, 0, 1, workers))
+    assert not any(name.startswith("critic") for name in optimize_latent(toy, 0, 1, workers))
     assert all(torch.equal(now, then) for now, then in zip(toy.critic.parameters(), before, strict=True))
     assert toy.objectives[1].optimizer.state == {}
-    assert optimise(toy, 1, 1, workers)["critic/doubt"] > 0
+    assert optimize_latent(toy, 1, 1, workers)["critic/doubt"] > 0
 
 
 def test_an_objective_s_gradient_reaches_its_own_parameters_alone(workers):
     toy = Toy()
     toy.objectives.pop()  # the critic's own; the pupil's loss goes through the critic, too
     before = toy.critic.weight.clone()
-    optimise(toy, 0, 1, workers)
+    optimize_latent(toy, 0, 1, workers)
     assert toy.critic.weight.grad is None and torch.equal(toy.critic.weight, before)
     assert toy.pupil.weight.grad is None  # nor is anything left over for the next step
 
@@ -148,7 +148,7 @@ def test_a_run_in_parts_takes_the_steps_of_a_run_in_one(tmp_path):
 
 def test_learning_rates_are_the_step_s_times_each_group_s_own(workers):
     toy = Toy()
-    assert optimise(toy, 4, 1, workers)["lr"] == pytest.approx(0.02)
+    assert optimize_latent(toy, 4, 1, workers)["lr"] == pytest.approx(0.02)
     assert [group["lr"] for group in toy.objectives[0].optimizer.param_groups] == pytest.approx([0.02, 0.01])
 
 
@@ -157,8 +157,8 @@ def test_a_long_gradient_is_cut_to_length_and_logged_as_it_was(workers, longest)
     toy, plain = Toy(clip_norm=longest), Toy()
     toy.objectives[0].optimizer = torch.optim.SGD(toy.pupil.parameters(), lr=1.0)
     before = nn.utils.parameters_to_vector(toy.pupil.parameters()).clone()
-    found = optimise(toy, 0, 1, workers)["pupil/gradient"]
-    assert found == pytest.approx(optimise(plain, 0, 1, workers)["pupil/gradient"])
+    found = optimize_latent(toy, 0, 1, workers)["pupil/gradient"]
+    assert found == pytest.approx(optimize_latent(plain, 0, 1, workers)["pupil/gradient"])
     step = (nn.utils.parameters_to_vector(toy.pupil.parameters()) - before).norm().item()
     assert step == pytest.approx(min(longest, found) * 0.1, rel=1e-5)  # the toy's learning rate at step 0
 

@@ -9,7 +9,7 @@ import torch
 from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch.nn.functional import normalize
 
-from lga_trainer.data.augmentation import draw_looks, looked_at, official_view
+from lga_trainer.data.augmentation import augment, official_view, sample_augmentations
 from lga_trainer.motion import losses
 
 GOLDEN = pytest.mark.golden("training losses")
@@ -67,7 +67,7 @@ def test_the_cosine_is_the_reference(golden):
 @GOLDEN
 @pytest.mark.parametrize(
     "named, loss",
-    [("2rd", losses.path), ("reg", losses.w_reg_first_last), ("1st", losses.first_difference)],
+    [("2rd", losses.smoothness), ("reg", losses.w_reg_first_last), ("1st", losses.first_difference)],
     ids=["second difference", "first and last", "first difference"],
 )
 def test_the_losses_of_offsets_are_the_reference(golden, named, loss):
@@ -159,7 +159,7 @@ def test_sums_are_as_many_times_the_means_as_the_paper_s_size_says():
     """METHOD 1.2, rows 15 and 16: 36 864 and 18 432 at 18 rows of 512 and four frames."""
     steady, bent = torch.ones(1, 4, 18, 512), torch.tensor([0.0, 1.0, 0.0, 1.0]).view(1, 4, 1, 1).expand(1, 4, 18, 512)
     assert losses.w_reg(steady, "sum").item() / (losses.w_reg(steady) / 4).item() == pytest.approx(36_864)
-    assert losses.path(bent, "sum").item() / losses.path(bent).item() == pytest.approx(18_432)
+    assert losses.smoothness(bent, "sum").item() / losses.smoothness(bent).item() == pytest.approx(18_432)
 
 
 def test_first_and_last_alone_decide_the_official_w_reg(motion, rng):
@@ -174,14 +174,14 @@ def test_path_is_equation_10(motion):
     """Squared differences of successive steps, frames 1 to T - 2."""
     steps = [motion[:, t + 1] - motion[:, t] for t in range(4)]
     bends = [squares(after - before) for before, after in zip(steps, steps[1:], strict=False)]
-    assert losses.path(motion, "sum").item() == pytest.approx(sum(bends))
-    assert losses.path(motion).item() == pytest.approx(sum(bends) / (2 * 3 * 12))
+    assert losses.smoothness(motion, "sum").item() == pytest.approx(sum(bends))
+    assert losses.smoothness(motion).item() == pytest.approx(sum(bends) / (2 * 3 * 12))
 
 
 def test_a_straight_even_path_costs_nothing_and_a_pause_does(rng):
     even = rng.randn(2, 1, 3, 4) + torch.arange(6).view(1, 6, 1, 1) * rng.randn(2, 1, 3, 4)
-    assert losses.path(even).item() == pytest.approx(0, abs=1e-24)
-    assert losses.path(even[:, [0, 1, 2, 2, 3, 4]]) > 0.01
+    assert losses.smoothness(even).item() == pytest.approx(0, abs=1e-24)
+    assert losses.smoothness(even[:, [0, 1, 2, 2, 3, 4]]) > 0.01
     assert losses.first_difference(even) > 0.01
 
 
@@ -193,7 +193,7 @@ def test_first_difference_is_the_squared_step(motion):
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("loss", [losses.w_reg, losses.w_reg_first_last, losses.path, losses.first_difference])
+@pytest.mark.parametrize("loss", [losses.w_reg, losses.w_reg_first_last, losses.smoothness, losses.first_difference])
 def test_a_motion_of_twice_the_size_costs_four_times_as_much(motion, loss, reduction):
     torch.testing.assert_close(loss(2 * motion, reduction), 4 * loss(motion, reduction))
 
@@ -209,30 +209,30 @@ def faces_along(rng, *scales, n=4000):
 
 def test_whitened_faces_vary_alike_in_every_direction_they_vary_in(rng):
     w, turn = faces_along(rng, 3.0, 2.0, 1.0, 0.0)
-    white = w @ losses.spread(w, floor=0.0001, power=-0.5) @ turn
+    white = w @ losses.covariance_power(w, floor=0.0001, power=-0.5) @ turn
     used = torch.cov(w.T).trace() / 3
     torch.testing.assert_close(torch.cov(white.T)[:3, :3] / used, torch.eye(3).double(), atol=0.01, rtol=0)
 
 
 def test_colouring_undoes_whitening(rng):
     w, _ = faces_along(rng, 3.0, 1.0, 0.1)
-    product = losses.spread(w, power=0.5) @ losses.spread(w, power=-0.5)
+    product = losses.covariance_power(w, power=0.5) @ losses.covariance_power(w, power=-0.5)
     torch.testing.assert_close(product, torch.eye(3).double())
 
 
 def test_unlikeliness_is_the_mahalanobis_length_of_the_last_offset(rng):
     w, _ = faces_along(rng, 2.0, 1.0, 0.5)
     motion = rng.randn(2, 4, 6, 3)
-    white = losses.spread(w, floor=0.0, power=-0.5)
+    white = losses.covariance_power(w, floor=0.0, power=-0.5)
     inverse = torch.linalg.inv(torch.cov(w.T) / (torch.cov(w.T).trace() / 3))
     lengths = [(row @ inverse @ row).item() / 3 for row in motion[:, -1].reshape(-1, 3)]
-    assert losses.unlikeliness(motion, white).item() == pytest.approx(sum(lengths) / len(lengths))
+    assert losses.w_mahalanobis(motion, white).item() == pytest.approx(sum(lengths) / len(lengths))
 
 
 def test_where_no_face_varies_costs_a_hundred_times_more(rng):
     w, turn = faces_along(rng, 1.0, 1.0, 1.0, 0.0)
-    white = losses.spread(w, power=-0.5)
-    usual, strange = (losses.unlikeliness(turn[:, i].view(1, 1, 1, 4), white).item() for i in (0, 3))
+    white = losses.covariance_power(w, power=-0.5)
+    usual, strange = (losses.w_mahalanobis(turn[:, i].view(1, 1, 1, 4), white).item() for i in (0, 3))
     assert strange / usual == pytest.approx(100, rel=0.1)
 
 
@@ -245,7 +245,7 @@ def test_pixels_is_a_weighted_l1_of_each_sample(rng):
         abs((ours - theirs)[n, c, y, x].item()) * weight[n, 0, y, x].item()
         for n in range(2) for c in range(3) for y in range(4) for x in range(4)
     )  # fmt: skip
-    assert losses.pixels(ours, theirs, weight).item() == pytest.approx(expected / 96)
+    assert losses.masked_l1(ours, theirs, weight).item() == pytest.approx(expected / 96)
 
 
 def test_identity_is_one_minus_the_cosine(rng):
@@ -260,19 +260,19 @@ def test_identity_is_one_minus_the_cosine(rng):
 def test_a_look_that_changes_nothing_shows_the_picture_itself(rng):
     pictures = rng.rand(2, 3, 16, 16) * 2 - 1
     plain = torch.tensor([1.0, 0, 0, 0, 1, 0, 1, 0, 0, 0]).expand(2, 10)
-    torch.testing.assert_close(looked_at(pictures, plain), pictures, atol=1e-6, rtol=0)
+    torch.testing.assert_close(augment(pictures, plain), pictures, atol=1e-6, rtol=0)
 
 
 def test_a_mirrored_tinted_look_is_the_mirrored_tinted_picture(rng):
     pictures = rng.rand(1, 3, 16, 16) * 0.5
     look = torch.tensor([[-1.0, 0, 0, 0, 1, 0, 1.1, 0.1, 0.0, -0.1]])
     expected = pictures.flip(3) * 1.1 + torch.tensor([0.1, 0.0, -0.1]).view(1, 3, 1, 1)
-    torch.testing.assert_close(looked_at(pictures, look), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(augment(pictures, look), expected, atol=1e-6, rtol=0)
 
 
 def test_looks_differ_from_picture_to_picture_keep_the_range_and_let_gradients_through(rng):
     pictures = (rng.rand(1, 3, 16, 16) * 2 - 1).expand(4, -1, -1, -1).float().requires_grad_()
-    views = looked_at(pictures, draw_looks(4, torch.Generator().manual_seed(0)), size=8)
+    views = augment(pictures, sample_augmentations(4, torch.Generator().manual_seed(0)), size=8)
     assert views.shape == (4, 3, 8, 8)
     assert views.abs().max() <= 1
     assert not torch.allclose(views[0], views[1], atol=0.05)
@@ -280,7 +280,7 @@ def test_looks_differ_from_picture_to_picture_keep_the_range_and_let_gradients_t
 
 
 def test_half_of_all_looks_are_mirrored_and_none_is_far_off():
-    looks = draw_looks(2000, torch.Generator().manual_seed(0))
+    looks = sample_augmentations(2000, torch.Generator().manual_seed(0))
     across = looks[:, 0]
     assert 0.45 < (across < 0).float().mean() < 0.55
     zoom = looks[:, :2].norm(dim=1)
@@ -293,5 +293,5 @@ def test_tones_hold_coarse_colours_and_let_shapes_change():
     darker, moved = sources - 0.5, sources.clone()
     moved[:, :, ::2], moved[:, :, 1::2] = 0.5, -0.5  # as large a change, none of it coarse
     held = torch.tensor([1.0, 0.0])
-    assert losses.tones(darker, sources, held).item() == pytest.approx(0.25)  # the second sample is not held
-    assert losses.tones(moved, sources, held).item() == pytest.approx(0, abs=1e-6)
+    assert losses.coarse_color_l1(darker, sources, held).item() == pytest.approx(0.25)  # the second sample is not held
+    assert losses.coarse_color_l1(moved, sources, held).item() == pytest.approx(0, abs=1e-6)

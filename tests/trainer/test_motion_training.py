@@ -15,25 +15,25 @@ from torch.nn.functional import normalize
 
 from lga_core import InputError, MotionConfig, MotionModel
 from lga_core.stylegan2.frozen_synthesis import FrozenSynthesis
-from lga_trainer.data.augmentation import at_score_size, looked_at, official_view
+from lga_trainer.data.augmentation import at_score_size, augment, official_view
 from lga_trainer.data.faces import FaceSet, noisy
 from lga_trainer.data.prompts import Prompt
 from lga_trainer.motion import losses as loss_functions
 from lga_trainer.motion.config import LOSS_NAMES, Faces, MotionRun, Optimizer, preset
 from lga_trainer.motion.inputs import check_sizes, find_faces, load_parts, prepare_sources
-from lga_trainer.motion.step import Batch, frames_shown, keep_maps, move, train_step
+from lga_trainer.motion.step import Batch, frames_shown, keep_maps, predict_offsets, train_step
 from lga_trainer.motion.task import (
+    CachedTextEmbeddings,
     MotionTask,
-    SpokenOnce,
-    begin_coloured,
-    colour_output,
     deal,
+    init_in_w_covariance,
     mean_direction,
     plain_copy,
+    whiten_output_layer,
 )
 from lga_trainer.motion.train import assemble
 from lga_trainer.training.distributed import Share, Workers
-from lga_trainer.training.loop import gradients_of, optimise
+from lga_trainer.training.loop import gradients_of, optimize_latent
 from lga_trainer.training.run_folder import RunFolder
 
 WORDS = "template: The cartoon face is {}.\nsmiling\nsad | furious\nhas blonde hair\n"
@@ -163,7 +163,7 @@ def test_a_still_motion_costs_nothing_but_contrast(make):
 
 
 def drawn_last(task, one):
-    moved = move(task.model, task.cast, one)
+    moved = predict_offsets(task.model, task.cast, one)
     return at_score_size(task.cast.draw(one.ws + moved.shift[:, -1]), task.run.losses.score_size)
 
 
@@ -174,7 +174,7 @@ def test_contrast_is_of_last_frames_against_the_sentences_that_its_form_says(mak
     one = batch(task)
     pictures = drawn_last(task, one)
     if views:
-        pictures = looked_at(pictures.repeat(views, 1, 1, 1), one.looks)
+        pictures = augment(pictures.repeat(views, 1, 1, 1), one.looks)
     features = task.clip.encode_images(pictures)
     sentences = task.clip.encode_text(task.prompts.sentences)
     if form == "vocabulary":
@@ -214,19 +214,19 @@ def test_the_authors_view_is_their_unfiltered_resize(make):
 
 
 def test_losses_of_offsets_take_the_forms_that_the_settings_say(official):
-    moved = move(official.model, official.cast, batch(official))
+    moved = predict_offsets(official.model, official.cast, batch(official))
     first_last, frames = terms(official, "w_reg"), terms(official, "w_reg", w_reg_form="frames")
     torch.testing.assert_close(first_last["w_reg"], loss_functions.w_reg_first_last(moved.motion))
     torch.testing.assert_close(frames["w_reg"], loss_functions.w_reg(moved.motion))
     summed = terms(official, "w_reg", "path", "first_difference", reduction="sum")
     torch.testing.assert_close(summed["w_reg"], loss_functions.w_reg_first_last(moved.motion, "sum"))
-    torch.testing.assert_close(summed["path"], loss_functions.path(moved.motion, "sum"))
+    torch.testing.assert_close(summed["path"], loss_functions.smoothness(moved.motion, "sum"))
     torch.testing.assert_close(summed["first_difference"], loss_functions.first_difference(moved.motion, "sum"))
 
 
 def test_latent_reg_counts_the_picture_s_own_offset_and_w_reg_does_not(official):
     one = batch(official)
-    moved = move(official.model, official.cast, one)
+    moved = predict_offsets(official.model, official.cast, one)
     offset = official.model.visual(one.features)[:, None]
     torch.testing.assert_close(moved.shift, moved.motion + offset)
     assert offset.abs().max() > 0.1
@@ -238,7 +238,7 @@ def test_a_motion_in_training_is_the_model_s_own_with_even_steps(anchored, offic
         one = batch(task)
         text = task.clip.encode_text(list(one.spoken))
         expected = task.model(text, one.features, one.num_frames, h0=one.h0, schedule="const")
-        torch.testing.assert_close(move(task.model, task.cast, one).shift, expected)
+        torch.testing.assert_close(predict_offsets(task.model, task.cast, one).shift, expected)
 
 
 def test_without_pictures_the_sentence_alone_starts_the_motion(make):
@@ -247,12 +247,12 @@ def test_without_pictures_the_sentence_alone_starts_the_motion(make):
     assert one.features is None and task.model.mapper.visual is None
     text = task.clip.encode_text(list(one.spoken))
     expected = task.model(text, None, 4, h0=one.h0, schedule="const")
-    torch.testing.assert_close(move(task.model, task.cast, one).shift, expected)
+    torch.testing.assert_close(predict_offsets(task.model, task.cast, one).shift, expected)
 
 
 def test_a_prompt_s_own_pixels_are_kept(anchored):
     one = batch(anchored)
-    expected = loss_functions.pixels(drawn_last(anchored, one), one.pictures, anchored.cast.keep[one.chosen])
+    expected = loss_functions.masked_l1(drawn_last(anchored, one), one.pictures, anchored.cast.keep[one.chosen])
     torch.testing.assert_close(terms(anchored, "pixels")["pixels"], expected)
 
 
@@ -278,7 +278,7 @@ def test_the_perceptual_loss_is_summed_over_the_frames_it_reads(official, agains
     settings = replace(official.run.losses, perceptual_frames=frames, perceptual_against=against)
     cast = replace(official.cast, distance=distance)
     found = train_step(official.model, cast, one, settings, ["perceptual"])["perceptual"]
-    moved = move(official.model, official.cast, one).shift
+    moved = predict_offsets(official.model, official.cast, one).shift
     total = 0
     for frame in {"last": [3], "first-last": [0, 3], "all": [0, 1, 2, 3]}[frames]:
         total += distance(official.cast.draw(one.ws + moved[:, frame]), getattr(one, expected))
@@ -324,7 +324,7 @@ def test_frames_that_no_loss_reads_are_not_drawn_nor_is_an_anchored_first_one(ma
     one = batch(task)
     counting = Counting(task.cast.draw)
     train_step(task.model, replace(task.cast, draw=counting), one, task.run.losses, list(task.run.weights))
-    moved = move(task.model, task.cast, one)
+    moved = predict_offsets(task.model, task.cast, one)
     expected = (one.ws[:, None] + moved.shift[:, frames]).flatten(0, 1)
     torch.testing.assert_close(counting.ws, expected)
     assert task.num_frames_drawn == len(counting.ws)
@@ -334,7 +334,7 @@ def test_frames_that_no_loss_reads_are_not_drawn_nor_is_an_anchored_first_one(ma
 
 def test_an_anchored_first_frame_is_the_source(anchored):
     assert frames_shown(anchored.model, 9, replace(anchored.run.losses, perceptual_frames="first-last")) == [8]
-    assert move(anchored.model, anchored.cast, batch(anchored)).shift[:, 0].abs().max() == 0
+    assert predict_offsets(anchored.model, anchored.cast, batch(anchored)).shift[:, 0].abs().max() == 0
 
 
 # What is random
@@ -425,7 +425,7 @@ def test_clips_are_as_long_as_asked_or_of_any_length_in_between(make):
     task = make(num_frames=3, num_frames_max=5)
     lengths = [batch(task, step).num_frames for step in range(40)]
     assert set(lengths) == {3, 4, 5}
-    assert move(task.model, task.cast, batch(task, 0)).motion.shape[1] == lengths[0]
+    assert predict_offsets(task.model, task.cast, batch(task, 0)).motion.shape[1] == lengths[0]
 
 
 def test_noise_on_faces_is_on_each_row_in_units_of_how_faces_vary():
@@ -491,7 +491,7 @@ def workers():
 def test_every_variant_trains(make, workers, name, tunes):
     task = make(name, optimizer={"finetune_clip": tunes})
     before = {key: value.clone() for key, value in task.modules["trained"].state_dict().items()}
-    rows = [optimise(task, step, 1, workers) for step in range(2)]
+    rows = [optimize_latent(task, step, 1, workers) for step in range(2)]
     after = task.modules["trained"].state_dict()
     assert all(row["motion/total"] > 0 and row["motion/gradient"] > 0 for row in rows)
     moved = {key for key in before if not torch.equal(before[key], after[key])}
@@ -511,7 +511,7 @@ def test_training_lowers_what_is_weighed(make, workers):
     )
     before = terms(task, "w_reg")["w_reg"].item()
     for step in range(30):
-        optimise(task, step, 1, workers)
+        optimize_latent(task, step, 1, workers)
         task.after(step)
     assert terms(task, "w_reg")["w_reg"].item() < 0.3 * before
 
@@ -541,7 +541,7 @@ def test_the_clip_that_scores_stays_frozen_while_the_one_that_starts_is_tuned(ma
     assert scorer is not task.clip and not any(p.requires_grad for p in scorer.parameters())
     before = [p.clone() for p in scorer.parameters()]
     assert all(map(torch.equal, before, task.clip.parameters()))
-    optimise(task, 0, 1, workers)
+    optimize_latent(task, 0, 1, workers)
     assert all(map(torch.equal, before, scorer.parameters()))
     assert not all(map(torch.equal, before, task.clip.parameters()))
 
@@ -549,13 +549,13 @@ def test_the_clip_that_scores_stays_frozen_while_the_one_that_starts_is_tuned(ma
 def test_a_tuned_clip_has_its_own_learning_rate(make, workers):
     task = make("official", optimizer={"clip_lr": 1e-5, "finetune_clip": True})
     before = [p.clone() for p in task.clip.parameters()]
-    optimise(task, 0, 1, workers)
+    optimize_latent(task, 0, 1, workers)
     steps = [(a - b).abs().max().item() for a, b in zip(before, task.clip.parameters(), strict=True)]
     assert 0.5e-5 < max(steps) < 1.1e-5  # Adam's first step is as long as its rate
 
 
 def test_a_frozen_clip_s_sentences_are_embedded_once(anchored):
-    once = SpokenOnce(anchored.clip, anchored.prompts)
+    once = CachedTextEmbeddings(anchored.clip, anchored.prompts)
     said = ["The cartoon face is furious.", "The cartoon face is smiling.", "The cartoon face is furious."]
     torch.testing.assert_close(once(said), anchored.clip.encode_text(said))
     assert len(once.embeddings) == 4  # three prompts, and one of them in other words
@@ -584,17 +584,17 @@ def test_the_discriminator_learns_to_tell_moved_codes_and_the_motion_to_be_taken
         task.model.mapper.motion[-1].bias.add_(3.0 * torch.arange(16))  # no face has such a code
 
     def fake() -> float:
-        codes = (one.ws + move(task.model, task.cast, one).shift[:, -1]).flatten(0, 1)
+        codes = (one.ws + predict_offsets(task.model, task.cast, one).shift[:, -1]).flatten(0, 1)
         return task.cast.discriminator(codes).mean().item()
 
     task.objectives = [discriminator]
     for step in range(60):
-        optimise(task, step, 1, workers)
+        optimize_latent(task, step, 1, workers)
     assert task.cast.discriminator(task.variety[:64]).mean() > 0 > fake()
     before = fake()
     task.objectives = [replace_losses(motion, task, ["w_discriminator"])]
     for step in range(20):
-        optimise(task, step, 1, workers)
+        optimize_latent(task, step, 1, workers)
     assert fake() > before
 
 
@@ -620,7 +620,7 @@ def test_a_run_without_the_discriminator_has_none(make):
 def test_what_comes_out_is_the_running_average_with_plain_weights(make, workers):
     task = make(optimizer={"average": 0.6})
     first = plain_copy(task.model).state_dict()
-    optimise(task, 0, 1, workers)
+    optimize_latent(task, 0, 1, workers)
     second = plain_copy(task.model).state_dict()
     for step in (20, 20):  # late enough for the average to have its own pace
         task.after(step)
@@ -635,7 +635,7 @@ def test_what_comes_out_is_the_running_average_with_plain_weights(make, workers)
 def test_an_average_follows_closely_at_first(make, workers):
     """Or the random first weights would stay in it for a long time."""
     task = make(optimizer={"average": 0.99})
-    optimise(task, 0, 1, workers)
+    optimize_latent(task, 0, 1, workers)
     task.after(0)
     layer, first = task.average["motion"].recurrent.fc1.weight, MotionModel(task.model.config).recurrent.fc1.weight
     now = task.model.recurrent.fc1.weight
@@ -644,7 +644,7 @@ def test_an_average_follows_closely_at_first(make, workers):
 
 def test_without_an_average_the_last_weights_come_out(make, workers):
     task = make("paper", optimizer={"finetune_clip": True})
-    optimise(task, 0, 1, workers)
+    optimize_latent(task, 0, 1, workers)
     task.after(0)
     model, clip = task.result()
     assert task.modules.keys() == {"trained"}
@@ -665,7 +665,7 @@ W = torch.randn(99, 6, generator=torch.Generator().manual_seed(2)) * VARIED
 def test_colouring_the_output_changes_how_a_model_learns_and_not_what_it_is():
     model = MotionModel(SHARED, seed=1)
     plain = model(TEXT, num_frames=5)
-    colour_output(model, W)
+    whiten_output_layer(model, W)
     moved = model(TEXT, num_frames=5)
     torch.testing.assert_close(moved, plain, atol=1e-5, rtol=1e-4)
     learned = model.mapper.motion[-1].parametrizations.weight.original
@@ -676,7 +676,7 @@ def test_colouring_the_output_changes_how_a_model_learns_and_not_what_it_is():
 
 def test_a_coloured_model_s_first_offsets_lie_where_faces_vary():
     model = MotionModel(SHARED, seed=1)
-    begin_coloured(model, W)
+    init_in_w_covariance(model, W)
     lengths = model(TEXT, num_frames=4)[:, -1].detach().square().mean(dim=(0, 1))
     assert lengths[:3].min() > 50 * lengths[4:].max()
 
@@ -685,8 +685,8 @@ def test_a_coloured_model_s_first_offsets_lie_where_faces_vary():
 def test_other_models_stay_as_they_are(changes):
     model = MotionModel(replace(SHARED, **changes), seed=1)
     before = model.state_dict().keys(), model(TEXT)
-    begin_coloured(model, W)
-    colour_output(model, W)
+    init_in_w_covariance(model, W)
+    whiten_output_layer(model, W)
     assert model.state_dict().keys() == before[0] and torch.equal(model(TEXT), before[1])
 
 

@@ -14,7 +14,7 @@ from studies import ASKED, BLUE, PROMPTS, RED, answer, draw_methods, hand_in, re
 from lga_core import InputError
 from lga_trainer import cli
 from lga_trainer.metrics.agreement import alpha_interval, krippendorff_alpha
-from lga_trainer.metrics.bootstrap import drawn_again
+from lga_trainer.metrics.bootstrap import bootstrap_counts
 from lga_trainer.study.build import make
 from lga_trainer.study.tally import tally
 
@@ -76,7 +76,7 @@ def test_there_is_no_alpha_where_nothing_can_be_said(raters):
 def test_drawing_again_is_counting_draws():
     drawn = torch.randint(7, (5, 7), generator=torch.Generator().manual_seed(3))
     counted = torch.stack([row.bincount(minlength=7) for row in drawn]).double()
-    assert drawn_again(7, 5, torch.Generator().manual_seed(3)).equal(counted)
+    assert bootstrap_counts(7, 5, torch.Generator().manual_seed(3)).equal(counted)
 
 
 # Shares

@@ -36,7 +36,7 @@ from lga_core.faces.detection.types import FoundFace
 from lga_core.formats.fingerprints import fingerprint
 from lga_core.formats.native import load_checkpoint, read_metadata
 from lga_core.inversion.encoder import EncoderConfig
-from lga_core.latents import Identity
+from lga_core.latents import ModelId
 from lga_trainer import cli
 from lga_trainer.cli.train import setting_flags
 from lga_trainer.motion import task as motion_task
@@ -409,7 +409,7 @@ def test_pictures_are_inverted_once_and_a_cut_one_is_skipped_and_named(train, pi
 @pytest.mark.usefixtures("unreported")
 def test_codes_may_be_given_instead(train, domain_folder, tmp_path):
     generator = load_generator(domain_folder / "generator.safetensors")
-    faces = Faces(generator.sample(range(3)), Identity(fingerprint(generator), "tiny"))
+    faces = Faces(generator.sample(range(3)), ModelId(fingerprint(generator), "tiny"))
     save_faces(tmp_path / "codes.safetensors", faces)
     code, _, err = train("--codes", tmp_path / "codes.safetensors", steps=1)
     assert code == 0, err
@@ -498,7 +498,7 @@ def here(tmp_path, monkeypatch):
         Path(name).write_text(text)
     Image.new("RGB", (40, 40)).save("good/a.png")
     foreign = Generator(GeneratorConfig(64, z_dim=16, w_dim=16, channel_base=256, channel_max=16))
-    save_faces("foreign.safetensors", Faces(foreign.sample(range(2)), Identity(fingerprint(foreign), "foreign")))
+    save_faces("foreign.safetensors", Faces(foreign.sample(range(2)), ModelId(fingerprint(foreign), "foreign")))
     return tmp_path
 
 

@@ -30,7 +30,7 @@ from lga_trainer.baselines.styleclip_mapper.train import load_domain as load_par
 from lga_trainer.data.frozen_models import arranged
 from lga_trainer.training.config import Watch
 from lga_trainer.training.distributed import Share, Workers
-from lga_trainer.training.loop import Pace, train
+from lga_trainer.training.loop import LoopSchedule, train
 from lga_trainer.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
@@ -160,7 +160,9 @@ def test_it_brings_faces_nearer_to_what_is_wanted(domain_folder, tmp_path, name,
     wanted = clip.encode_image(task.cast.draw(2 * task.faces[:1] - task.faces.mean(dim=0, keepdim=True)))
     task.cast, task.shown = task.cast._replace(clip=clip, sentence=wanted), task.faces
     untrained = measure(task)["clip_after"]
-    train(task, RunFolder(tmp_path), Pace(40, tensorboard=False, preview_every=1000), Workers("cpu"), "a mapper")
+    train(
+        task, RunFolder(tmp_path), LoopSchedule(40, tensorboard=False, preview_every=1000), Workers("cpu"), "a mapper"
+    )
     figures = measure(task)
     assert figures["clip_after"] > max(untrained, figures["clip_before"]) + 0.08
 
@@ -177,7 +179,7 @@ class Cut(Exception):
 
 def state_after(run: MapperRun, folder: Path, cut_at: int | None = None) -> dict[str, torch.Tensor]:
     """All that a run has saved at its end; with `cut_at` it is killed there once and taken up again."""
-    pace = Pace.of(run.steps, run.optimizer.accumulate, run.watch)
+    pace = LoopSchedule.of(run.steps, run.optimizer.accumulate, run.watch)
     if cut_at is not None:
         task = task_for(run)
 

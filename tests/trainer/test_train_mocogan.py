@@ -17,7 +17,7 @@ from lga_core.baselines.mocogan_hd import reconstruction_loss
 from lga_core.checkpoints.models import load_mocogan, save_generator
 from lga_core.formats.fingerprints import fingerprint
 from lga_core.formats.native import load_checkpoint, read_metadata
-from lga_core.stylegan2.pca import principal_directions
+from lga_core.stylegan2.pca import principal_components
 from lga_trainer import cli
 from lga_trainer.baselines.mocogan_hd import losses
 from lga_trainer.baselines.mocogan_hd.config import (
@@ -46,7 +46,7 @@ from lga_trainer.demo.doodle.rendering.render_videos import doodle_videos, film_
 from lga_trainer.domain_plugin import plugin_of
 from lga_trainer.training.config import Watch
 from lga_trainer.training.distributed import Share, Workers
-from lga_trainer.training.loop import Pace, optimise, train
+from lga_trainer.training.loop import LoopSchedule, optimize_latent, train
 from lga_trainer.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
@@ -108,7 +108,7 @@ def run(generator_path, videos_path, tmp_path) -> MocoganRun:
 
 def task_for(run: MocoganRun) -> MocoganTask:
     domain = load_domain(run, CPU)
-    return assemble(run, domain, principal_directions(domain.generator, run.directions_from))
+    return assemble(run, domain, principal_components(domain.generator, run.directions_from))
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -333,12 +333,12 @@ def test_videos_that_are_given_are_of_another_domain_unless_it_is_said(generator
 def test_discriminators_learn_at_every_second_step_and_rest_at_the_others(run):
     task, workers = task_for(run), Workers("cpu")
     before = [scale[0].weight.clone() for scale in task.of_videos]
-    row = optimise(task, 0, 1, workers)
+    row = optimize_latent(task, 0, 1, workers)
     task.after(0)
     assert all(torch.equal(scale[0].weight, weight) for scale, weight in zip(task.of_videos, before, strict=True))
     assert not any(name.startswith("discriminators") for name in row) and task.queue.place == 0
     average = task.average.embedding.bias.clone()
-    row = optimise(task, 1, 1, workers)
+    row = optimize_latent(task, 1, 1, workers)
     task.after(1)
     followed = torch.lerp(average, task.of_pictures.embedding.bias.detach(), 1 - run.losses.momentum)
     assert_close(task.average.embedding.bias, followed)
@@ -377,7 +377,7 @@ def test_it_learns_to_please_discriminators_that_stand_still(generator_path, vid
     for network in (task.of_videos, task.of_pictures):
         network.eval()
     before = total()
-    train(task, RunFolder(tmp_path), Pace(40, tensorboard=False, preview_every=1000), Workers("cpu"), "motion")
+    train(task, RunFolder(tmp_path), LoopSchedule(40, tensorboard=False, preview_every=1000), Workers("cpu"), "motion")
     assert total() < before - 0.05
 
 
@@ -387,7 +387,7 @@ class Cut(Exception):
 
 def state_after(run: MocoganRun, folder: Path, cut_at: int | None = None) -> dict[str, torch.Tensor]:
     """All that a run has saved at its end; with `cut_at` it is killed there once and taken up again."""
-    pace = Pace.of(run.steps, run.optimizer.accumulate, run.watch)
+    pace = LoopSchedule.of(run.steps, run.optimizer.accumulate, run.watch)
     if cut_at is not None:
         task = task_for(run)
         after = task.after
@@ -442,7 +442,7 @@ def test_the_command_leaves_a_motion_generator_and_a_report(lga, generator_path,
     assert about["videos"].startswith("2 videos of")
     model, ws = load_mocogan(path), found.generator.sample([5])
     assert model.config.num_directions == 16  # all there are
-    motion = model(ws, principal_directions(found.generator, 200), 6, seed=3)
+    motion = model(ws, principal_components(found.generator, 200), 6, seed=3)
     assert motion.shape == (1, 6, 8, 16) and motion[:, 0].abs().max() == 0 and motion[:, -1].abs().max() > 0
     report = (out / "report.html").read_text()
     assert "MoCoGAN-HD" in report and "2 videos of" in report
@@ -489,7 +489,7 @@ def test_settings_that_cannot_be_are_refused_in_a_sentence(changes, told):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "Which videos should faces move like? Give --videos a folder"),
+        ([], "--videos is missing: give a folder of videos to learn from"),
         (["--videos", "nowhere"], "There is no folder nowhere"),
         (["--videos", "."], "holds no video"),
         (["--preset", "slow"], "no preset 'slow'. Presets: quick, official"),

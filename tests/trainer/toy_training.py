@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lga_core import LgaError
 from lga_trainer.training.distributed import Share, Workers
-from lga_trainer.training.loop import Objective, Pace, follow, step_generator, train
+from lga_trainer.training.loop import LoopSchedule, Objective, follow, step_generator, train
 from lga_trainer.training.run_folder import RunFolder
 
 WEIGHTS = {"fit": 1.0, "size": 0.1, "silent": 0.0}
@@ -97,7 +97,7 @@ def seeded(layer: nn.Linear, rng: torch.Generator) -> nn.Linear:
 def run(folder: Path, toy: Toy | None = None, **pace) -> float:
     """Train `toy` in this process, quietly; the seconds spent."""
     pace = {"steps": 6, "log_every": 2, "save_every": 2, "preview_every": 100, "tensorboard": False, **pace}
-    return train(Toy() if toy is None else toy, RunFolder(folder), Pace(**pace), Workers("cpu"), "a toy")
+    return train(Toy() if toy is None else toy, RunFolder(folder), LoopSchedule(**pace), Workers("cpu"), "a toy")
 
 
 def main(folder: Path, kill: tuple[int, int] = (-1, -1), domain: str | None = None, batch: int = 2) -> None:
@@ -111,12 +111,12 @@ def main(folder: Path, kill: tuple[int, int] = (-1, -1), domain: str | None = No
         if workers.rank == kill[1]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    pace = Pace(6, log_every=2, save_every=2, preview_every=4, tensorboard=False)
+    pace = LoopSchedule(6, log_every=2, save_every=2, preview_every=4, tensorboard=False)
     try:
         train(Toy(batch, at_step={kill[0]: die}), RunFolder(folder / "toy"), pace, workers, "a toy")
         if domain is not None:
             task = motion_task(domain, batch)
-            train(task, RunFolder(folder / "motion"), Pace(1, tensorboard=False), workers, "a motion")
+            train(task, RunFolder(folder / "motion"), LoopSchedule(1, tensorboard=False), workers, "a motion")
     except LgaError as err:
         sys.exit(f"error: {err}")
     workers.end()

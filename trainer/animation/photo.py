@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lga_core import Domain, Generator, Images, WPlus, align, find_faces, paste_back, tune
 from lga_core.faces import Alignment, add_details, crop
-from lga_core.faces.detection import choose, missing_finders, present_finders, read_points
+from lga_core.faces.detection import choose, installed_detectors, missing_detectors, read_points
 from lga_core.metrics import find_distance
 from lga_core.rendering import draw
 from lga_core.shapes import FacePoints
@@ -45,7 +45,7 @@ class PhotoFace:
         height, width = photo.shape[-2:]
         if self.points is not None:
             return read_points(self.points, height, width)
-        faces = find_faces(photo, present_finders(self.models, domain.finder), missing_finders(self.models))
+        faces = find_faces(photo, installed_detectors(self.models, domain.finder), missing_detectors(self.models))
         which = "largest" if self.number is None else "left to right"
         return choose(faces, which, self.number or 0).points[None]
 

@@ -23,7 +23,7 @@ from lga_core import (
     load_image,
 )
 from lga_core.faces import Framing, crop
-from lga_core.faces.detection import Finder, choose, load_finder, missing_finders, present_finders
+from lga_core.faces.detection import Detector, choose, installed_detectors, load_detector, missing_detectors
 from lga_core.imaging import to_uint8
 
 from ..training.atomic_files import aside, write
@@ -43,7 +43,7 @@ class Framer:
     missing: what to install for more finders, for the words of an error.
     """
 
-    finders: Sequence[Finder]
+    finders: Sequence[Detector]
     framing: Framing
     size: int
     missing: Sequence[str] = ()
@@ -61,8 +61,8 @@ def framer_of(generator: str, size: int, models: Path = FACE_MODELS) -> Framer:
     Raises InputError where nothing here finds faces.
     """
     card = find_card(generator)
-    own = None if card is None or card.finder is None else load_finder(card.finder)
-    finders, missing = present_finders(models, own), missing_finders(models)
+    own = None if card is None or card.finder is None else load_detector(card.finder)
+    finders, missing = installed_detectors(models, own), missing_detectors(models)
     if not finders:
         raise InputError(f"--align needs something that finds faces. {' '.join(missing)}")
     return Framer(finders, Framing() if card is None else card.framing, size, missing)

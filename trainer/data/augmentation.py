@@ -6,11 +6,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 Pictures = Float[Tensor, "n c h w"]
-Look = Float[Tensor, "n 10"]
+Augmentation = Float[Tensor, "n 10"]
 """A random look at each of n pictures: an affine map (6 numbers), light, and a tint (3)."""
 
 
-def draw_looks(n: int, rng: torch.Generator) -> Look:
+def sample_augmentations(n: int, rng: torch.Generator) -> Augmentation:
     """Mirrored, turned (9 degrees), zoomed (.75-1.1), shifted, tinted: n random looks."""
     zoom = 0.75 + 0.35 * torch.rand(n, generator=rng)
     mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
@@ -24,7 +24,7 @@ def draw_looks(n: int, rng: torch.Generator) -> Look:
     return torch.cat([affine.flatten(1), light, tint], dim=1)
 
 
-def looked_at(pictures: Pictures, looks: Look, size: int | None = None) -> Pictures:
+def augment(pictures: Pictures, looks: Augmentation, size: int | None = None) -> Pictures:
     """Each picture as its look has it, `size` square (default: the picture's own).
 
     What pleases CLIP from one exact pose of the pixels alone does not survive it.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lga_core import Images
 
-from .augmentation import Look, looked_at
+from .augmentation import Augmentation, augment
 
 TURN, SHIFT, ZOOM = math.pi, 0.1, 0.05
 """Largest turn, in radians, shift, as a share of the side, and change of size."""
@@ -21,7 +21,7 @@ Holes = Float[Tensor, "n 2"]
 """Middles of holes, in -1..1."""
 
 
-def draw_changes(n: int, rng: torch.Generator) -> Look:
+def draw_changes(n: int, rng: torch.Generator) -> Augmentation:
     """Of each picture one change: mirrored, tinted, or turned any way, shifted and zoomed a little."""
     kind = torch.randint(3, (n,), generator=rng)
     turn, zoom, right, down = (2 * torch.rand(4, n, generator=rng) - 1).unbind()
@@ -40,9 +40,9 @@ def draw_holes(n: int, rng: torch.Generator) -> Holes:
     return 2 * torch.rand(n, 2, generator=rng) - 1
 
 
-def changed(pictures: Images, changes: Look, holes: Holes) -> Images:
+def changed(pictures: Images, changes: Augmentation, holes: Holes) -> Images:
     """Each picture as its change has it, with a grey square cut out of it."""
-    seen = looked_at(pictures, changes.to(pictures.device))
+    seen = augment(pictures, changes.to(pictures.device))
     axis = (torch.arange(seen.shape[-1], device=seen.device) + 0.5) / seen.shape[-1] * 2 - 1
     away = (axis - holes.to(seen)[:, :, None]).abs() < 2 * HOLE  # [n 2 size]
     return seen * ~(away[:, 0, :, None] & away[:, 1, None, :])[:, None]

@@ -55,7 +55,7 @@ class Pictures(Protocol):
     def notes(self) -> list[str]: ...
 
 
-class Generated:
+class GeneratedFaces:
     """Faces of the generator's own: z -> w at one of several truncations, rows of two faces mixed, a little noise.
 
     psi: each face takes one of these, all alike likely. mixing: share of faces whose later rows are another face's.
@@ -97,7 +97,7 @@ class Generated:
 
 
 @torch.no_grad()
-class Album:
+class ImageFolder:
     """Aligned square pictures from files, mirrored half the time; the last tenth of them is only ever measured on.
 
     A file that cannot be read is named in `notes`, and the next one is shown in its place. `size`: in pixels. Raises
@@ -167,10 +167,10 @@ class Album:
         return [f"Skipped: {why}" for why in self.skipped.values()]
 
 
-class Mixed:
+class MixedFaces:
     """Pictures of `album` at a random `share` of the positions, of `generated` at the others."""
 
-    def __init__(self, generated: Generated, album: Album, share: float) -> None:
+    def __init__(self, generated: GeneratedFaces, album: ImageFolder, share: float) -> None:
         self.generated, self.album, self.share = generated, album, share
 
     def show(self, rng: torch.Generator, batch: int, positions: Positions, step: int) -> Shown:

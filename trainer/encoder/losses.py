@@ -25,7 +25,7 @@ def delta(ws: WPlus) -> Scalar:
     return (ws[:, 1:] - ws[:, :1]).norm(dim=2).mean(dim=0).sum()
 
 
-def spread(ws: WPlus) -> Scalar:
+def row_spread(ws: WPlus) -> Scalar:
     """Mean squared distance of the rows from row 0: as `delta`, but lenient with small offsets."""
     return (ws - ws[:, :1]).square().mean()
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lga_core import Encoder, Generator, Images, WPlus
-from lga_core.inversion import closeness
+from lga_core.inversion import reconstruction_score
 
 from ..data.images import Draw, Pictures, Shown, compared
 from ..metrics.bootstrap import interval
@@ -40,7 +40,7 @@ def held_out_metrics(
     for kind, shown in pictures.examples(num_pictures).items():
         ws, drawn = inverted(encoder, draw, shown.pictures)
         found = encoder_metrics(shown.pictures, drawn, lpips, identity)
-        found["explained"] = closeness(shown.pictures, drawn, average).explained.mean().item()
+        found["explained"] = reconstruction_score(shown.pictures, drawn, average).explained.mean().item()
         found["spread"] = (ws - ws[:, :1]).square().mean().item()
         if shown.known.any():
             found["w_error"] = relative_error(ws, shown, generator.w_avg)

@@ -129,7 +129,7 @@ class EncoderTask:
         if weights.delta:
             terms["delta"] = losses.delta(ws)
         if weights.spread:
-            terms["spread"] = losses.spread(ws)
+            terms["spread"] = losses.row_spread(ws)
         if self.discriminator is not None:
             terms["w_discriminator"] = convincing(self.discriminator(ws[:, : stage + 1].flatten(0, 1)))
         if self.comparisons:

@@ -20,10 +20,10 @@ from lga_core.metrics import ClipStages, Lpips, cached_weights, has_lpips, load_
 from ..data.alignment import Aligned, aligned, framer_of
 from ..data.faces import find_pictures
 from ..data.frozen_models import arranged, check_drawing, find_generator, open_clip_model, precision
-from ..data.images import LARGEST_COMPARED, Album, Draw, Generated, Mixed, Pictures
+from ..data.images import LARGEST_COMPARED, Draw, GeneratedFaces, ImageFolder, MixedFaces, Pictures
 from ..reports.page import write_report
 from ..training.distributed import Workers
-from ..training.loop import Pace, train
+from ..training.loop import LoopSchedule, train
 from ..training.provenance import made, versions
 from ..training.run_folder import RunFolder
 from . import losses
@@ -76,7 +76,7 @@ def carry_out(task: EncoderTask, domain: Domain, folder: RunFolder, workers: Wor
         seconds = train(
             task,
             folder,
-            Pace.of(task.run.steps, task.run.optimizer.accumulate, task.run.watch),
+            LoopSchedule.of(task.run.steps, task.run.optimizer.accumulate, task.run.watch),
             workers,
             f"Encoder for {domain.name}",
         )
@@ -115,7 +115,7 @@ def begin(run: EncoderRun, generator: Generator) -> Encoder:
 def find_faces(run: EncoderRun, domain: Domain) -> Pictures:
     """Generated faces, pictures, or both."""
     faces, generator = run.faces, domain.generator
-    generated = Generated(generator, domain.draw, faces.psi, faces.mixing, faces.noise_std, run.seed)
+    generated = GeneratedFaces(generator, domain.draw, faces.psi, faces.mixing, faces.noise_std, run.seed)
     if run.images is None:
         return generated
     size = min(generator.config.resolution, LARGEST_COMPARED)
@@ -124,9 +124,9 @@ def find_faces(run: EncoderRun, domain: Domain) -> Pictures:
     if run.align:
         framer = framer_of(run.generator, generator.config.resolution)
         images = aligned(images.folder, Path(run.out) / "aligned", framer)
-    album = Album(find_pictures(images.folder), size, *rows, generator.w_avg.device)
+    album = ImageFolder(find_pictures(images.folder), size, *rows, generator.w_avg.device)
     album.skipped |= dict(images.skipped)
-    return Mixed(generated, album, faces.images_share) if faces.images_share < 1 else album
+    return MixedFaces(generated, album, faces.images_share) if faces.images_share < 1 else album
 
 
 def find_comparisons(run: EncoderRun, domain: Domain) -> dict[str, Comparison]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from lga_core import ClipModel, Domain, Images, InputError, WPlus, load_clip
-from lga_core.metrics import find_distance, find_likeness, load_identity
+from lga_core.metrics import find_distance, find_identity_similarity, load_identity
 from lga_core.rendering import draw
 from lga_core.shapes import Embedding
 
@@ -49,7 +49,7 @@ def find_evaluation_setup(domain: Domain, files: UserFiles, fingerprint: str) ->
 
 def _plain_setup(domain: Domain, files: UserFiles, judge: Judge | None) -> EvaluationSetup:
     network = None if files.identity is None else load_identity(files.identity)
-    likeness = find_likeness(domain.generator, network, domain.clip, domain.encoder)
+    likeness = find_identity_similarity(domain.generator, network, domain.clip, domain.encoder)
     features = None if files.inception is None else inception(files.inception)
     found = Networks(
         Network(likeness.embed, likeness.label),

@@ -20,7 +20,7 @@ from ..metrics.evaluation_setup import Network
 NUM_DRAWS = 50
 
 
-class AsTheyAre(nn.Module):
+class IdentityFeatures(nn.Module):
     """Stands where torchmetrics expects a network: features come as they are."""
 
     def __init__(self, num_features: int):
@@ -61,7 +61,7 @@ class Frechet:
         for features in reference:
             if self._metric is None:
                 self._metric: Any = FrechetInceptionDistance(
-                    AsTheyAre(features.shape[1]),
+                    IdentityFeatures(features.shape[1]),
                     reset_real_features=False,
                     sync_on_compute=False,  # one process measures what all have drawn; the others wait
                 )

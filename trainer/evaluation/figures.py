@@ -15,7 +15,7 @@ from lga_core.imaging import estimate_flow, evenly
 
 from ..reports.html import escape, inline
 from .registry import ABLATION
-from .shards import Kept, Piece
+from .shards import Shard, ShardCache
 
 SHOWN_FRAMES = 6
 CELL = 128
@@ -28,7 +28,7 @@ WORST = 6
 class Pictured:
     """What was kept of an evaluation's clips, as <img> elements."""
 
-    def __init__(self, told: Mapping[str, Any], kept: Kept, at_once: int):
+    def __init__(self, told: Mapping[str, Any], kept: ShardCache, at_once: int):
         self.told, self.kept = told, kept
         self.count = min(at_once, told["num_faces"])
         self.methods = {name: row for name, row in told["methods"].items() if not name.startswith(ABLATION)}
@@ -36,7 +36,7 @@ class Pictured:
         self.tensors = cache(self._tensors)
 
     def _tensors(self, method: str, prompt: int) -> dict[str, Tensor]:
-        tensors = self.kept.read(Piece(method, prompt, 0, self.count))[1]
+        tensors = self.kept.read(Shard(method, prompt, 0, self.count))[1]
         return {name: tensors[name] for name in ("paths", "pictures")}
 
     def strips(self, quality: int) -> str:

@@ -10,10 +10,10 @@ import torch
 
 from lga_core import ClipModel, Domain, InputError, Motion, MotionModel, WPlus
 from lga_core.baselines import MocoganMotion, random_motion
-from lga_core.baselines.styleclip import OPTIMISATIONS, LatentMapper, optimise, straight
-from lga_core.metrics import find_likeness
+from lga_core.baselines.styleclip import OPTIMIZATIONS, LatentMapper, optimize_latent, straight
+from lga_core.metrics import find_identity_similarity
 from lga_core.rendering import draw
-from lga_core.stylegan2 import Principal
+from lga_core.stylegan2 import PrincipalComponents
 from lga_core.stylegan2.inference import fastest_dtype
 
 NUM_FRAMES = 16
@@ -74,18 +74,20 @@ class Optimised:
 
     @property
     def about(self) -> str:
-        settings = OPTIMISATIONS[self.preset]
+        settings = OPTIMIZATIONS[self.preset]
         return (
             f"Each face is optimised for each sentence, {settings.steps} steps with weights {settings.l2:g} (L2) and "
             f"{settings.identity:g} (identity), then interpolated."
         )
 
     def __call__(self, ws: WPlus, words: Words) -> Motion:
-        domain, settings = self.domain, OPTIMISATIONS[self.preset]
+        domain, settings = self.domain, OPTIMIZATIONS[self.preset]
         text = domain.clip.encode_text([words.sentence])
-        likeness = find_likeness(domain.generator, clip=domain.clip, encoder=domain.encoder)
+        likeness = find_identity_similarity(domain.generator, clip=domain.clip, encoder=domain.encoder)
         fast = None if fastest_dtype(ws.device) == torch.float32 else torch.bfloat16  # whose gradients do not overflow
-        found = optimise(domain.generator, domain.clip, ws, text, settings, likeness.embed, dtype=fast, compiled=True)
+        found = optimize_latent(
+            domain.generator, domain.clip, ws, text, settings, likeness.embed, dtype=fast, compiled=True
+        )
         return straight(found, NUM_FRAMES)
 
 
@@ -109,7 +111,7 @@ class Mocogan:
     """MoCoGAN-HD: motion as a network learned it from videos, which heeds no words."""
 
     model: MocoganMotion
-    principal: Principal
+    principal: PrincipalComponents
     strength: float = 1.0
     label: str = "MoCoGAN-HD"
     about: str = "Motion learned from videos. It heeds no words: every prompt gives other noise."
@@ -120,10 +122,10 @@ class Mocogan:
 
 
 @dataclass(frozen=True)
-class Wandering:
+class RandomWalk:
     """Random motion that nobody trained."""
 
-    principal: Principal
+    principal: PrincipalComponents
     strength: float = 1.0
     label: str = "random motion, untrained"
     about: str = "Smooth noise along the principal directions of W. It is no method, but what every method must beat."
@@ -142,8 +144,8 @@ def by_face(move: Callable[[WPlus, int], Motion], ws: WPlus, words: Words) -> Mo
 
 
 def as_strong(
-    method: Mocogan | Wandering, target: float, magnitude: Callable[[Method], float], steps: int = 4
-) -> Mocogan | Wandering:
+    method: Mocogan | RandomWalk, target: float, magnitude: Callable[[Method], float], steps: int = 4
+) -> Mocogan | RandomWalk:
     """The method at the strength at which its clips move by `target`, as `magnitude` measures a method's.
 
     More strength moves more, and about in proportion: each step divides by how far the last was off.

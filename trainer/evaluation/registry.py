@@ -11,16 +11,16 @@ from tqdm import tqdm
 from lga_core import ClipModel, Domain, InputError, load_clip, load_motion
 from lga_core.checkpoints import load_latent_mapper, load_mocogan
 from lga_core.formats import read_metadata
-from lga_core.stylegan2 import Principal, principal_directions
+from lga_core.stylegan2 import PrincipalComponents, principal_components
 
-from .methods import LanguageGuided, Mapped, Method, Mocogan, Optimised, Wandering
+from .methods import LanguageGuided, Mapped, Method, Mocogan, Optimised, RandomWalk
 
 DEFAULT = ("lga", "styleclip", "mocogan")
 NUM_SAMPLES = 100_000
 
 
 @dataclass(frozen=True)
-class Sources:
+class MethodFiles:
     """Files of methods. work: a folder for what is found once, such as principal directions.
 
     mocogan: a motion generator. mappers: a folder of StyleCLIP mappers, each of which says its sentence. ablations:
@@ -33,22 +33,22 @@ class Sources:
     ablations: Path | None = None
 
 
-Chooser = Callable[[Domain, Sources], Method]
+Chooser = Callable[[Domain, MethodFiles], Method]
 
 
-def _lga(domain: Domain, sources: Sources) -> Method:
+def _lga(domain: Domain, sources: MethodFiles) -> Method:
     return LanguageGuided(domain, domain.motion, domain.clip)
 
 
-def _styleclip(domain: Domain, sources: Sources) -> Method:
+def _styleclip(domain: Domain, sources: MethodFiles) -> Method:
     return Optimised(domain, "paper", "StyleCLIP, as the paper compares with it")
 
 
-def _styleclip_own(domain: Domain, sources: Sources) -> Method:
+def _styleclip_own(domain: Domain, sources: MethodFiles) -> Method:
     return Optimised(domain, "styleclip", "StyleCLIP, with its own weights")
 
 
-def _mapper(domain: Domain, sources: Sources) -> Method:
+def _mapper(domain: Domain, sources: MethodFiles) -> Method:
     if sources.mappers is None:
         raise InputError("The method mapper needs --mappers DIR: networks that `lga train mapper` made.")
     found = sorted(sources.mappers.rglob("*.safetensors"))
@@ -56,23 +56,23 @@ def _mapper(domain: Domain, sources: Sources) -> Method:
     return Mapped(dict(zip(sentences, map(load_latent_mapper, found), strict=True)))
 
 
-def _mocogan(domain: Domain, sources: Sources) -> Method:
+def _mocogan(domain: Domain, sources: MethodFiles) -> Method:
     if sources.mocogan is None:
         raise InputError("The method mocogan needs --mocogan FILE: a motion generator from `lga train mocogan`.")
     return Mocogan(load_mocogan(sources.mocogan), _principal(domain, sources))
 
 
-def _random(domain: Domain, sources: Sources) -> Method:
-    return Wandering(_principal(domain, sources))
+def _random(domain: Domain, sources: MethodFiles) -> Method:
+    return RandomWalk(_principal(domain, sources))
 
 
-def _principal(domain: Domain, sources: Sources) -> Principal:
+def _principal(domain: Domain, sources: MethodFiles) -> PrincipalComponents:
     with tqdm(total=NUM_SAMPLES, desc="principal directions", disable=None) as bar:
 
         def on_step(done: int, _: int) -> None:
             bar.update(done - bar.n)
 
-        return principal_directions(domain.generator, NUM_SAMPLES, sources.work, on_step)
+        return principal_components(domain.generator, NUM_SAMPLES, sources.work, on_step)
 
 
 CHOOSERS: dict[str, Chooser] = {
@@ -86,7 +86,7 @@ CHOOSERS: dict[str, Chooser] = {
 ABLATION = "ablation-"
 
 
-def choose(names: Sequence[str], domain: Domain, sources: Sources) -> tuple[dict[str, Method], dict[str, str]]:
+def choose(names: Sequence[str], domain: Domain, sources: MethodFiles) -> tuple[dict[str, Method], dict[str, str]]:
     """The methods of these names, and what to bring for those that lack a file.
 
     Raises InputError for a name that is none, CheckpointError for a file that does not fit.
@@ -103,7 +103,7 @@ def choose(names: Sequence[str], domain: Domain, sources: Sources) -> tuple[dict
     return methods | _ablations(domain, sources), missing
 
 
-def _ablations(domain: Domain, sources: Sources) -> dict[str, Method]:
+def _ablations(domain: Domain, sources: MethodFiles) -> dict[str, Method]:
     if sources.ablations is None:
         return {}
     found = sorted(sources.ablations.glob("*/motion.safetensors")) + sorted(sources.ablations.glob("*.safetensors"))

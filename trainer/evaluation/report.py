@@ -14,7 +14,7 @@ from .figures import Pictured
 from .paper_claims import Claim, claims
 from .plots import LINES, lines, places
 from .registry import ABLATION
-from .shards import Kept
+from .shards import ShardCache
 
 LIMIT = 4_500_000
 """Bytes of the page, about: pictures lose quality until it fits."""
@@ -58,7 +58,7 @@ TERMS = {
 }
 
 
-def write_report(out: Path, told: Mapping[str, Any], kept: Kept, at_once: int) -> Path:
+def write_report(out: Path, told: Mapping[str, Any], kept: ShardCache, at_once: int) -> Path:
     """Write report.html into `out` from its results and from the pictures that were kept."""
     pictured, text = Pictured(told, kept, at_once), ""
     for quality in QUALITIES:

@@ -19,7 +19,7 @@ from ..metrics.evaluation_setup import EvaluationSetup
 from ..training.atomic_files import write
 from .fid import Frechet, Moments, features_of
 from .methods import Method
-from .shards import Kept, Piece
+from .shards import Shard, ShardCache
 
 FIGURES = (
     "judge_rise",
@@ -54,9 +54,9 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 def results(
     methods: Mapping[str, Method],
-    pieces: Mapping[str, Sequence[Piece]],
+    pieces: Mapping[str, Sequence[Shard]],
     setup: EvaluationSetup,
-    kept: Kept,
+    kept: ShardCache,
     num_reference: int,
 ) -> dict[str, Any]:
     """Everything that was measured of each method's pieces, as JSON."""
@@ -81,7 +81,7 @@ def results(
     }
 
 
-def method_figures(own: Sequence[Piece], prompts: Sequence[str], kept: Kept) -> dict[str, Any]:
+def method_figures(own: Sequence[Shard], prompts: Sequence[str], kept: ShardCache) -> dict[str, Any]:
     """Means over all clips and by prompt, and the curves of change and alignment, all with their intervals."""
     rows: dict[str, list[dict[str, Any]]] = {prompt: [] for prompt in prompts}
     for piece in own:
@@ -124,7 +124,7 @@ def frechet(setup: EvaluationSetup, num_reference: int) -> Frechet | None:
     return Frechet(features_of(setup.reference(num_reference), setup.networks.features))
 
 
-def by_faces(own: Sequence[Piece], kept: Kept) -> list[Moments]:
+def by_faces(own: Sequence[Shard], kept: ShardCache) -> list[Moments]:
     """Sums of the features of all frames of a method's clips, some faces in each."""
     groups: dict[int, Moments] = {}
     for piece in own:

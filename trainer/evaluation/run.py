@@ -27,10 +27,10 @@ from ..training.atomic_files import write
 from ..training.distributed import Workers
 from ..training.provenance import machine, versions
 from .benchmark import UserFiles, find_evaluation_setup
-from .methods import Method, Mocogan, Wandering, Words, as_strong
-from .registry import ABLATION, DEFAULT, Sources, choose
+from .methods import Method, Mocogan, RandomWalk, Words, as_strong
+from .registry import ABLATION, DEFAULT, MethodFiles, choose
 from .results import results, write_results
-from .shards import Kept, Piece, do, pieces
+from .shards import Shard, ShardCache, pieces, run_shard
 
 SETTINGS = "settings.json"
 CALIBRATED_ON = 4
@@ -68,8 +68,8 @@ class Evaluation:
             raise InputError("An evaluation needs at least 2 faces, 2 reference pictures and 2 faces at once.")
 
     @property
-    def sources(self) -> Sources:
-        return Sources(self.out / "found", self.mocogan, self.mappers, self.ablations)
+    def sources(self) -> MethodFiles:
+        return MethodFiles(self.out / "found", self.mocogan, self.mappers, self.ablations)
 
     def faces_of(self, method: str) -> int:
         """How many faces this method moves: the first ones."""
@@ -89,7 +89,7 @@ def evaluate(asked: Evaluation) -> Path | None:
     domain = load_domain(asked.domain, workers.device)
     mark = fingerprint(domain.generator)
     setup = chosen_prompts(find_evaluation_setup(domain, asked.brought, mark), asked.prompts)
-    kept = Kept(asked.out)
+    kept = ShardCache(asked.out)
     if workers.is_first:
         claim(asked, mark, setup)
     workers.wait()
@@ -149,11 +149,11 @@ def claim(asked: Evaluation, mark: str, setup: EvaluationSetup) -> None:
 
 def run(
     methods: Mapping[str, Method],
-    whole: Sequence[Piece],
+    whole: Sequence[Shard],
     domain: Domain,
     setup: EvaluationSetup,
     ws: WPlus,
-    kept: Kept,
+    kept: ShardCache,
     workers: Workers,
 ) -> None:
     """Every one of these pieces that is not done yet, shared out over the processes."""
@@ -163,7 +163,7 @@ def run(
         for piece in bar:
             bar.set_description(f"{piece.method}: {setup.prompts.prompts[piece.prompt].prompt}")
             faces = ws[piece.first : piece.first + piece.count]
-            do(piece, methods[piece.method], domain, setup, faces, kept)
+            run_shard(piece, methods[piece.method], domain, setup, faces, kept)
     workers.wait()
 
 
@@ -171,7 +171,7 @@ def equally_strong(
     methods: Mapping[str, Method], domain: Domain, setup: EvaluationSetup, ws: WPlus
 ) -> dict[str, Method]:
     """Methods that heed no words once more, at the strength at which they move faces as much as LGA does."""
-    deaf = {name: method for name, method in methods.items() if isinstance(method, (Mocogan, Wandering))}
+    deaf = {name: method for name, method in methods.items() if isinstance(method, (Mocogan, RandomWalk))}
     if not deaf:
         return {}
     prompts = setup.prompts.prompts
@@ -195,4 +195,4 @@ def magnitude_of(motion: Any, domain: Domain, faces: WPlus) -> float:
     return sum(found) / len(found)
 
 
-__all__ = ["Evaluation", "Piece", "evaluate"]
+__all__ = ["Evaluation", "Shard", "evaluate"]

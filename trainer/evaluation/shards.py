@@ -32,7 +32,7 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Piece:
+class Shard:
     """Faces `first` .. `first + count - 1` under prompt number `prompt`, by the method of this name."""
 
     method: str
@@ -46,38 +46,38 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Kept:
+class ShardCache:
     """Where pieces of an evaluation are kept: figures and features of each, and its clips."""
 
     out: Path
 
-    def figures(self, piece: Piece) -> Path:
+    def figures(self, piece: Shard) -> Path:
         return self.out / "pieces" / piece.method / f"{piece.name}.json"
 
-    def features(self, piece: Piece) -> Path:
+    def features(self, piece: Shard) -> Path:
         return self.out / "pieces" / piece.method / f"{piece.name}.safetensors"
 
     def clip(self, method: str, prompt: str, face: int) -> Path:
         return self.out / "clips" / method / slug(prompt) / f"{face:03d}.mp4"
 
-    def done(self, piece: Piece) -> bool:
+    def done(self, piece: Shard) -> bool:
         return self.figures(piece).is_file()
 
-    def write(self, piece: Piece, rows: Sequence[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
+    def write(self, piece: Shard, rows: Sequence[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
         """The figures last: where they are, all of it is there."""
         with aside(self.features(piece)) as written:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, written)
         write(self.figures(piece), json.dumps({"piece": asdict(piece), "faces": rows}))
 
-    def read(self, piece: Piece) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    def read(self, piece: Shard) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
         return json.loads(self.figures(piece).read_text())["faces"], load_file(self.features(piece))
 
 
-def pieces(methods: Sequence[str], num_prompts: int, num_faces: int, at_once: int) -> list[Piece]:
+def pieces(methods: Sequence[str], num_prompts: int, num_faces: int, at_once: int) -> list[Shard]:
     """All there are, method by method."""
     starts = range(0, num_faces, at_once)
     return [
-        Piece(method, prompt, first, min(at_once, num_faces - first))
+        Shard(method, prompt, first, min(at_once, num_faces - first))
         for method in methods
         for prompt in range(num_prompts)
         for first in starts
@@ -85,7 +85,9 @@ def pieces(methods: Sequence[str], num_prompts: int, num_faces: int, at_once: in
 
 
 @torch.no_grad()
-def do(piece: Piece, method: Method, domain: Domain, setup: EvaluationSetup, ws: WPlus, kept: Kept) -> None:
+def run_shard(
+    piece: Shard, method: Method, domain: Domain, setup: EvaluationSetup, ws: WPlus, kept: ShardCache
+) -> None:
     """Find the motions of a piece's faces `ws` [count num_ws w_dim], draw and measure them, and keep it all."""
     prompt = setup.prompts.prompts[piece.prompt]
     with costing(ws.device) as finding:
@@ -141,7 +143,7 @@ def verdicts(clips: Sequence[Images], prompt: Prompt, setup: EvaluationSetup) ->
     return found
 
 
-def looked_at(clips: Sequence[Images], motion: Motion, piece: Piece, setup: EvaluationSetup) -> dict[str, Tensor]:
+def looked_at(clips: Sequence[Images], motion: Motion, piece: Shard, setup: EvaluationSetup) -> dict[str, Tensor]:
     """What a report needs beside figures: features of every frame, and pictures and paths of the first few faces."""
     shown = max(0, SHOWN - piece.first)
     tensors: dict[str, Tensor] = {}

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .bootstrap import drawn_again
+from .bootstrap import bootstrap_counts
 
 
 def krippendorff_alpha(
@@ -37,7 +37,7 @@ def alpha_interval(counts: Float[Tensor, "n c"], draws: int = 2000, seed: int = 
     alpha = krippendorff_alpha(counts)
     if not len(counts) or not alpha.isfinite():
         return None
-    alphas = krippendorff_alpha(counts, drawn_again(len(counts), draws, torch.Generator().manual_seed(seed)))
+    alphas = krippendorff_alpha(counts, bootstrap_counts(len(counts), draws, torch.Generator().manual_seed(seed)))
     ends = torch.tensor([0.025, 0.975], dtype=torch.double)
     low, high = alphas[alphas.isfinite()].quantile(ends).tolist()
     return {"mean": alpha.item(), "low": low, "high": high}

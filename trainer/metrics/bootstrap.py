@@ -17,14 +17,14 @@ def interval(
     """
     values, rng = values.double(), torch.Generator().manual_seed(seed)
     known, (k, n) = ~values.isnan(), values.shape
-    faces = drawn_again(n, draws, rng)
-    rows = drawn_again(k, draws, rng) if resample_rows else torch.ones(draws, k, dtype=torch.double)
+    faces = bootstrap_counts(n, draws, rng)
+    rows = bootstrap_counts(k, draws, rng) if resample_rows else torch.ones(draws, k, dtype=torch.double)
     means = _weighted(values.nan_to_num(), rows, faces) / _weighted(known.double(), rows, faces)
     low, high = means[means.isfinite()].quantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
     return {"mean": values.nanmean().item(), "low": low, "high": high}
 
 
-def drawn_again(n: int, draws: int, rng: torch.Generator) -> Float[Tensor, "draws n"]:
+def bootstrap_counts(n: int, draws: int, rng: torch.Generator) -> Float[Tensor, "draws n"]:
     """How often each of n is drawn in n draws with replacement."""
     drawn = torch.randint(n, (draws, n), generator=rng)
     return torch.zeros(draws, n, dtype=torch.double).scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.double))

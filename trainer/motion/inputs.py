@@ -14,7 +14,7 @@ from lga_core.checkpoints import as_native
 from lga_core.domain import DomainCard
 from lga_core.formats import fingerprint
 from lga_core.imaging import fit_square
-from lga_core.latents import Identity
+from lga_core.latents import ModelId
 from lga_core.metrics import LPIPS_WEIGHTS, ClipStages, IdentityNetwork, Lpips, cached_weights, load_identity
 
 from ..data.alignment import framer_of
@@ -29,7 +29,7 @@ from ..training.distributed import Workers
 from ..training.run_folder import RunFolder
 from .config import MotionRun
 from .step import Draw
-from .task import Sources
+from .task import TrainingFaces
 
 
 class Parts(NamedTuple):
@@ -125,7 +125,7 @@ def _find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Worker
     generator = parts.generator
     if run.codes is not None:
         faces = load_faces(run.codes)
-        faces.check_drawable(Identity(fingerprint(generator), parts.name), generator.num_ws)
+        faces.check_drawable(ModelId(fingerprint(generator), parts.name), generator.num_ws)
         return FaceSet(faces.ws)
     if run.images is None:
         if parts.plugin.faces is not None:
@@ -139,7 +139,7 @@ def _find_faces(run: MotionRun, parts: Parts, folder: RunFolder, workers: Worker
 @torch.no_grad()
 def prepare_sources(
     run: MotionRun, faces: FaceSet, draw: Draw, clip: ClipModel, device: torch.device, chunk: int = 8
-) -> Sources:
+) -> TrainingFaces:
     """Draw and embed every face once."""
     pictures, features = [], []
     for ws in faces.ws.split(chunk):
@@ -150,7 +150,7 @@ def prepare_sources(
     if faces.pictures and run.losses.perceptual_against == "input":
         size = drawn.shape[-1]
         inputs = torch.cat([fit_square(load_image(path), size).half() for path in faces.pictures])
-    return Sources(faces.ws.cpu(), drawn, inputs, torch.cat(features) if run.model.picture else None)
+    return TrainingFaces(faces.ws.cpu(), drawn, inputs, torch.cat(features) if run.model.picture else None)
 
 
 def perceptual_distance(run: MotionRun, parts: Parts) -> Callable[[Tensor, Tensor], Tensor] | None:

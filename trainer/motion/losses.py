@@ -66,7 +66,7 @@ def latent_reg(moved: Offsets) -> Scalar:
     return w_reg(moved)
 
 
-def path(motion: Offsets, reduction: Reduction = "mean") -> Scalar:
+def smoothness(motion: Offsets, reduction: Reduction = "mean") -> Scalar:
     """Eq. 10: squared second difference over frames, zero for a straight path at even speed."""
     return _reduced(motion.diff(n=2, dim=1).square(), reduction)
 
@@ -80,7 +80,7 @@ def _reduced(squares: Tensor, reduction: Reduction) -> Tensor:
     return squares.mean() if reduction == "mean" else squares.sum()
 
 
-def spread(w: Float[Tensor, "n d"], floor: float = 0.01, power: float = 0.5) -> Float[Tensor, "d d"]:
+def covariance_power(w: Float[Tensor, "n d"], floor: float = 0.01, power: float = 0.5) -> Float[Tensor, "d d"]:
     """The covariance of faces `w` to a power, in units of the mean variance of the directions they vary in.
 
     Power -1/2 whitens: it gives faces unit variance in every such direction. Power 1/2 colours: it turns white noise
@@ -91,7 +91,7 @@ def spread(w: Float[Tensor, "n d"], floor: float = 0.01, power: float = 0.5) -> 
     return directions * (variances.clamp(min=0) / used + floor) ** power @ directions.T
 
 
-def unlikeliness(motion: Offsets, white: Float[Tensor, "d d"]) -> Scalar:
+def w_mahalanobis(motion: Offsets, white: Float[Tensor, "d d"]) -> Scalar:
     """Squared Mahalanobis length of the last frame's offset, a mean over W's dimensions.
 
     Faces vary in few directions of W. An offset along the others draws what no face has, such as irises of two colours
@@ -103,12 +103,12 @@ def unlikeliness(motion: Offsets, white: Float[Tensor, "d d"]) -> Scalar:
 # How the pictures behave
 
 
-def pixels(pictures: Pictures, sources: Pictures, weight: Float[Tensor, "n 1 h w"]) -> Scalar:
+def masked_l1(pictures: Pictures, sources: Pictures, weight: Float[Tensor, "n 1 h w"]) -> Scalar:
     """Weighted L1 to the source picture; `weight` says how much each pixel of each sample should stay."""
     return ((pictures - sources).abs() * weight).mean()
 
 
-def tones(pictures: Pictures, sources: Pictures, held: Float[Tensor, "n"], cells: int = 8) -> Scalar:
+def coarse_color_l1(pictures: Pictures, sources: Pictures, held: Float[Tensor, "n"], cells: int = 8) -> Scalar:
     """L1 between mean colours of `cells` x `cells` parts of the picture, of the samples that `held` weighs.
 
     A closing eye hardly changes them, a face that darkens until its eyes seem closed does.

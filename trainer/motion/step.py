@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lga_core import ClipModel, Motion, MotionModel, WPlus
 
-from ..data.augmentation import at_score_size, looked_at, official_view
+from ..data.augmentation import at_score_size, augment, official_view
 from ..data.prompts import Prompt
 from ..training.w_discriminator import WDiscriminator, convincing
 from . import losses
@@ -60,7 +60,7 @@ class Scorer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cast:
+class FrozenModels:
     """Everything that plays a part in a step and is not trained by it.
 
     draw: the frozen generator. embed: sentences -> unit embeddings [b c] of the CLIP that starts motions. distance: the
@@ -80,29 +80,29 @@ class Cast:
     discriminator: WDiscriminator | None = None
 
 
-class Moved(NamedTuple):
+class PredictedOffsets(NamedTuple):
     """motion [b t l d]: Delta w of each frame. shift [b t l d]: the same with the picture's constant offset, if any."""
 
     motion: Motion
     shift: Motion
 
 
-def move(model: MotionModel, cast: Cast, batch: Batch) -> Moved:
+def predict_offsets(model: MotionModel, cast: FrozenModels, batch: Batch) -> PredictedOffsets:
     """The motions of a batch, with the constant schedule that training uses (paper and code alike)."""
     code = cast.embed(batch.spoken)
     if batch.features is not None:
         code = code + batch.features.detach()
     motion = model.offsets(model.rollout(code, batch.num_frames, batch.h0.to(code), "const"))
     if batch.features is None or model.mapper.visual is None:
-        return Moved(motion, motion)
-    return Moved(motion, motion + model.visual(batch.features)[:, None])
+        return PredictedOffsets(motion, motion)
+    return PredictedOffsets(motion, motion + model.visual(batch.features)[:, None])
 
 
 def train_step(
-    model: MotionModel, cast: Cast, batch: Batch, settings: Losses, weights: Sequence[str]
+    model: MotionModel, cast: FrozenModels, batch: Batch, settings: Losses, weights: Sequence[str]
 ) -> dict[str, Tensor]:
     """The unweighted losses named in `weights`, and no others."""
-    moved = move(model, cast, batch)
+    moved = predict_offsets(model, cast, batch)
     shown = frames_shown(model, batch.num_frames, settings if "perceptual" in weights else None)
     drawn = cast.draw((batch.ws[:, None] + moved.shift[:, shown]).flatten(0, 1))
     drawn = at_score_size(drawn, settings.score_size)
@@ -112,12 +112,12 @@ def train_step(
         "contrastive": lambda: contrast(last, cast.scorers, batch, settings),
         "w_reg": lambda: w_reg(moved.motion, settings),
         "latent_reg": lambda: losses.latent_reg(moved.shift),
-        "path": lambda: losses.path(moved.motion, settings.reduction),
+        "path": lambda: losses.smoothness(moved.motion, settings.reduction),
         "first_difference": lambda: losses.first_difference(moved.motion, settings.reduction),
         "perceptual": lambda: perceptual(frames, batch, cast, settings),
-        "pixels": lambda: losses.pixels(last, batch.pictures, cast.keep[batch.chosen]),
-        "tones": lambda: losses.tones(last, batch.pictures, cast.toned[batch.chosen]),
-        "unlikeliness": lambda: losses.unlikeliness(moved.motion, cast.white),
+        "pixels": lambda: losses.masked_l1(last, batch.pictures, cast.keep[batch.chosen]),
+        "tones": lambda: losses.coarse_color_l1(last, batch.pictures, cast.toned[batch.chosen]),
+        "unlikeliness": lambda: losses.w_mahalanobis(moved.motion, cast.white),
         "identity": lambda: identity(last, batch, cast),
         "w_discriminator": lambda: discriminated(moved, batch, cast),
     }
@@ -158,7 +158,7 @@ def contrast(last: Pictures, scorers: Sequence[Scorer], batch: Batch, settings: 
 def looks_embedded(last: Pictures, clip: ClipModel, batch: Batch, settings: Losses) -> Float[Tensor, "v c"]:
     """Unit embeddings of random looks at the pictures, or of the plain pictures, resized as CLIP or the authors do."""
     if batch.looks is not None:
-        views = looked_at(last.repeat(len(batch.looks) // len(last), 1, 1, 1), batch.looks.to(last.device))
+        views = augment(last.repeat(len(batch.looks) // len(last), 1, 1, 1), batch.looks.to(last.device))
         return clip.encode_images(views)
     if settings.contrastive_view == "official":
         return F.normalize(clip.model.encode_image(official_view(last, clip.image_size, clip.mean, clip.std)), dim=-1)
@@ -170,7 +170,7 @@ def w_reg(motion: Motion, settings: Losses) -> Tensor:
     return form(motion, settings.reduction)
 
 
-def perceptual(frames: Float[Tensor, "b f c h w"], batch: Batch, cast: Cast, settings: Losses) -> Tensor:
+def perceptual(frames: Float[Tensor, "b f c h w"], batch: Batch, cast: FrozenModels, settings: Losses) -> Tensor:
     """Summed over the frames that are read, as the authors' code does."""
     assert cast.distance is not None
     targets = batch.inputs if settings.perceptual_against == "input" else batch.pictures
@@ -179,14 +179,14 @@ def perceptual(frames: Float[Tensor, "b f c h w"], batch: Batch, cast: Cast, set
     return cast.distance(read.flatten(0, 1), repeated.flatten(0, 1)) * read.shape[1]
 
 
-def identity(last: Pictures, batch: Batch, cast: Cast) -> Tensor:
+def identity(last: Pictures, batch: Batch, cast: FrozenModels) -> Tensor:
     assert cast.identity is not None
     with torch.no_grad():
         sources = cast.identity(batch.pictures)
     return losses.identity(cast.identity(last), sources)
 
 
-def discriminated(moved: Moved, batch: Batch, cast: Cast) -> Tensor:
+def discriminated(moved: PredictedOffsets, batch: Batch, cast: FrozenModels) -> Tensor:
     """How far the discriminator doubts the moved codes; each row of W+ is judged as a code of W."""
     assert cast.discriminator is not None
     return convincing(cast.discriminator((batch.ws + moved.shift[:, -1]).flatten(0, 1)))

@@ -15,21 +15,21 @@ from torch.nn.utils import parametrize
 
 from lga_core import ClipModel, MotionModel, WPlus
 
-from ..data.augmentation import draw_looks
+from ..data.augmentation import sample_augmentations
 from ..data.prompts import PromptSet
 from ..training.distributed import Share
 from ..training.loop import Objective, cosine, follow, step_generator
 from ..training.w_discriminator import WDiscriminator, r1, taken_for_fake, taken_for_real
 from . import losses
 from .config import MotionRun
-from .step import Batch, Cast, frames_shown, move, train_step
+from .step import Batch, FrozenModels, frames_shown, predict_offsets, train_step
 
 R1_WEIGHT = 5.0
 FIRM_FROM = 2 / 3
 """Share of the run from which on `unlikeliness_end` holds."""
 
 
-class Sources(NamedTuple):
+class TrainingFaces(NamedTuple):
     """The faces to move, on the CPU, with what does not change in training computed once.
 
     ws [n l d]; pictures, as the generator draws them, and inputs [n c h w], in half precision; features [n c]: CLIP's
@@ -53,8 +53,8 @@ class MotionTask:
         run: MotionRun,
         model: MotionModel,
         clip: ClipModel,
-        cast: Cast,
-        sources: Sources,
+        cast: FrozenModels,
+        sources: TrainingFaces,
         prompts: PromptSet,
         variety: Float[Tensor, "n w_dim"],
         preview: Callable[[MotionModel, ClipModel, Path], None],
@@ -99,7 +99,7 @@ class MotionTask:
 
         def told_apart(batch: Batch) -> dict[str, Tensor]:
             with torch.no_grad():
-                moved = (batch.ws + move(self.model, self.cast, batch).shift[:, -1]).flatten(0, 1)
+                moved = (batch.ws + predict_offsets(self.model, self.cast, batch).shift[:, -1]).flatten(0, 1)
             real = self.variety[batch.others]
             return {
                 "real": taken_for_fake(discriminator(real)),
@@ -133,7 +133,7 @@ class MotionTask:
         spoken = self.say(chosen, rng)
         h0 = self.model.first_state(n, rng)
         others = torch.randint(len(self.variety), (n,), generator=rng)
-        looks = draw_looks(n * run.losses.views, rng) if run.losses.views else None
+        looks = sample_augmentations(n * run.losses.views, rng) if run.losses.views else None
         longest = run.num_frames if run.num_frames_max is None else run.num_frames_max
         num_frames = int(torch.randint(run.num_frames, longest + 1, (), generator=rng))
         mine = share.of(torch.arange(n))
@@ -192,7 +192,7 @@ def deal(num_prompts: int, n: int, rng: torch.Generator) -> Int[Tensor, "n"]:
     return torch.cat(rounds)[:n]
 
 
-class SpokenOnce:
+class CachedTextEmbeddings:
     """Sentences -> unit embeddings [n c] of a frozen CLIP, each computed once."""
 
     def __init__(self, clip: ClipModel, prompts: PromptSet) -> None:
@@ -208,7 +208,7 @@ class SpokenOnce:
 # Learning in units of how faces vary
 
 
-class Coloured(nn.Module):
+class WhitenedParametrization(nn.Module):
     """A layer's weight [o i] or bias [o] as a fixed matrix times what is learned."""
 
     colour: Tensor
@@ -228,7 +228,7 @@ def can_be_coloured(model: MotionModel) -> bool:
     return not model.config.last_activation and model.config.head == "shared"
 
 
-def colour_output(model: MotionModel, faces: Float[Tensor, "n d"]) -> None:
+def whiten_output_layer(model: MotionModel, faces: Float[Tensor, "n d"]) -> None:
     """Let the mapper's last layer learn in units of how `faces` vary: the same function, far better conditioned.
 
     Without it most of an offset's length lies where no face varies, and CLIP is pleased by it. For a linear last layer
@@ -236,17 +236,17 @@ def colour_output(model: MotionModel, faces: Float[Tensor, "n d"]) -> None:
     """
     if not can_be_coloured(model):
         return
-    colour = losses.spread(faces, floor=0.001)
+    colour = losses.covariance_power(faces, floor=0.001)
     for name in ("weight", "bias"):
-        parametrize.register_parametrization(model.mapper.motion[-1], name, Coloured(colour))
+        parametrize.register_parametrization(model.mapper.motion[-1], name, WhitenedParametrization(colour))
 
 
 @torch.no_grad()
-def begin_coloured(model: MotionModel, faces: Float[Tensor, "n d"]) -> None:
+def init_in_w_covariance(model: MotionModel, faces: Float[Tensor, "n d"]) -> None:
     """Give a new model's random offsets the directions in which `faces` vary."""
     if can_be_coloured(model):
         weight = model.mapper.motion[-1].get_parameter("weight")
-        weight.copy_(losses.spread(faces, floor=0.001) @ weight)
+        weight.copy_(losses.covariance_power(faces, floor=0.001) @ weight)
 
 
 @torch.no_grad()

@@ -28,15 +28,22 @@ from ..metrics.motion import motion_figures
 from ..reports.contact_sheets import motion_sheet
 from ..reports.page import write_report
 from ..training.distributed import Workers
-from ..training.loop import Pace, train
+from ..training.loop import LoopSchedule, train
 from ..training.provenance import machine, made, versions
 from ..training.run_folder import PARTS, RunFolder
 from ..training.w_discriminator import WDiscriminator
 from . import losses
 from .config import MotionRun
 from .inputs import Parts, check_sizes, find_faces, load_parts, perceptual_distance, prepare_sources
-from .step import Cast, Draw, Scorer, keep_maps
-from .task import MotionTask, Sources, SpokenOnce, begin_coloured, colour_output, mean_direction
+from .step import Draw, FrozenModels, Scorer, keep_maps
+from .task import (
+    CachedTextEmbeddings,
+    MotionTask,
+    TrainingFaces,
+    init_in_w_covariance,
+    mean_direction,
+    whiten_output_layer,
+)
 
 RESULT = "motion.safetensors"
 NUM_W_SAMPLES = 8192
@@ -70,7 +77,7 @@ def _train(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers) ->
     faces = find_faces(run, parts, folder, workers)
     sources = prepare_sources(run, faces, draw, parts.clip, workers.device)
     task = assemble(run, parts, draw, sources)
-    pace = Pace.of(run.steps, run.optimizer.accumulate, run.watch)
+    pace = LoopSchedule.of(run.steps, run.optimizer.accumulate, run.watch)
     seconds = train(task, folder, pace, workers, f"{parts.name}: {len(parts.prompts.prompts)} prompts")
     path = folder.path / RESULT
     if workers.is_first:
@@ -84,7 +91,7 @@ def _train(run: MotionRun, parts: Parts, folder: RunFolder, workers: Workers) ->
 # What is trained
 
 
-def assemble(run: MotionRun, parts: Parts, draw: Draw, sources: Sources) -> MotionTask:
+def assemble(run: MotionRun, parts: Parts, draw: Draw, sources: TrainingFaces) -> MotionTask:
     """The task: a fresh motion model and everyone who plays a part in its training."""
     generator, prompts, device = parts.generator, parts.prompts, parts.generator.w_avg.device
     many = w_samples(generator, parts.plugin)
@@ -92,15 +99,15 @@ def assemble(run: MotionRun, parts: Parts, draw: Draw, sources: Sources) -> Moti
     clip = deepcopy(parts.clip) if run.optimizer.finetune_clip else parts.clip
     model = fresh_model(run, parts).to(device)
     if run.model.in_units_of_faces:
-        begin_coloured(model, many)
-        colour_output(model, many)
-    cast = Cast(
+        init_in_w_covariance(model, many)
+        whiten_output_layer(model, many)
+    cast = FrozenModels(
         draw=draw,
-        embed=clip.encode_text if run.optimizer.finetune_clip else SpokenOnce(clip, prompts),
+        embed=clip.encode_text if run.optimizer.finetune_clip else CachedTextEmbeddings(clip, prompts),
         scorers=[Scorer(scorer, scorer.encode_text(prompts.sentences)) for scorer in parts.scorers],
         keep=keep_maps(prompts.prompts, run.losses.face, sources.pictures.shape[-1]).to(device),
         toned=torch.tensor([float(prompt.kind == "expression") for prompt in prompts.prompts], device=device),
-        white=losses.spread(many, power=-0.5),
+        white=losses.covariance_power(many, power=-0.5),
         distance=perceptual_distance(run, parts),
         identity=parts.identity,
         discriminator=w_discriminator(run, parts),
@@ -177,7 +184,9 @@ def embedded(run: MotionRun, clip: ClipModel, draw: Draw, ws: WPlus) -> Float[Te
 # What comes out
 
 
-def save_result(run: MotionRun, parts: Parts, task: MotionTask, sources: Sources, path: Path, seconds: float) -> None:
+def save_result(
+    run: MotionRun, parts: Parts, task: MotionTask, sources: TrainingFaces, path: Path, seconds: float
+) -> None:
     """The motion model in half precision, with all that is needed to use it; a fine-tuned CLIP beside it."""
     motion, clip = task.result()
     if run.optimizer.finetune_clip:

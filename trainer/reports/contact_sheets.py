@@ -108,8 +108,8 @@ def motion_sheet(
 def reconstruction_sheet(pictures: Images, redrawn: Images, path: Path, columns: int = 6, size: int = 192) -> None:
     """Pictures [n 3 h w] over what the generator made of their codes, `columns` pairs side by side."""
     rows, captions = [], []
-    for given, drawn_again in zip(pictures.split(columns), redrawn.split(columns), strict=True):
-        rows += [fit_square(given, size).cpu(), fit_square(drawn_again, size).cpu()]
+    for given, bootstrap_counts in zip(pictures.split(columns), redrawn.split(columns), strict=True):
+        rows += [fit_square(given, size).cpu(), fit_square(bootstrap_counts, size).cpu()]
         captions += ["given", "drawn again from its code"]
     sheet(rows, captions, path)
 

@@ -66,7 +66,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class Pace:
+class LoopSchedule:
     """How far a loop goes, and how often it shows and saves what it has."""
 
     steps: int
@@ -77,7 +77,7 @@ class Pace:
     tensorboard: bool = True
 
     @classmethod
-    def of(cls, steps: int, accumulate: int, watch: Watch) -> Pace:
+    def of(cls, steps: int, accumulate: int, watch: Watch) -> LoopSchedule:
         return cls(steps, accumulate, watch.log_every, watch.save_every, watch.preview_every, watch.tensorboard)
 
 
@@ -89,7 +89,7 @@ class Stopped(Exception):
         self.step = step
 
 
-def train(task: Task, folder: RunFolder, pace: Pace, workers: Workers, title: str) -> float:
+def train(task: Task, folder: RunFolder, pace: LoopSchedule, workers: Workers, title: str) -> float:
     """Take the steps that are left, from the state in `folder` if there is one; the seconds spent, over all runs.
 
     Raises Stopped after Ctrl-C or SIGTERM, and TrainingError for a number that is not finite, a full memory or a lost
@@ -113,7 +113,7 @@ def train(task: Task, folder: RunFolder, pace: Pace, workers: Workers, title: st
     with _stop_requested() as is_asked, _display(folder, title, pace, start, workers) as display:
         for step in range(start, pace.steps):
             with _explained(step, folder):
-                row = optimise(task, step, pace.accumulate, workers)
+                row = optimize_latent(task, step, pace.accumulate, workers)
                 stop = workers.any(is_asked())
             task.after(step)
             done, last = step + 1, step + 1 == pace.steps
@@ -135,7 +135,7 @@ def train(task: Task, folder: RunFolder, pace: Pace, workers: Workers, title: st
     return time.perf_counter() - begun
 
 
-def optimise(task: Task, step: int, accumulate: int, workers: Workers) -> dict[str, float]:
+def optimize_latent(task: Task, step: int, accumulate: int, workers: Workers) -> dict[str, float]:
     """One step of every objective; what was summed, as `objective/loss`, with totals and gradient norms."""
     begun, row = time.perf_counter(), {}
     batches = [task.batch(step, share) for share in workers.shares(accumulate)]
@@ -228,7 +228,7 @@ def _is_memory(error: RuntimeError) -> bool:
     )
 
 
-def _display(folder: RunFolder, title: str, pace: Pace, start: int, workers: Workers):
+def _display(folder: RunFolder, title: str, pace: LoopSchedule, start: int, workers: Workers):
     if not workers.is_first:
         return nullcontext(None)
     return Display(title, pace.steps, start, folder.path / "tensorboard" if pace.tensorboard else None)

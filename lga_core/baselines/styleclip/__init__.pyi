@@ -7,7 +7,7 @@ from .global_directions import text_direction as text_direction
 from .interpolation import straight as straight
 from .latent_mapper import LatentMapper as LatentMapper
 from .latent_mapper import LatentMapperConfig as LatentMapperConfig
-from .latent_optimization import OPTIMISATIONS as OPTIMISATIONS
-from .latent_optimization import Optimisation as Optimisation
+from .latent_optimization import OPTIMIZATIONS as OPTIMIZATIONS
+from .latent_optimization import LatentOptimization as LatentOptimization
 from .latent_optimization import clip_distance as clip_distance
-from .latent_optimization import optimise as optimise
+from .latent_optimization import optimize_latent as optimize_latent

@@ -27,7 +27,7 @@ IdentityEmbedding = Callable[[Images], Embedding]
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class LatentOptimization:
     """How a code is optimised. Raises InputError for what cannot be.
 
     Attributes:
@@ -58,15 +58,15 @@ class Optimisation:
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be a share of the steps, above 0 to 1.")
 
 
-OPTIMISATIONS: Mapping[str, Optimisation] = {
-    "paper": Optimisation(),
-    "styleclip": Optimisation(l2=0.008, identity=0.0),
+OPTIMIZATIONS: Mapping[str, LatentOptimization] = {
+    "paper": LatentOptimization(),
+    "styleclip": LatentOptimization(l2=0.008, identity=0.0),
 }
 """Weights by where they are from: `paper` as Hang et al. compare with (IV-B), `styleclip` as StyleCLIP's own code has
 them. The first distance is ten times as heavy, which by itself holds the baseline back."""
 
 
-def learning_rate(step: int, settings: Optimisation) -> float:
+def learning_rate(step: int, settings: LatentOptimization) -> float:
     """lr (1/2 - cos(pi min(1, (1 - t) / rampdown)) / 2) min(1, t / rampup) at t = step / steps: 0 at the first step."""
     t = step / settings.steps
     fall = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1 - t) / settings.rampdown))
@@ -96,7 +96,7 @@ def clip_distance(
 ) -> Float[Tensor, "n"]:
     """One minus the cosine of each picture [n 3 res res] in -1..1 to its sentence [n c], or all to one [1 c].
 
-    `normalised`: see `Optimisation`.
+    `normalised`: see `LatentOptimization`.
     """
     pixels = clip_input(images, clip.image_size).to(clip.mean)
     if normalised:
@@ -113,7 +113,7 @@ class Objective:
         text_embedding: Embedding,
         start: WPlus,
         first: Images,
-        settings: Optimisation,
+        settings: LatentOptimization,
         identity: IdentityEmbedding | None,
     ):
         self.clip, self.text_embedding, self.start, self.settings = clip, text_embedding, start, settings
@@ -128,12 +128,12 @@ class Objective:
         return total + self.settings.identity * (1 - F.cosine_similarity(self.identity(drawn), self.person, dim=1))
 
 
-def optimise(
+def optimize_latent(
     generator: Generator,
     clip: ClipModel,
     ws: WPlus,
     text_embedding: Embedding,
-    settings: Optimisation = OPTIMISATIONS["paper"],
+    settings: LatentOptimization = OPTIMIZATIONS["paper"],
     identity: IdentityEmbedding | None = None,
     on_step: Callable[[int, Images], None] | None = None,
     dtype: torch.dtype | None = None,
@@ -146,9 +146,9 @@ def optimise(
         clip: compares pictures and words; published with ViT-B/32.
         ws: where to begin, [n num_ws w_dim].
         text_embedding: unit embedding of the sentence of each face, [n c], or one for all, [1 c].
-        settings: weights and steps, see `OPTIMISATIONS`.
+        settings: weights and steps, see `OPTIMIZATIONS`.
         identity: pictures in -1..1 to vectors that are alike for one person, such as an `IdentityNetwork` or the
-            `embed` of a `Likeness`. Without it that term is left out, with a warning where it has a weight.
+            `embed` of a `IdentitySimilarity`. Without it that term is left out, with a warning where it has a weight.
         on_step: called with the number of steps done and the faces as they were drawn last; what it raises stops.
         dtype: in which faces are drawn on the way; None is the generator's own. Codes and distances stay as they are.
         compiled: draw by compiled passes where a compiler works, see `FrozenSynthesis`: it pays for many faces.

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...errors import CheckpointError
 from ...formats.unpickler import Record
 from ...inversion.encoder import Encoder, EncoderConfig
-from ..converted_model import UNKNOWN_LICENCE, Product
+from ..converted_model import UNKNOWN_LICENCE, ConvertedModel
 from .rosinality import read_generator, without_prefix
 
 LAYOUT = {"Encoder4Editing": "e4e", "GradualStyleEncoder": "pSp"}
@@ -26,7 +26,7 @@ def matches(value: Any) -> bool:
     return any(str(name).startswith("encoder.styles.") for name in names)
 
 
-def read(value: Mapping[str, Any], where: str) -> list[Product]:
+def read(value: Mapping[str, Any], where: str) -> list[ConvertedModel]:
     """The encoder, and the generator where the file has one. Raises CheckpointError."""
     tensors = without_prefix(value["state_dict"])
     options = value.get("opts")
@@ -47,7 +47,7 @@ def _below(tensors: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
     }
 
 
-def _encoder(tensors: dict[str, Tensor], options: Mapping[str, Any], latent_avg: Any, where: str) -> Product:
+def _encoder(tensors: dict[str, Tensor], options: Mapping[str, Any], latent_avg: Any, where: str) -> ConvertedModel:
     kind = options.get("encoder_type", "Encoder4Editing")
     if kind not in LAYOUT:
         raise CheckpointError(f"{where} holds an encoder of the type {kind!r}; {', '.join(LAYOUT)} are supported.")
@@ -71,7 +71,7 @@ def _encoder(tensors: dict[str, Tensor], options: Mapping[str, Any], latent_avg:
             f"{where}: {len(wrong)} tensors are not those of a published {LAYOUT[kind]} encoder, such as {wrong[0]} "
             f"({_shape(tensors.get(wrong[0]))} found, {need.get(wrong[0])} needed). It is of another variant."
         )
-    return Product("encoder", tensors, config, LAYOUT[kind], UNKNOWN_LICENCE, notes)
+    return ConvertedModel("encoder", tensors, config, LAYOUT[kind], UNKNOWN_LICENCE, notes)
 
 
 def _shape(tensor: Tensor | None) -> torch.Size | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...errors import CheckpointError
 from ...motion.model import MotionConfig, MotionModel
-from ..converted_model import UNKNOWN_LICENCE, Product
+from ..converted_model import UNKNOWN_LICENCE, ConvertedModel
 from .rosinality import without_prefix
 
 LAYOUT = "official LGA"
@@ -28,7 +28,7 @@ def matches(value: Any) -> bool:
     return "rnn.fc1.weight" in names and any(str(name).startswith("mapper.t_mapper.") for name in names)
 
 
-def read(value: Mapping[str, Any], where: str) -> list[Product]:
+def read(value: Mapping[str, Any], where: str) -> list[ConvertedModel]:
     """The motion model, and the CLIP model beside it. Raises CheckpointError."""
     tensors = {k: t for k, t in without_prefix(value["state_dict"]).items() if isinstance(t, Tensor)}
     motion = _motion(tensors, where)
@@ -38,7 +38,7 @@ def read(value: Mapping[str, Any], where: str) -> list[Product]:
     return [motion, clip_product(clip, where, quick_gelu=True, layout=LAYOUT)]
 
 
-def _motion(tensors: Mapping[str, Tensor], where: str) -> Product:
+def _motion(tensors: Mapping[str, Tensor], where: str) -> ConvertedModel:
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if name.startswith("rnn."):
@@ -65,14 +65,14 @@ def _motion(tensors: Mapping[str, Tensor], where: str) -> Product:
             f"{where}: {wrong[0]} is {shapes.get(wrong[0])}, but the authors' motion model has {need.get(wrong[0])}. "
             "It is of another variant."
         )
-    return Product("animator", found, config, LAYOUT, UNKNOWN_LICENCE)
+    return ConvertedModel("animator", found, config, LAYOUT, UNKNOWN_LICENCE)
 
 
 def is_clip(tensors: Mapping[str, Any]) -> bool:
     return {"token_embedding.weight", "positional_embedding", "text_projection"} <= set(tensors)
 
 
-def clip_product(tensors: Mapping[str, Tensor], where: str, quick_gelu: bool, layout: str) -> Product:
+def clip_product(tensors: Mapping[str, Tensor], where: str, quick_gelu: bool, layout: str) -> ConvertedModel:
     """An OpenAI-shaped CLIP from its tensors, its open_clip configuration read from their shapes."""
     kept = {
         name: tensor
@@ -84,7 +84,7 @@ def clip_product(tensors: Mapping[str, Tensor], where: str, quick_gelu: bool, la
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as err:
         raise CheckpointError(f"{where}: its CLIP lacks {err}. Fetch the file again.") from err
     notes = ("Read with QuickGELU, as OpenAI's CLIP was trained.",) if quick_gelu else ()
-    return Product("clip", kept, config, layout, UNKNOWN_LICENCE, notes)
+    return ConvertedModel("clip", kept, config, layout, UNKNOWN_LICENCE, notes)
 
 
 def _clip_config(tensors: Mapping[str, Tensor], quick_gelu: bool) -> dict[str, Any]:

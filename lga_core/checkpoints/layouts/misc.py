@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError
-from ..converted_model import UNKNOWN_LICENCE, Product
+from ..converted_model import UNKNOWN_LICENCE, ConvertedModel
 
 IDENTITY = {
     "ArcFace IR-SE50": ("input_layer.0.weight", "body.0.res_layer.0.weight", "output_layer.3.weight"),
@@ -25,14 +25,14 @@ def identity_network(value: Any) -> str | None:
     return next((name for name, marks in IDENTITY.items() if names.issuperset(marks)), None)
 
 
-def read_identity(value: Mapping[str, Any], where: str) -> list[Product]:
+def read_identity(value: Mapping[str, Any], where: str) -> list[ConvertedModel]:
     name = identity_network(value)
     tensors = {
         key: tensor
         for key, tensor in value.items()
         if isinstance(tensor, Tensor) and not key.endswith("num_batches_tracked") and not key.startswith("logits.")
     }
-    return [Product("identity", tensors, {"network": name}, str(name), UNKNOWN_LICENCE)]
+    return [ConvertedModel("identity", tensors, {"network": name}, str(name), UNKNOWN_LICENCE)]
 
 
 def is_latents(value: Any) -> bool:
@@ -49,7 +49,7 @@ def _is_code(value: Any, many: bool = False) -> bool:
     return (many or n == 1) and 1 <= n <= MAX_FACES and rows % 2 == 0 and 4 <= rows <= MAX_ROWS and width >= 2
 
 
-def read_latents(value: Any, where: str) -> list[Product]:
+def read_latents(value: Any, where: str) -> list[ConvertedModel]:
     """Faces [n num_ws w_dim]; their names, where the file has a name for each, in the metadata."""
     names = [str(name) for name in value] if isinstance(value, Mapping) and len(value) > 1 else None
     codes = list(value.values()) if isinstance(value, Mapping) else [value]
@@ -61,7 +61,7 @@ def read_latents(value: Any, where: str) -> list[Product]:
     config = {"num_ws": ws.shape[1], "w_dim": ws.shape[2]}
     note = "It does not say which generator its faces belong to: name it, or only sizes can be checked."
     metadata = {} if names is None else {"names": names}
-    return [Product("faces", {"faces": ws}, config, "W+ codes", UNKNOWN_LICENCE, (note,), metadata)]
+    return [ConvertedModel("faces", {"faces": ws}, config, "W+ codes", UNKNOWN_LICENCE, (note,), metadata)]
 
 
 _STRANGERS = (  # a mark among the names, what it is, what to do
@@ -72,7 +72,7 @@ _STRANGERS = (  # a mark among the names, what it is, what to do
 )
 
 
-def stranger(value: Any) -> str | None:
+def describe_unsupported(value: Any) -> str | None:
     """What a file is that this project has no use for, in words that follow its name; None if it is unknown."""
     names: set[str] = set()
     for part in (value, value.get("state_dict") if isinstance(value, Mapping) else None):

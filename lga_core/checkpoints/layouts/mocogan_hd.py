@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...baselines.mocogan_hd import MocoganConfig, MocoganMotion
 from ...errors import CheckpointError
-from ..converted_model import Product
+from ..converted_model import ConvertedModel
 from .rosinality import without_prefix
 
 LAYOUT = "MoCoGAN-HD"
@@ -35,7 +35,7 @@ def matches(value: Any) -> bool:
     return {"enc_cell.weight_ih", "cell.weight_ih", "w"} <= _tensors(value).keys()
 
 
-def read(value: Mapping[str, Any], where: str) -> list[Product]:
+def read(value: Mapping[str, Any], where: str) -> list[ConvertedModel]:
     """The motion generator. Raises CheckpointError."""
     tensors = _tensors(value)
     found = {ours: tensors[theirs] for theirs, ours in _NAMES.items() if theirs in tensors}
@@ -52,7 +52,7 @@ def read(value: Mapping[str, Any], where: str) -> list[Product]:
             f"{where}: {wrong[0]} of its motion generator is {shapes.get(wrong[0])}, but {need[wrong[0]]} is needed. "
             "Fetch the file again."
         )
-    return [Product("mocogan", found, config, LAYOUT, LICENCE, (NOTE,))]
+    return [ConvertedModel("mocogan", found, config, LAYOUT, LICENCE, (NOTE,))]
 
 
 def _tensors(value: Any) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...errors import CheckpointError
 from ...formats.unpickler import Record
 from ...stylegan2.generator import GeneratorConfig
-from ..converted_model import NVIDIA_LICENCE, Product, channel_numbers, generator_product
+from ..converted_model import NVIDIA_LICENCE, ConvertedModel, channel_numbers, generator_product
 
 LAYOUT = "NVIDIA PyTorch"
 MAX_DEPTH = 16
@@ -34,7 +34,7 @@ def matches(value: Any) -> bool:
     return is_module(value) or (isinstance(value, Mapping) and is_module(value.get("G_ema")))
 
 
-def read(value: Any, where: str) -> list[Product]:
+def read(value: Any, where: str) -> list[ConvertedModel]:
     """The generator, G_ema where there are several. Raises CheckpointError."""
     root = value if is_module(value) else value["G_ema"]
     modules = dict(_modules(root, where))

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...errors import CheckpointError
 from ...formats.unpickler import Record
 from ...stylegan2.generator import GeneratorConfig
-from ..converted_model import NVIDIA_LICENCE, Product, channel_numbers, generator_product
+from ..converted_model import NVIDIA_LICENCE, ConvertedModel, channel_numbers, generator_product
 
 LAYOUT = "NVIDIA TensorFlow"
 VERSIONS = (2, 3, 4)
@@ -46,7 +46,7 @@ def matches(value: Any) -> bool:
     return isinstance(value, (tuple, list)) and len(value) == 3 and all(map(is_network, value))
 
 
-def read(value: Any, where: str) -> list[Product]:
+def read(value: Any, where: str) -> list[ConvertedModel]:
     """The averaged generator. Raises CheckpointError."""
     network = _state(value[2], where)
     if network.get("version") not in VERSIONS:

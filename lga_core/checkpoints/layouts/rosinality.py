@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...errors import CheckpointError
 from ...stylegan2.generator import Generator, GeneratorConfig
-from ..converted_model import UNKNOWN_LICENCE, Product, channel_numbers, generator_product
+from ..converted_model import UNKNOWN_LICENCE, ConvertedModel, channel_numbers, generator_product
 
 
 class ForeignTensor(NamedTuple):
@@ -132,13 +132,13 @@ def _is_generator(value: Any) -> bool:
     return isinstance(value, Mapping) and all(name in without_prefix(value) for name in _MARKS)
 
 
-def read(value: Mapping[str, Any], where: str) -> list[Product]:
+def read(value: Mapping[str, Any], where: str) -> list[ConvertedModel]:
     """The averaged generator. Raises CheckpointError."""
     inner = value["g_ema"] if _is_generator(value.get("g_ema")) else value
     return [read_generator(without_prefix(inner), value.get("latent_avg"), where)]
 
 
-def read_generator(tensors: Mapping[str, Any], latent_avg: Any, where: str) -> Product:
+def read_generator(tensors: Mapping[str, Any], latent_avg: Any, where: str) -> ConvertedModel:
     """A generator from its tensors under the community's names, and its average face where the file has one.
 
     `latent_avg` is [w_dim], or [num_ws w_dim] with the same row repeated.

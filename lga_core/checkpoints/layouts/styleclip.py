@@ -12,7 +12,7 @@ from torch import Tensor
 from ...baselines.styleclip.latent_mapper import LatentMapper, LatentMapperConfig
 from ...errors import CheckpointError
 from ...formats.unpickler import Record
-from ..converted_model import UNKNOWN_LICENCE, Product
+from ..converted_model import UNKNOWN_LICENCE, ConvertedModel
 from .rosinality import read_generator, without_prefix
 
 LAYOUT = "StyleCLIP mapper"
@@ -27,7 +27,7 @@ def matches(value: Any) -> bool:
     return any(_NAME.fullmatch(name) or _IN_STYLES.match(name) for name in names)
 
 
-def read(value: Mapping[str, Any], where: str) -> list[Product]:
+def read(value: Mapping[str, Any], where: str) -> list[ConvertedModel]:
     """The mapper, and the generator where the file has one. Raises CheckpointError."""
     tensors = _tensors(value)
     if any(_IN_STYLES.match(name) for name in tensors):
@@ -55,7 +55,7 @@ def _sentence(value: Mapping[str, Any]) -> str | None:
     return said if isinstance(said, str) else None
 
 
-def _mapper(tensors: Mapping[str, Tensor], sentence: str | None, where: str) -> Product:
+def _mapper(tensors: Mapping[str, Tensor], sentence: str | None, where: str) -> ConvertedModel:
     found = {_own_name(match): tensors[match.string] for name in tensors if (match := _NAME.fullmatch(name))}
     levels = tuple(level for level in _LEVELS.values() if any(name.startswith(f"{level}.") for name in found))
     try:
@@ -73,7 +73,7 @@ def _mapper(tensors: Mapping[str, Tensor], sentence: str | None, where: str) -> 
             "of another variant."
         )
     metadata = {} if sentence is None else {"sentence": sentence}
-    return Product("latent_mapper", found, config, LAYOUT, UNKNOWN_LICENCE, metadata=metadata)
+    return ConvertedModel("latent_mapper", found, config, LAYOUT, UNKNOWN_LICENCE, metadata=metadata)
 
 
 def _own_name(match: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ...errors import CheckpointError
 from ...formats.native import load_checkpoint, save_checkpoint
 from ...shapes import Images
-from .domain_networks import FinderConfig, Measurer, Spotter, Squares, corrected, squares_of
+from .domain_networks import DetectorConfig, LandmarkRegressor, ProposalNetwork, Squares, corrected, squares_of
 from .types import FoundFace
 
 STEP = 2 / 3
@@ -46,15 +46,15 @@ class Level:
     picture: Images
 
 
-class DoodleFinder(nn.Module):
+class DomainDetector(nn.Module):
     """Finds the faces of one domain. `find` takes one picture; the networks may be called by themselves to train."""
 
     name = "doodle"
 
-    def __init__(self, config: FinderConfig) -> None:
+    def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         self.config = config
-        self.spotter, self.measurer = Spotter(config), Measurer(config)
+        self.spotter, self.measurer = ProposalNetwork(config), LandmarkRegressor(config)
 
     @torch.no_grad()
     def find(self, images: Images) -> list[FoundFace]:
@@ -146,18 +146,18 @@ def distinct(centres: Squares, axes: Squares, scores: Float[Tensor, "k"]) -> Int
 # Files
 
 
-def save_finder(path: str | PathLike[str], finder: DoodleFinder, *, half: bool = False, **metadata: Any) -> None:
+def save_detector(path: str | PathLike[str], finder: DomainDetector, *, half: bool = False, **metadata: Any) -> None:
     """Write a finder; see `save_checkpoint`."""
     save_checkpoint(path, "finder", _state(finder), asdict(finder.config), half=half, **metadata)
 
 
-def load_finder(path: str | PathLike[str]) -> DoodleFinder:
+def load_detector(path: str | PathLike[str]) -> DomainDetector:
     """Read a finder: float32, evaluation mode, no gradients. Raises CheckpointError."""
     path = Path(path)
     checkpoint = load_checkpoint(path, "finder")
     config = _config(path, checkpoint.architecture)
     with torch.device("meta"):  # nothing is allocated before the file is known to fit
-        finder = DoodleFinder(config)
+        finder = DomainDetector(config)
     need, found = _state(finder), checkpoint.tensors
     if wrong := sorted(n for n in need.keys() | found.keys() if _shape(need, n) != _shape(found, n)):
         raise CheckpointError(
@@ -169,7 +169,7 @@ def load_finder(path: str | PathLike[str]) -> DoodleFinder:
     return finder.eval().requires_grad_(False)
 
 
-def _state(finder: DoodleFinder) -> dict[str, Tensor]:
+def _state(finder: DomainDetector) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in finder.state_dict().items() if tensor.is_floating_point()}
 
 
@@ -177,15 +177,15 @@ def _shape(tensors: Mapping[str, Tensor], name: str) -> list[int] | None:
     return list(tensors[name].shape) if name in tensors else None
 
 
-def _config(path: Path, architecture: Mapping[str, Any]) -> FinderConfig:
-    names = {field.name for field in fields(FinderConfig)}
+def _config(path: Path, architecture: Mapping[str, Any]) -> DetectorConfig:
+    names = {field.name for field in fields(DetectorConfig)}
     if wrong := sorted(architecture.keys() ^ names):
         raise CheckpointError(
             f"{path}: its architecture lacks or has too much of these: {', '.join(wrong)}. It was made by another "
             "version of this project: update, or make the file again."
         )
     try:
-        return FinderConfig(**{name: _frozen(value) for name, value in architecture.items()})
+        return DetectorConfig(**{name: _frozen(value) for name, value in architecture.items()})
     except (TypeError, ValueError) as err:
         raise CheckpointError(f"{path}: its architecture cannot be ({err}). Fetch or make it again.") from err
 

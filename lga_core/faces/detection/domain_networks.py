@@ -16,7 +16,7 @@ Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
-class FinderConfig:
+class DetectorConfig:
     """Sizes of the networks, and what they are for.
 
     points: eye, eye, nose, mouth corner, mouth corner of a face at rest in its square, -1..1. side: of the squares
@@ -55,14 +55,14 @@ def convolution(i: int, o: int, stride: int = 1, dilation: int = 1) -> nn.Sequen
     )
 
 
-class Spotter(nn.Module):
+class ProposalNetwork(nn.Module):
     """Pictures [n 3 h w] in -1..1 -> [n 6 h/8 w/8]: for each cell whether a face's centre is there, and its square.
 
     Channels: logit; the centre's place from the middle of its cell, in cells; log of the side, relative to
     `config.side`; cosine and sine of the angle, up to a factor.
     """
 
-    def __init__(self, config: FinderConfig) -> None:
+    def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         widths = (3, *config.spotter_widths)
         self.stem = nn.Sequential(*(convolution(i, o, stride=2) for i, o in zip(widths, widths[1:], strict=False)))
@@ -78,14 +78,14 @@ class Spotter(nn.Module):
         return self.head(x)
 
 
-class Measurer(nn.Module):
+class LandmarkRegressor(nn.Module):
     """Windows [n 3 s s] around squares that are about right -> [n 5]: logit of being a face, and what is amiss.
 
     That is the true centre in the square's own coordinates (x, y), and log and angle (in radians) of the true axis over
     the square's.
     """
 
-    def __init__(self, config: FinderConfig) -> None:
+    def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         widths = (3, *config.measurer_widths)
         self.body = nn.Sequential(*(convolution(i, o, stride=2) for i, o in zip(widths, widths[1:], strict=False)))

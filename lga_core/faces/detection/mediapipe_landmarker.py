@@ -102,7 +102,7 @@ def open_landmarker(model: Path, most_faces: int = 1, confidence: float = UNSURE
         task.close()  # its destructor complains when the interpreter ends
 
 
-class MediaPipeFinder:
+class MediaPipeDetector:
     """Finds human faces with the landmarker in `model`; inside a `with` it stays open from picture to picture."""
 
     name = "MediaPipe's Face Landmarker"
@@ -112,7 +112,7 @@ class MediaPipeFinder:
         self._open: dict[float, Landmarker] = {}
         self._exit = ExitStack()
 
-    def __enter__(self) -> MediaPipeFinder:
+    def __enter__(self) -> MediaPipeDetector:
         for confidence in (SURE, UNSURE):
             self._open[confidence] = self._exit.enter_context(open_landmarker(self.model, MOST_FACES, confidence))
         return self

@@ -41,7 +41,7 @@ class Seen(NamedTuple):
     confidence: float
 
 
-class Detector(Protocol):
+class UprightDetector(Protocol):
     def __call__(self, look: UInt8[Tensor, "side side 3"]) -> list[Seen]: ...
 
 
@@ -110,7 +110,7 @@ def _middles(length: float, side: float) -> list[float]:
 
 
 def look_for_faces(
-    picture: Picture, detect: Detector, name: str, sure: float, turns: Sequence[int] = QUARTERS
+    picture: Picture, detect: UprightDetector, name: str, sure: float, turns: Sequence[int] = QUARTERS
 ) -> list[FoundFace]:
     """Faces in the picture, the surest first.
 
@@ -130,7 +130,7 @@ def look_for_faces(
 
 
 def _among(
-    picture: Picture, detect: Detector, name: str, turn: int, parts: int, known: Sequence[FoundFace]
+    picture: Picture, detect: UprightDetector, name: str, turn: int, parts: int, known: Sequence[FoundFace]
 ) -> list[FoundFace]:
     """Faces in the pieces of the picture, besides those that are known."""
     angle = math.radians(turn)
@@ -143,7 +143,7 @@ def _among(
     return found
 
 
-def _seen(picture: Picture, detect: Detector, square: Square, size: int, mirrored: bool = False) -> list[Seen]:
+def _seen(picture: Picture, detect: UprightDetector, square: Square, size: int, mirrored: bool = False) -> list[Seen]:
     """What the detector sees in the square, in pixels of the picture."""
     look = picture.cut(square, size)
     side = torch.tensor([-1.0 if mirrored else 1.0, 1.0])
@@ -151,7 +151,7 @@ def _seen(picture: Picture, detect: Detector, square: Square, size: int, mirrore
     return [Seen(in_order(square.to_picture(points)[None])[0], sure) for points, sure in found]
 
 
-def _settled(picture: Picture, detect: Detector, name: str, points: Float[Tensor, "5 2"]) -> list[FoundFace]:
+def _settled(picture: Picture, detect: UprightDetector, name: str, points: Float[Tensor, "5 2"]) -> list[FoundFace]:
     """The face at `points` as the detector sees it upright: the mean of two looks that agree; none if none do."""
     for look in range(_LOOKS):
         size = face_size(points)

@@ -17,7 +17,7 @@ _BOX, _LEFT, _RIGHT, _NOSE, _DARK = "#ffd23f", "#3bceac", "#ff5d73", "#ffffff", 
 _COLOURS = _LEFT, _RIGHT, _NOSE, _LEFT, _RIGHT  # of each pair the first and the second
 
 
-def mark_faces(images: Images, faces: Sequence[FoundFace]) -> Image.Image:
+def draw_faces(images: Images, faces: Sequence[FoundFace]) -> Image.Image:
     """The one picture [1 3 h w] in -1..1, RGB, with each face marked; its number is its place in `faces`, from 0.
 
     Of eyes and mouth corners the first is green and the second red, the nose white. Small pictures are enlarged.

@@ -8,8 +8,8 @@ from pathlib import Path
 from ...errors import InputError
 from ...shapes import Images
 from .haar_cascade import CascadeFinder, has_cascades
-from .mediapipe_landmarker import MODEL, MediaPipeFinder, has_mediapipe
-from .types import Finder, FoundFace
+from .mediapipe_landmarker import MODEL, MediaPipeDetector, has_mediapipe
+from .types import Detector, FoundFace
 from .yunet import WEIGHTS, YuNetFinder, has_kornia
 
 BY_HAND = (
@@ -18,15 +18,15 @@ BY_HAND = (
 )
 
 
-def present_finders(folder: Path | None, network: Finder | None = None) -> list[Finder]:
+def installed_detectors(folder: Path | None, network: Detector | None = None) -> list[Detector]:
     """The finders that exist here: a domain's own `network`, and those whose programs and files there are.
 
     `folder` holds files that users fetch: MediaPipe's face_landmarker.task, YuNet's yunet_final.pth, OpenCV's
     haarcascade_*.xml. The most exact comes first. Raises CheckpointError or InputError for a file that is damaged.
     """
-    finders: list[Finder] = [] if network is None else [network]
+    finders: list[Detector] = [] if network is None else [network]
     if folder is not None and has_mediapipe() and (folder / MODEL).is_file():
-        finders.append(MediaPipeFinder(folder / MODEL))
+        finders.append(MediaPipeDetector(folder / MODEL))
     if folder is not None and has_kornia() and (folder / WEIGHTS).is_file():
         finders.append(YuNetFinder(folder / WEIGHTS))
     if has_cascades(folder):
@@ -34,7 +34,7 @@ def present_finders(folder: Path | None, network: Finder | None = None) -> list[
     return finders
 
 
-def missing_finders(folder: Path | None) -> list[str]:
+def missing_detectors(folder: Path | None) -> list[str]:
     """What to install and which files to fetch, one sentence each, for finders of human faces to be there."""
     place = folder or "the folder of face models"
     hints = []
@@ -51,10 +51,10 @@ def missing_finders(folder: Path | None) -> list[str]:
     return hints
 
 
-def find_faces(images: Images, finders: Sequence[Finder], missing: Sequence[str] = ()) -> list[FoundFace]:
+def find_faces(images: Images, finders: Sequence[Detector], missing: Sequence[str] = ()) -> list[FoundFace]:
     """Faces in the one picture [1 3 h w] in -1..1: those of the first finder that finds any.
 
-    Raises InputError if none does. `missing` says, in sentences, what other finders would need (`missing_finders`).
+    Raises InputError if none does. `missing` says, in sentences, what other finders would need (`missing_detectors`).
     """
     for finder in finders:
         if faces := finder.find(images):

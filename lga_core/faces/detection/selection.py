@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...shapes import FacePoints, Images
-from .types import Finder, FoundFace, face_size
+from .types import Detector, FoundFace, face_size
 
-Which = Literal["largest", "best", "left to right", "nearest"]
+SelectionRule = Literal["largest", "best", "left to right", "nearest"]
 Point = tuple[float, float]
 
 _AROUND = 3.0  # side of what is looked at first round the last frame's face, in sizes of that face
@@ -23,7 +23,7 @@ _STRAY = 1.5  # how far a face may have gone in a frame, in its sizes, and still
 _SMALLEST = 24  # pixels
 
 
-def ordered(faces: Sequence[FoundFace], which: Which, near: Point | None = None) -> list[FoundFace]:
+def ordered(faces: Sequence[FoundFace], which: SelectionRule, near: Point | None = None) -> list[FoundFace]:
     """The largest, the surest, the leftmost or the one nearest to `near` (x, y in pixels) first."""
     if which == "nearest" and near is None:
         raise InputError("The face nearest to a point was asked for, without the point. Give its x and y in pixels.")
@@ -39,7 +39,7 @@ def ordered(faces: Sequence[FoundFace], which: Which, near: Point | None = None)
     return sorted(faces, key=keys[which])
 
 
-def choose(faces: Sequence[FoundFace], which: Which, index: int = 0, near: Point | None = None) -> FoundFace:
+def choose(faces: Sequence[FoundFace], which: SelectionRule, index: int = 0, near: Point | None = None) -> FoundFace:
     """The face at `index`, from 0, in the order `which`. Raises InputError if there are not as many."""
     if not 0 <= index < len(faces):
         count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
@@ -52,8 +52,8 @@ def choose(faces: Sequence[FoundFace], which: Which, index: int = 0, near: Point
 
 def follow(
     frames: Iterable[Images],
-    finders: Sequence[Finder],
-    which: Which = "largest",
+    finders: Sequence[Detector],
+    which: SelectionRule = "largest",
     index: int = 0,
     near: Point | None = None,
     on_frame: Callable[[int], None] | None = None,
@@ -85,9 +85,9 @@ def follow(
 
 def _next(
     images: Images,
-    finders: Sequence[Finder],
+    finders: Sequence[Detector],
     track: Sequence[Float[Tensor, "5 2"] | None],
-    which: Which,
+    which: SelectionRule,
     index: int,
     near: Point | None,
 ) -> Float[Tensor, "5 2"] | None:
@@ -104,7 +104,7 @@ def _next(
     return None
 
 
-def _around(images: Images, finders: Sequence[Finder], there: FoundFace) -> list[FoundFace]:
+def _around(images: Images, finders: Sequence[Detector], there: FoundFace) -> list[FoundFace]:
     """Faces in the part of the picture round a place."""
     (x, y), reach = there.centre.tolist(), max(there.size * _AROUND / 2, _SMALLEST / 2)
     height, width = images.shape[2:]
@@ -115,9 +115,9 @@ def _around(images: Images, finders: Sequence[Finder], there: FoundFace) -> list
     return [face.moved(left, top) for face in _found(images[..., top:bottom, left:right], finders)]
 
 
-def _found(images: Images, finders: Sequence[Finder]) -> list[FoundFace]:
+def _found(images: Images, finders: Sequence[Detector]) -> list[FoundFace]:
     return next((faces for finder in finders if (faces := finder.find(images))), [])
 
 
-def _names(finders: Sequence[Finder]) -> str:
+def _names(finders: Sequence[Detector]) -> str:
     return " or ".join(finder.name for finder in finders)

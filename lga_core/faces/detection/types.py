@@ -50,7 +50,7 @@ class FoundFace:
         return replace(self, points=self.points + self.points.new_tensor([x, y]))
 
 
-class Finder(Protocol):
+class Detector(Protocol):
     """What finds faces. `name` says what it is, in words that fit into a sentence."""
 
     name: str

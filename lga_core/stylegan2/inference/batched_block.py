@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from ...shapes import Features, FeaturesOut, Images, Styles, W, WPlus
 from ..fused_ops import compiled_passes
-from ..upsampling_conv import Doubling
+from ..upsampling_conv import PolyphaseUpConv2d
 from .folded_layers import Blur, Residual, Styling, ToRGB, doubled, exact
 
 
@@ -43,7 +43,7 @@ class BatchedConv(Styling):
     def __init__(self, layer: Any, dtype: torch.dtype, device: torch.device, compiled: bool):
         super().__init__(layer, dtype, device)
         self.weight = self.weight.to(dtype).contiguous(memory_format=torch.channels_last)
-        self.doubling = Doubling(self.weight.transpose(0, 1)) if self.up else None
+        self.doubling = PolyphaseUpConv2d(self.weight.transpose(0, 1)) if self.up else None
         self.blur = Blur(len(self.bias), dtype, device) if self.up else None
         self.passes = compiled_passes(dtype, exact(dtype), device) if compiled else None
         shift = self.noise + self.bias[:, None, None]

@@ -17,7 +17,7 @@ from ..generator import Generator
 from .batched_block import BatchedBlock
 from .cuda_graphs import Replayed
 from .folded_layers import exact
-from .tiled_block import StripBlock
+from .tiled_block import TiledBlock
 
 LOG = logging.getLogger(__name__)
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -66,7 +66,7 @@ class Engine:
         self._batch = BATCH if device.type == "cpu" else 2**31
         if batched_to is None:
             batched_to = 64 if device.type == "cpu" else self.config.resolution
-        self.blocks: list[BatchedBlock | StripBlock] = []
+        self.blocks: list[BatchedBlock | TiledBlock] = []
         with torch.no_grad(), torch.inference_mode(False):
             for resolution in self.config.block_resolutions:
                 block, last = self._definition.get_submodule(f"b{resolution}"), resolution == self.config.resolution
@@ -75,7 +75,7 @@ class Engine:
                     self.blocks.append(BatchedBlock(block, dtype, device, compiled))
                 else:
                     first = not self.blocks or isinstance(self.blocks[-1], BatchedBlock)
-                    self.blocks.append(StripBlock(block, dtype, device, rows, first, last))
+                    self.blocks.append(TiledBlock(block, dtype, device, rows, first, last))
         self._draw = Replayed(self._pictures) if device.type == "cuda" else self._pictures
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ from ...shapes import Features, FeaturesOut, Images, Kernel, W, WPlus
 from .folded_layers import Blur, Residual, Styling, ToRGB, doubled
 
 
-class StripBlock:
+class TiledBlock:
     """`generator.Block` above 4 px, prepared.
 
     `rows`: height of a strip, even. `first`: the block before it is none of this kind. `last`: nobody wants its

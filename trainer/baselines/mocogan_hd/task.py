@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from lga_core import Generator, Images, WPlus
 from lga_core.baselines import MocoganMotion, reconstruction_loss
-from lga_core.stylegan2 import Principal, random_w
+from lga_core.stylegan2 import PrincipalComponents, random_w
 
-from ...data.augmentation import Look
+from ...data.augmentation import Augmentation
 from ...data.contrastive_augmentation import Holes, changed, draw_changes, draw_holes
 from ...data.videos import Clips, Videos
 from ...reports.clip_sheets import clip_sheet
@@ -54,7 +54,7 @@ class Batch:
     videos: Clips
     frame: Int[Tensor, "m"]
     mix: Float[Tensor, "m"]
-    changes: Look
+    changes: Augmentation
     holes: Holes
     drawn: Video | None = None
 
@@ -75,7 +75,7 @@ class MocoganTask:
         generator: Generator,
         draw: Draw,
         videos: Videos,
-        principal: Principal,
+        principal: PrincipalComponents,
         cross_domain: bool,
     ) -> None:
         self.run, self.model, self.generator, self.draw = run, model, generator, draw

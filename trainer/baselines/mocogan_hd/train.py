@@ -15,7 +15,7 @@ from lga_core import Generator, InputError, OutputError
 from lga_core.baselines import MocoganConfig, MocoganMotion
 from lga_core.checkpoints import save_mocogan
 from lga_core.formats import fingerprint
-from lga_core.stylegan2 import Principal, principal_directions
+from lga_core.stylegan2 import PrincipalComponents, principal_components
 
 from ...data.augmentation import at_score_size
 from ...data.frozen_models import arranged, check_drawing, find_generator
@@ -25,7 +25,7 @@ from ...metrics.motion import first_step_share
 from ...reports.clip_sheets import clip_sheet
 from ...reports.page import write_report
 from ...training.distributed import Workers
-from ...training.loop import Pace, train
+from ...training.loop import LoopSchedule, train
 from ...training.provenance import machine, made, versions
 from ...training.run_folder import PARTS, RunFolder
 from .config import MocoganRun
@@ -59,7 +59,7 @@ def train_mocogan(run: MocoganRun) -> Path:
         principal = find_directions(run, domain) if workers.is_first else None
         workers.wait()  # the other processes read what it kept
         task = assemble(run, domain, principal or find_directions(run, domain))
-        pace = Pace.of(run.steps, run.optimizer.accumulate, run.watch)
+        pace = LoopSchedule.of(run.steps, run.optimizer.accumulate, run.watch)
         seconds = train(task, folder, pace, workers, f"MoCoGAN-HD for {domain.name}, from {task.videos.label}")
         if workers.is_first:
             figures = measure(task)
@@ -95,17 +95,17 @@ def find_videos(run: MocoganRun, domain: MocoganDomain) -> Videos:
     return domain.plugin.videos(film.count, film.num_frames, film.time_step, film.size, run.seed)
 
 
-def find_directions(run: MocoganRun, domain: MocoganDomain) -> Principal:
+def find_directions(run: MocoganRun, domain: MocoganDomain) -> PrincipalComponents:
     """The principal directions of the generator's W, from the run's folder where they are known."""
     with tqdm(total=run.directions_from, desc="principal directions", leave=False, disable=None) as progress:
 
         def show(done: int, _: int) -> None:
             progress.update(done - progress.n)
 
-        return principal_directions(domain.generator, run.directions_from, Path(run.out), show)
+        return principal_components(domain.generator, run.directions_from, Path(run.out), show)
 
 
-def assemble(run: MocoganRun, domain: MocoganDomain, principal: Principal) -> MocoganTask:
+def assemble(run: MocoganRun, domain: MocoganDomain, principal: PrincipalComponents) -> MocoganTask:
     """The task: a fresh motion generator, and everyone who plays a part in its training."""
     generator, model = domain.generator, run.model
     w_dim = generator.config.w_dim

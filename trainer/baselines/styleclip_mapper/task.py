@@ -25,7 +25,7 @@ Draw = Callable[[WPlus], Images]
 NUM_PREVIEWED = 4
 
 
-class MapperCast(NamedTuple):
+class MapperModels(NamedTuple):
     """Everything that plays a part in a step and is not trained by it.
 
     draw: the frozen generator. sentence [1 c]: unit embedding of what the mapper learns. recognise: pictures [n c h w]
@@ -41,7 +41,7 @@ class MapperCast(NamedTuple):
 class MapperTask:
     """Trains `mapper` on `faces` [n num_ws w_dim]; `shown` [k num_ws w_dim] are those of the previews."""
 
-    def __init__(self, run: MapperRun, mapper: LatentMapper, cast: MapperCast, faces: WPlus, shown: WPlus) -> None:
+    def __init__(self, run: MapperRun, mapper: LatentMapper, cast: MapperModels, faces: WPlus, shown: WPlus) -> None:
         self.run, self.mapper, self.cast, self.faces, self.shown = run, mapper, cast, faces, shown
         self.modules: Mapping[str, nn.Module] = {"mapper": mapper}
         weights, parameters = run.weights, list(mapper.parameters())

@@ -18,7 +18,7 @@ from lga_core.baselines.styleclip import LatentMapper, LatentMapperConfig, clip_
 from lga_core.checkpoints import as_native, save_latent_mapper
 from lga_core.domain import DomainCard
 from lga_core.formats import fingerprint
-from lga_core.metrics import find_likeness, has_stages, load_identity
+from lga_core.metrics import find_identity_similarity, has_stages, load_identity
 from lga_core.motion import Wording
 
 from ...data.faces import FaceSet, sampled_faces
@@ -29,11 +29,11 @@ from ...domain_plugin import DEFAULT_PROMPTS
 from ...reports.clip_sheets import clip_sheet
 from ...reports.page import write_report
 from ...training.distributed import Workers
-from ...training.loop import Pace, train
+from ...training.loop import LoopSchedule, train
 from ...training.provenance import machine, made, versions
 from ...training.run_folder import PARTS, RunFolder
 from .config import MapperRun
-from .task import Draw, MapperCast, MapperTask
+from .task import Draw, MapperModels, MapperTask
 
 RESULT = "mapper.safetensors"
 SHOWN_SEED = 2**41
@@ -71,7 +71,7 @@ def train_mapper(run: MapperRun) -> Path:
         draw = arranged(domain.generator, run.optimizer)
         faces = find_faces(run, domain, folder, workers)
         task = assemble(run, domain, draw, faces)
-        pace = Pace.of(run.steps, run.optimizer.accumulate, run.watch)
+        pace = LoopSchedule.of(run.steps, run.optimizer.accumulate, run.watch)
         seconds = train(task, folder, pace, workers, f"Mapper for {domain.name}: {domain.sentence}")
         if workers.is_first:
             figures = measure(task)
@@ -121,7 +121,7 @@ def assemble(run: MapperRun, domain: MapperDomain, draw: Draw, faces: FaceSet) -
     with torch.no_grad():
         sentence = clip.encode_text([domain.sentence])
     shown = generator.sample(range(SHOWN_SEED, SHOWN_SEED + run.watch.report_faces), run.faces.psi)
-    return MapperTask(run, mapper, MapperCast(draw, clip, sentence, find_recognition(run, domain)), faces.ws, shown)
+    return MapperTask(run, mapper, MapperModels(draw, clip, sentence, find_recognition(run, domain)), faces.ws, shown)
 
 
 def find_recognition(run: MapperRun, domain: MapperDomain) -> Callable[[Images], Float[Tensor, "n c"]] | None:
@@ -135,7 +135,7 @@ def find_recognition(run: MapperRun, domain: MapperDomain) -> Callable[[Images],
         network = load_identity(as_native(run.identity_network, "identity", Path(run.out) / "converted"))
         return network.to(domain.generator.w_avg.device)
     if has_stages(domain.clip):
-        return find_likeness(domain.generator, clip=domain.clip).embed
+        return find_identity_similarity(domain.generator, clip=domain.clip).embed
     raise InputError(
         "--losses.identity needs to tell people apart: give --identity-network FILE (ArcFace IR-SE50), or leave that "
         "term out with --losses.identity 0."

@@ -16,7 +16,7 @@ from .. import ASSETS
 from ..rendering.attributes import sample, sample_neutral
 from ..rendering.renderer import render
 from ..stages.generator import AttributeMap
-from .identity_features import find_persons
+from .identity_features import find_identity_features
 from .judge_adapter import DoodleJudge
 
 FACES_SEED, RENDERS_SEED = 70_117, 70_118
@@ -39,7 +39,7 @@ def doodle_evaluation(domain: Domain, judge: Judge | None, scorer: ClipModel | N
         return (render(part, domain.generator.config.resolution) for part in attributes.split(BATCH))
 
     networks = Networks(
-        Network(find_persons(network), "who the doodle judge sees, in distances of two strangers"),
+        Network(find_identity_features(network), "who the doodle judge sees, in distances of two strangers"),
         find_distance(domain.clip, domain.generator.config.resolution),
         Network(network.features, "the doodle judge's last hidden layer, 160 numbers"),
         scorer,

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from lga_core import Images
-from lga_core.faces.detection import DoodleFinder, load_finder
+from lga_core.faces.detection import DomainDetector, load_detector
 from lga_core.imaging import to_uint8
 
 from ..rendering.attributes import sample
@@ -98,7 +98,7 @@ def put(photo: Images, drawn: Float[Tensor, "k 4 r r"], rng: torch.Generator) ->
     return Trial(photo.clamp(-1, 1), torch.tensor(centres), torch.tensor(axes))
 
 
-def matches(finder: DoodleFinder, trials: list[Trial]) -> Matches:
+def matches(finder: DomainDetector, trials: list[Trial]) -> Matches:
     """Each doodle's nearest found square, where it is near enough."""
     rows, false = [], 0
     for trial in trials:
@@ -120,7 +120,7 @@ def matches(finder: DoodleFinder, trials: list[Trial]) -> Matches:
     return Matches(sides, found > 0, place_error, size, angle, false)
 
 
-def finder_figures(finder: DoodleFinder, num_trials: int = 200) -> dict[str, float]:
+def detector_metrics(finder: DomainDetector, num_trials: int = 200) -> dict[str, float]:
     """Recall and errors on single doodles of all sizes, and what is found where there is none."""
     rng, photos = torch.Generator().manual_seed(TRIALS_SEED), held_out_photographs()
     trials = [make_trial(photos[index % len(photos)], rng) for index in range(num_trials)]
@@ -148,7 +148,7 @@ def finder_figures(finder: DoodleFinder, num_trials: int = 200) -> dict[str, flo
 
 def show_finder(out: Path) -> None:
     """out/finder.png: held-out photographs with several doodles and the squares that were found, one below another."""
-    finder, rng = load_finder(out / "finder.safetensors"), torch.Generator().manual_seed(7)
+    finder, rng = load_detector(out / "finder.safetensors"), torch.Generator().manual_seed(7)
     pictures = [marked(finder, make_trial(photo, rng, count=4).picture) for photo in held_out_photographs()]
     page = Image.new("RGB", (max(each.shape[3] for each in pictures), sum(each.shape[2] for each in pictures)))
     top = 0

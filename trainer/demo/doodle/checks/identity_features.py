@@ -49,7 +49,7 @@ class Persons:
 
 
 @cache
-def find_persons(judge: Judge) -> Persons:
+def find_identity_features(judge: Judge) -> Persons:
     """From `NUM_PEOPLE` people with `NUM_LOOKS` looks each; takes seconds."""
     hidden = torch.stack([looks(judge, look) for look in range(NUM_LOOKS)], dim=1)
     middle, directions = discriminants(hidden.double(), NUM_DIRECTIONS)

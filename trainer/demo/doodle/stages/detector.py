@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
 
 from lga_core.faces import Framing
-from lga_core.faces.detection import DoodleFinder, FinderConfig, save_finder
+from lga_core.faces.detection import DetectorConfig, DomainDetector, save_detector
 from lga_core.imaging import to_uint8
 
 from ....reports.contact_sheets import grid
 from ....training.distributed import Share, Workers
-from ....training.loop import Objective, Pace, cosine, follow, step_generator, train
+from ....training.loop import LoopSchedule, Objective, cosine, follow, step_generator, train
 from ....training.run_folder import RunFolder
 from ..rendering.detector_scenes import Scenes, Stock, Windows, load_stock, make_scenes, make_windows
 from ..rendering.render_dataset import load_renders
@@ -61,7 +61,7 @@ class Batch:
 class FinderTask:
     """What the loop trains: both networks of a finder, on scenes and windows from a stock of pictures."""
 
-    def __init__(self, finder: DoodleFinder, stock: Stock, steps: int, seed: int = 0) -> None:
+    def __init__(self, finder: DomainDetector, stock: Stock, steps: int, seed: int = 0) -> None:
         self.finder, self.stock, self.steps, self.seed = finder, stock, steps, seed
         self.average = deepcopy(finder).eval().requires_grad_(False)
         self.modules: Mapping[str, nn.Module] = {"finder": finder, "average": self.average}
@@ -101,24 +101,24 @@ def train_finder(out: Path, effort: float = 1.0) -> Path:
     stock = load_stock(out, load_renders(out), torch.Generator().manual_seed(8), min(1.0, effort))
     task = FinderTask(fresh_finder(), stock, steps)
     folder = RunFolder(out / "run_finder")
-    pace = Pace(steps, log_every=50, save_every=250, preview_every=500, tensorboard=False)
+    pace = LoopSchedule(steps, log_every=50, save_every=250, preview_every=500, tensorboard=False)
     with folder.locked():
         seconds = train(task, folder, pace, Workers("cpu"), "Face finder for doodle")
     path = out / "finder.safetensors"
-    save_finder(path, task.average, half=True, domain="doodle", steps=steps, minutes=round(seconds / 60, 1))
+    save_detector(path, task.average, half=True, domain="doodle", steps=steps, minutes=round(seconds / 60, 1))
     return path
 
 
-def fresh_finder(seed: int = 0, **sizes) -> DoodleFinder:
+def fresh_finder(seed: int = 0, **sizes) -> DomainDetector:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return DoodleFinder(dataclasses.replace(FinderConfig(points_at_rest()), **sizes))
+        return DomainDetector(dataclasses.replace(DetectorConfig(points_at_rest()), **sizes))
 
 
 # What is minimised
 
 
-def spotter_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, finder: DoodleFinder) -> dict[str, Tensor]:
+def spotter_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, finder: DomainDetector) -> dict[str, Tensor]:
     """The focal loss of CornerNet (Law & Deng 2018) on where centres are, and the squares' L1 distance beside them."""
     stride = finder.spotter.stride
     h, w = cells.shape[2:]
@@ -162,7 +162,7 @@ def measurer_losses(seen: Float[Tensor, "n 5"], windows: Windows) -> dict[str, T
 # What it looks like
 
 
-def marked(finder: DoodleFinder, picture: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
+def marked(finder: DomainDetector, picture: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
     """A picture with the squares that the finder sees drawn in, a dot on the upper side of each."""
     image = Image.fromarray(to_uint8(picture)[0].numpy())
     pen = ImageDraw.Draw(image)
