@@ -121,8 +121,8 @@ def _over(part: float, whole: float) -> float:
 class Measuring:
     """Measures a clip while its frames come, and keeps no more than the last few of them.
 
-    identity: pictures [n c h w] in -1..1 -> vectors [n c], see `IdentitySimilarity`. words: a unit embedding [1 c] of the
-    text, with the `look` that embeds pictures beside it. distance: from the first frame.
+    identity: pictures [n c h w] in -1..1 -> vectors [n c], see `IdentitySimilarity`. words: a unit embedding [1 c] of
+    the text, with the `look` that embeds pictures beside it. distance: from the first frame.
     """
 
     identity: Callable[[Images], Embedding] | None = None

@@ -20,7 +20,7 @@ from ..shapes import Images, Motion, WPlus
 from ..stylegan2.generator import Generator
 
 Similarity = Callable[[Images, Images], Float[Tensor, "n"]]
-"""How alike frames [n c h w] are to the source [1 c h w], pictures in -1..1; 1 for the same. See `IdentitySimilarity`."""
+"""How alike frames [n c h w] are to the source [1 c h w], pictures in -1..1; 1 for the same picture."""
 
 DRAWS = 6
 SEARCH_FRAMES, PROOF_FRAMES = 4, 16

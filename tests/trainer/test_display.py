@@ -139,7 +139,7 @@ def test_without_rich_and_tensorboard_it_says_so_once_and_goes_on(tmp_path):
         "import sys\n"
         "sys.modules['rich'] = sys.modules['tensorboard'] = None\n"
         "from pathlib import Path\n"
-        "from lga_trainer.display import Display\n"
+        "from lga_trainer.training.progress import Display\n"
         f"with Display('doodle', 2, tensorboard=Path({str(tmp_path)!r})) as shown:\n"
         "    for step in (1, 2): shown.show(step, {'motion/total': 1.0})\n"
     )
