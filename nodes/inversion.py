@@ -8,7 +8,7 @@ import torch
 
 from ..lga_core import Faces, Images, InputError, Movement, refine, tune
 from ..lga_core.imaging import fit_square, to_nchw
-from ..lga_core.inversion import NEAR, InversionReport, load_weight_delta, quality, save_weight_delta, weight_delta
+from ..lga_core.inversion import NEAR, InversionReport, load_weight_delta, quality, save_weight_delta, weight_delta_of
 from ..lga_core.metrics import PerceptualDistance, find_distance, find_identity_similarity
 from ..lga_core.motion import lock_strength
 from ..lga_core.rendering import draw, frame_bytes
@@ -116,7 +116,7 @@ class RefineInversion:
         report = f"Before:\n{_quality(network, given, *judged)}\nNow:\n{_quality(tuned, ws, *judged)}"
         say(report, node)
         if tuned is not network:
-            kept = weight_delta(network, tuned, ws, generator.identity.name)
+            kept = weight_delta_of(network, tuned, ws, generator.identity.name)
             generator = replace(generator, model=Model(tuned), tuned=kept)
         return generator, faces.with_ws(ws.to(result_device())), portraits(tuned, ws, progress), report
 

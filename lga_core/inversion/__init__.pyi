@@ -6,4 +6,4 @@ from .report import quality as quality
 from .weight_delta import WeightDelta as WeightDelta
 from .weight_delta import load_weight_delta as load_weight_delta
 from .weight_delta import save_weight_delta as save_weight_delta
-from .weight_delta import weight_delta as weight_delta
+from .weight_delta import weight_delta_of as weight_delta_of

@@ -75,7 +75,7 @@ def difference(base: Generator, tuned: Generator) -> dict[str, Tensor]:
     }
 
 
-def weight_delta(base: Generator, tuned: Generator, ws: WPlus, name: str) -> WeightDelta:
+def weight_delta_of(base: Generator, tuned: Generator, ws: WPlus, name: str) -> WeightDelta:
     """The difference as a value, with the faces `ws` that it was tuned for. `name`: the base's, for people."""
     owner = ModelId(fingerprint(base), name)
     return WeightDelta(difference(base, tuned), Faces(ws.detach(), owner), owner)

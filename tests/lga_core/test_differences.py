@@ -8,7 +8,13 @@ from lga_core import CheckpointError, Generator, GeneratorConfig, InputError, Mi
 from lga_core.checkpoints.models import save_generator
 from lga_core.formats.fingerprints import fingerprint
 from lga_core.formats.native import load_checkpoint, save_checkpoint
-from lga_core.inversion.weight_delta import WeightDelta, difference, load_weight_delta, save_weight_delta, weight_delta
+from lga_core.inversion.weight_delta import (
+    WeightDelta,
+    difference,
+    load_weight_delta,
+    save_weight_delta,
+    weight_delta_of,
+)
 from lga_core.latents import ModelId
 from lga_core.metrics.perceptual import Edges
 from lga_core.rendering import draw
@@ -39,7 +45,7 @@ def tuned(base, ws, rng) -> Generator:
 
 @pytest.fixture
 def found(base, tuned, ws) -> WeightDelta:
-    return weight_delta(base, tuned, ws, "tiny")
+    return weight_delta_of(base, tuned, ws, "tiny")
 
 
 def test_only_what_changed_is_in_it_in_half_precision(base, tuned):
@@ -65,7 +71,7 @@ def test_a_file_of_one_layer_is_far_smaller_than_its_generator(ws, tmp_path):
     big = Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=1024, channel_max=128), 1)
     changed = tune(big, ws, big.synthesis(ws).detach() + 0.1, Edges(), steps=1, stop=0, layers=[16])
     save_generator(tmp_path / "generator.safetensors", big, half=True)
-    save_weight_delta(tmp_path / "difference.safetensors", weight_delta(big, changed, ws, "big"))
+    save_weight_delta(tmp_path / "difference.safetensors", weight_delta_of(big, changed, ws, "big"))
     sizes = [(tmp_path / name).stat().st_size for name in ("difference.safetensors", "generator.safetensors")]
     assert sizes[0] < 0.5 * sizes[1]
 
