@@ -1,4 +1,4 @@
-"""What README tells people to type does what README says."""
+"""What README and the pages of docs/ tell people to type does what they say."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from lga_trainer.motion.config import MotionRun
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+PAGES = {page.relative_to(ROOT): page.read_text() for page in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]}
+TEXT = "\n".join(PAGES.values())
+BLOCKS = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = list(dict.fromkeys(line for block in BLOCKS for line in block.splitlines()))
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"(uv run )?lga animate ", line)])
@@ -84,17 +87,17 @@ def test_make_knows_the_target(target):
 
 def test_no_command_is_left_untested():
     """Those that install or run everything are: the rest of CI is their test."""
-    rest = [
-        line
-        for line in COMMANDS
-        if not re.match(r"(uv run )?lga animate |lga (inspect|train|evaluate|study) |make ", line)
-    ]
+    tested = r"(uv run )?lga animate |lga (inspect|train|evaluate|study) |make |accelerate launch |torchrun "
+    rest = [line for line in COMMANDS if not re.match(tested, line)]
     assert rest == ["uv run --extra dev .ci/check", "pip install '.[train]'", "pip install '.[eval]'"]
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
-def test_the_link_leads_somewhere(link):
-    assert (ROOT / link).is_file()
+LINKS = [(page, link) for page, text in PAGES.items() for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text)]
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS, ids=str)
+def test_the_link_leads_somewhere(page, link):
+    assert (ROOT / page.parent / link).is_file()
 
 
 def test_the_prompts_are_the_domains():
@@ -104,7 +107,11 @@ def test_the_prompts_are_the_domains():
     assert set(told) == prompts
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("lga train ")])
+LAUNCHED = r"(?:accelerate launch|torchrun) .*-m lga_trainer\.cli"
+TRAININGS = [line for line in (re.sub(LAUNCHED, "lga", line) for line in COMMANDS) if line.startswith("lga train ")]
+
+
+@pytest.mark.parametrize("command", list(dict.fromkeys(TRAININGS)))
 def test_the_settings_of_the_training_are_understood(command, monkeypatch):
     asked = []
     monkeypatch.setattr(train_cli, "_until_stopped", lambda *work: asked.append(work))  # what would train
@@ -115,5 +122,5 @@ def test_the_settings_of_the_training_are_understood(command, monkeypatch):
 def test_every_setting_that_is_named_exists():
     settings = {*train_cli.setting_flags(MotionRun), *train_cli.setting_flags(EncoderRun), "--config"}
     options = "images|preset|prompts|blendshapes|score-clips|config"
-    named = set(re.findall(rf"(--[a-z-]+\.[a-z-]+|--(?:{options}))\b", README))
+    named = set(re.findall(rf"(--[a-z-]+\.[a-z-]+|--(?:{options}))\b", TEXT))
     assert named and named <= settings
