@@ -195,8 +195,9 @@ def test_after_kill_9_the_same_command_goes_on_to_the_very_same_model(train, who
     """Meanwhile nobody else may train in its folder."""
     words = ["--seed", "3", "--watch.preview-every", "5"]
     script = (
-        "import sys, time; from lga_trainer import cli, motion_task; after = motion_task.MotionTask.after\n"
-        "motion_task.MotionTask.after = lambda *args: (after(*args), time.sleep(60 * (args[1] == 5)))\n"
+        "import sys, time; from lga_trainer import cli; from lga_trainer.motion.task import MotionTask\n"
+        "after = MotionTask.after\n"
+        "MotionTask.after = lambda *args: (after(*args), time.sleep(60 * (args[1] == 5)))\n"
         "sys.exit(cli.main(sys.argv[1:]))"
     )
     command = ["train", "motion", "--generator", domain_folder, "--out", tmp_path / "run", *SMALL, "--steps", STEPS]
@@ -379,7 +380,7 @@ def test_pictures_are_aligned_before_they_are_inverted_where_that_is_asked_for(t
         def find(self, images):
             return [FoundFace(points, 1.0, self.name)]
 
-    monkeypatch.setattr("lga_trainer.data.alignment.present_finders", lambda *_: [Seer()])
+    monkeypatch.setattr("lga_trainer.data.alignment.installed_detectors", lambda *_: [Seer()])
     code, _, err = train("--images", pictures, "--align", steps=2)
     assert code == 0, err
     framed = sorted(path.name for path in (tmp_path / "run" / "aligned").glob("*.png"))
