@@ -1,1 +1,1 @@
-"""A face and a prompt -> a clip, alone or inside a photograph."""
+"""A face and a prompt -> a video, alone or inside a photograph."""

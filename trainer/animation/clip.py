@@ -1,4 +1,4 @@
-"""The main job: one face and a few words in, a clip and a contact sheet of it out."""
+"""`lga animate`: one face and a few words -> a video and its contact sheet."""
 
 from __future__ import annotations
 
@@ -36,19 +36,25 @@ def animate(
     full_precision: bool = False,
     in_photo: PhotoFace | None = None,
 ) -> tuple[Path, Path]:
-    """Animates the face in `image`, or else the one that the seed `face` draws at truncation `psi`; the files written.
+    """Animate a face and write the video `out` and a contact sheet beside it; returns both paths.
 
-    `in_photo`: the image is a photo, whose face is found, moves, and is put back. None: it shows an aligned face.
+    Args:
+        prompt: what the face should do, such as "smiling".
+        image: a picture of the face; None samples one from the seed `face` at truncation `psi`.
+        fps: frames a second. strength: scale of the motion; 0 is still, 1 as trained.
+        seed: random seed of the recurrent generator's first hidden state.
+        domain: name of an embedded domain, or the folder of one.
+        full_precision: draw in 32 bits; otherwise in the fastest precision of the hardware.
+        in_photo: detect the face in the image, animate it and blend it back; None: the image is an aligned face.
 
-    `seed` is of the motion's first state. Frames are drawn in half precision where the hardware has it, unless
-    `full_precision` is wanted: nobody sees the difference. Raises an LgaError for whatever a person can put right.
+    Raises InputError, CheckpointError, MismatchError, DrawingError or OutputError, each with a remedy in its message.
     """
     sheet = out.with_name(f"{out.stem}_sheet.png")
     check_writable(sheet)
     picture = None if image is None else load_image(image)
 
     def drawn() -> Iterator[Float[Tensor, "k c h w"]]:
-        # Nothing of this begins before write_clip has found that it can write.
+        # Runs only once write_clip has checked that it can write.
         model = load_domain(domain)
         model.wording.warn_if_far(model.clip, prompt)
         scene = None
@@ -74,7 +80,7 @@ def animate(
 def _watched(
     chunks: Iterable[Float[Tensor, "k c h w"]], num_frames: int, shown: list[Float[Tensor, "c h w"]]
 ) -> Iterator[Float[Tensor, "k c h w"]]:
-    """Passes `chunks` on, with a progress bar, and puts those frames that a contact sheet shows into `shown`."""
+    """Yield `chunks` under a progress bar, and append the frames of the contact sheet to `shown`."""
     wanted = set(evenly(num_frames, NUM_ON_SHEET))
     index = itertools.count()
     with tqdm(total=num_frames, desc="frames", unit="frame", disable=None) as bar:

@@ -1,4 +1,4 @@
-"""The main job on a photograph: its face is found, animated and put back, and the rest of it stays as it is."""
+"""`lga animate --photo`: detect, align and invert a face, animate it, and blend it back into its photograph."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from lga_core.shapes import FacePoints
 from ..data.alignment import FACE_MODELS
 
 COMPARED = 256
-"""Pixels at which CLIP compares pictures while the generator learns one, at most."""
+"""Largest side in pixels at which pivotal tuning compares pictures."""
 LARGEST_SQUARE = 2048
-"""Side in pixels up to which the photo's own details are kept."""
+"""Largest side in pixels of the aligned square, which carries the photograph's details."""
 
 
 @dataclass(frozen=True)
 class PhotoFace:
-    """Which face of a photo, and how well it is to be learned.
+    """Which face of a photograph, and for how long the generator is tuned on it.
 
     Attributes:
-        number: from left to right, from 0; None is the largest.
-        points: "x,y" of eyes, nose and mouth corners, where no finder sees the face; see `read_points`.
-        models: folder with the finders' model files.
-        tune_steps: of pivotal tuning, which makes the generator learn this face.
+        number: counted from the left, from 0; None is the largest.
+        points: "x,y" of eyes, nose and mouth corners, where no detector finds the face; see `read_points`.
+        models: folder of the face detectors' model files.
+        tune_steps: steps of pivotal tuning (Roich et al. 2021).
     """
 
     number: int | None = None
@@ -41,7 +41,7 @@ class PhotoFace:
     tune_steps: int = 0
 
     def place(self, photo: Images, domain: Domain) -> FacePoints:
-        """Where the face is, [1 5 2]. Raises InputError, in words, if nobody finds it."""
+        """Landmarks of the face [1 5 2], in pixels. Raises InputError where no detector finds it."""
         height, width = photo.shape[-2:]
         if self.points is not None:
             return read_points(self.points, height, width)
@@ -52,7 +52,7 @@ class PhotoFace:
 
 @dataclass(frozen=True, eq=False)
 class PhotoScene:
-    """A photo whose face a domain draws: `domain`'s generator may have learned it. `still`: the face unmoved."""
+    """A photograph with its aligned `square`, and the face as `domain` draws it at rest, `still`."""
 
     photo: Images
     alignment: Alignment
@@ -62,7 +62,7 @@ class PhotoScene:
     still: Images
 
     def with_faces(self, chunks: Iterator[Images]) -> Iterator[Images]:
-        """The photo with each of the drawn faces, details and all."""
+        """The photograph with each of the drawn faces blended in, with the details of its own."""
         for chunk in chunks:
             for face in chunk.split(1):
                 detailed = add_details(self.square, self.still, face)
@@ -70,7 +70,7 @@ class PhotoScene:
 
 
 def find_scene(photo: Images, domain: Domain, face: PhotoFace) -> PhotoScene:
-    """Find, align and invert the face of a photo [1 3 h w] in -1..1. Raises InputError, DrawingError."""
+    """Detect, align and invert the face of a photograph [1 3 h w] in -1..1. Raises InputError, DrawingError."""
     height, width = photo.shape[-2:]
     alignment = align(face.place(photo, domain), height, width, domain.framing)
     resolution = domain.generator.config.resolution
@@ -84,7 +84,7 @@ def find_scene(photo: Images, domain: Domain, face: PhotoFace) -> PhotoScene:
 
 def _tuned(domain: Domain, ws: WPlus, image: Images, steps: int) -> Generator:
     distance = find_distance(domain.clip, min(domain.generator.config.resolution, COMPARED)).to(ws.device)
-    with tqdm(total=steps, desc="learning the face", unit="step", disable=None) as bar:
+    with tqdm(total=steps, desc="pivotal tuning", unit="step", disable=None) as bar:
 
         def show(*_: object) -> None:
             bar.update()
