@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lga_core import InputError
-from lga_core.baselines import MocoganConfig
 
 from ...training.config import Precision, Watch, check_parts, check_watch, need
 
@@ -65,10 +65,10 @@ class MocoganVideos:
     """Side of the pictures that discriminators see, in pixels."""
     count: int = 512
     """Videos to render, where none are given."""
-    cross_domain: bool | None = None
+    cross_domain: Literal[True, False] | None = None
     """The videos are of another domain than the generator's faces: its first frames stand for true pictures. Default:
     where --videos are given."""
-    draw_small: bool | None = None
+    draw_small: Literal[True, False] | None = None
     """Draw with the generator's blocks up to that size alone, several times as fast. Default: where
     the domain says that these are whole pictures; those of other generators may not be."""
 
@@ -132,6 +132,8 @@ class MocoganRun:
     def __post_init__(self) -> None:
         _check_counts(self)
         _check_numbers(self)
+        from lga_core.baselines import MocoganConfig  # brings torch, which --help does without
+
         try:
             MocoganConfig(16384, self.model.hidden_dim, self.model.num_directions, self.model.step_size)
         except ValueError as err:

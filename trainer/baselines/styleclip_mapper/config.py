@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lga_core import InputError
-from lga_core.baselines.styleclip import LatentMapperConfig
 
 from ...training.config import Precision, Watch, check_parts, check_watch, flag, need
 
@@ -111,6 +110,8 @@ class MapperRun:
             value = getattr(optimizer, name)
             need(value is None or 0 < value < math.inf, f"optimizer.{flag(name)}", value, "a positive number")
         need(-2 <= self.faces.psi <= 2, "faces.psi", self.faces.psi, "a number from -2 to 2")
+        from lga_core.baselines.styleclip import LatentMapperConfig  # brings torch, which --help does without
+
         try:
             LatentMapperConfig(levels=self.levels)
         except ValueError as err:
