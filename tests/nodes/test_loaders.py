@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from checkpoints import writers
+from foreign_files import writers
 from pack import CLASSES, core, inputs_of, run, same, saved, tensors
 
 from lga_core import GeneratorConfig
