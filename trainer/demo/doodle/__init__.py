@@ -1,4 +1,4 @@
-"""The embedded domain of drawn faces: its renderer, its words, the stages that train it, and what checks it."""
+"""The embedded domain of drawn faces: its attributes and renderer, its words, and the figures of its stages."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""Named attributes of a doodle, and their image."""
+"""How a doodle is drawn from its attributes."""

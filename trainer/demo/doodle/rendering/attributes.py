@@ -1,4 +1,4 @@
-"""What a doodle face is made of: named attributes, the presets of every prompt, and how faces are drawn at random.
+"""A doodle's attributes, the presets of every prompt, and how faces are sampled.
 
 A face is one row of an attribute tensor [n k]; `COLUMN[name]` is the place of an attribute in it. Switches and sizes
 run from 0 to 1, signed attributes from -1 to 1, and a palette is a group of weights that sum to 1.
@@ -9,6 +9,8 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from ...attributes import AttributeSpace
 
 PALETTES = {
     "hair": ("blonde", "brown", "black", "red", "blue", "pink"),
@@ -144,3 +146,61 @@ def bounded(faces: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
     low = torch.tensor([-1.1 if name in SIGNED else 0.0 for name in NAMES])
     high = torch.tensor([1.0 if name.startswith("lid") or ":" in name else 1.1 for name in NAMES])
     return torch.minimum(torch.maximum(faces, low), high)
+
+
+# What reports and trainings ask of them
+
+NAMED: dict[str, tuple[str, ...]] = {
+    "smiling": ("smile",),
+    "happy": ("smile", "open"),
+    "sad": ("smile", "brow_angle"),
+    "angry": ("smile", "brow_angle"),
+    "annoyed": ("skew", "lid_left", "lid_right"),
+    "serious": ("brow_raise", "brow_angle"),
+    "surprised": ("open", "widen", "brow_raise"),
+    "shocked": ("shock",),
+    "stunned": ("stun",),
+    "disgusted": ("disgust",),
+    "crying": ("tears",),
+    "pouting": ("pout",),
+    "winking": ("lid_left",),
+    "closing eyes": ("lid_left", "lid_right"),
+    "opening mouth": ("open",),
+    "has blonde hair": ("hair:blonde",),
+    "is getting old": ("age",),
+    "stormy": ("stormy",),
+}
+
+
+def kept(prompt: str) -> tuple[str, ...]:
+    """Attributes of person and scene that `prompt` must leave as they are."""
+    touched = {
+        "has blonde hair": ("hair:", "age"),
+        "is getting old": ("hair:",),
+        "stormy": ("sunny", "backdrop:"),
+    }.get(prompt, ())
+    return tuple(name for name in IDENTITY if name not in NAMED[prompt] and not name.startswith(touched))
+
+
+PERSON = (*(f"{part}:{name}" for part in ("hair", "eyes") for name in PALETTES[part]), *SIZES)
+PERSON += ("curl", "glasses", "beard", "age")
+
+ATTRIBUTES = AttributeSpace(
+    names=NAMES,
+    expression=EXPRESSION,
+    expression_prompts=tuple(EXPRESSION_PRESETS),
+    other_prompts=tuple(IDENTITY_PRESETS),
+    from_normal=from_normal,
+    sample=sample,
+    sample_neutral=sample_neutral,
+    with_preset=with_preset,
+    bounded=bounded,
+    named=NAMED,
+    sides={"winking": ("lid_left", "lid_right")},
+    kept={prompt: kept(prompt) for prompt in PROMPTS},
+    person=PERSON,
+    restyled=tuple(name for name in IDENTITY if name not in ("age", "stormy", "sunny", "glasses")),
+    one_sided=("open", "pout", "skew", "lid_left", "lid_right", "tears", "disgust", "stun", "shock"),
+    sway={"yaw": 0.3, "pitch": 0.2, "gaze_x": 0.25},
+    lids=("lid_left", "lid_right"),
+)

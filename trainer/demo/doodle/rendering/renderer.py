@@ -1,17 +1,12 @@
-"""The doodle renderer: attributes in, anti-aliased cartoon faces out.
-
-Every shape is a signed distance (negative inside) on a canvas that runs from -1 to 1, x to the right and y down, and
-is painted over what is there with the coverage of its edge pixel. Lines are at least two pixels wide at 128 px, so
-that a generator can learn them.
-"""
+"""The doodle renderer: attributes in, anti-aliased cartoon faces out."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...renderer import Renderer
 from .attributes import COLUMN, PALETTES
-
-Field = Float[Tensor, "n h w"]
+from .canvas import LINE, Canvas, axes, ellipse, parabola
 
 COLOURS = {
     "hair": ((0.98, 0.84, 0.40), (0.47, 0.29, 0.18), (0.17, 0.15, 0.20), (0.86, 0.36, 0.16), (0.33, 0.52, 0.92))
@@ -23,50 +18,9 @@ COLOURS = {
 SKIN = ((0.45, 0.29, 0.21), (0.68, 0.46, 0.33), (0.88, 0.67, 0.51), (0.98, 0.83, 0.70), (1.0, 0.90, 0.82))
 INK = (0.17, 0.11, 0.14)
 WHITE = (1.0, 1.0, 1.0)
-LINE = 0.016  # half the width of an outline
-EYE_LINE, BROW_LINE, NOSE_LINE, MOUTH_LINE = -0.03, -0.235, 0.13, 0.33  # heights of the features in the face
-
-
-class Canvas:
-    """An image being painted: `paint` lays a colour over it where `alpha` says."""
-
-    def __init__(self, n: int, resolution: int) -> None:
-        axis = (torch.arange(resolution) + 0.5) / resolution * 2 - 1
-        self.y, self.x = (grid[None] for grid in torch.meshgrid(axis, axis, indexing="ij"))
-        self.pixel = 2 / resolution
-        self.image = torch.ones(n, 3, resolution, resolution)
-
-    def cover(self, distance: Tensor) -> Tensor:
-        return (0.5 - distance / self.pixel).clamp(0, 1)
-
-    def paint(self, colour: Tensor | tuple[float, float, float], alpha: Tensor | float) -> None:
-        colour = torch.as_tensor(colour)
-        colour = colour.reshape(-1, 3, 1, 1) if colour.ndim <= 2 else colour
-        alpha = torch.as_tensor(alpha)
-        alpha = alpha[:, None] if alpha.ndim == 3 else alpha
-        self.image = self.image + (colour - self.image) * alpha
-
-    def fill(self, distance: Tensor, colour: Tensor | tuple[float, float, float], alpha: Tensor | float = 1.0) -> None:
-        self.paint(colour, self.cover(distance) * alpha)
-
-    def outlined(self, distance: Tensor, colour: Tensor | tuple, line: Tensor | tuple, alpha: Tensor | float = 1.0):
-        self.fill(distance - 2 * LINE, line, alpha)
-        self.fill(distance, colour, alpha)
-
-
-def ellipse(x: Tensor, y: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
-    """Signed distance to the ellipse of half axes a, b, to first order at its edge."""
-    level = torch.sqrt((x / a) ** 2 + (y / b) ** 2 + 1e-8)
-    slope = torch.sqrt((x / a**2) ** 2 + (y / b**2) ** 2 + 1e-8)
-    return level * (level - 1) / slope
-
-
-def parabola(x: Tensor, y: Tensor, half_width: Tensor | float, sag: Tensor | float) -> Tensor:
-    """Distance to the arc y = sag·(x / half_width)² over |x| ≤ half_width, with round ends."""
-    half_width = torch.as_tensor(half_width)
-    on = torch.maximum(torch.minimum(x, half_width), -half_width)
-    slope = 2 * sag * on / half_width**2
-    return torch.sqrt((x - on) ** 2 + (y - sag * (on / half_width) ** 2) ** 2 / (1 + slope**2) + 1e-9)
+HEAD_DOWN = 0.12  # how far below the middle of its square a doodle's head has its own
+EYE_LINE, BROW_LINE, NOSE_LINE, MOUTH_LINE = -0.03, -0.235, 0.13, 0.33  # heights of the features in the head
+EYE_SPACE, MOUTH_HALF = 0.2425, 0.19  # half the distance of the eyes and of the mouth's corners in the mean face
 
 
 class Face:
@@ -83,7 +37,7 @@ class Face:
         self.eye_colour, self.shirt = self.mixture("eyes"), self.mixture("shirt")
         self.skin_line, self.hair_line = self.skin * torch.tensor((0.58, 0.46, 0.44)), self.hair * 0.55
         # Head coordinates, and features shifted on the head by yaw and pitch.
-        self.x, self.y = canvas.x, canvas.y - 0.12
+        self.x, self.y = canvas.x, canvas.y - HEAD_DOWN
         self.u, self.v = self.x - 0.05 * self["yaw"], self.y - 0.035 * self["pitch"]
         self.width, self.height = 0.53 + 0.08 * self["face_width"], 0.62
         taper = (0.03 + 0.15 * self["jaw"]) * ((self.y + 0.05) / self.height).clamp(0, 1.2)
@@ -115,6 +69,36 @@ def render(attributes: Float[Tensor, "n k"], resolution: int = 128) -> Float[Ten
         draw_brow(canvas, face, side)
         draw_tears(canvas, face, side)
     return canvas.image.clamp(0, 1) * 2 - 1
+
+
+@torch.no_grad()
+def coverage(attributes: Float[Tensor, "n k"], resolution: int) -> Float[Tensor, "n 1 h w"]:
+    """Where hair, head and body are, 0..1: what shows as white on white and as black on black is backdrop."""
+    light, dark = (Canvas(len(attributes), resolution) for _ in range(2))
+    dark.image = torch.zeros_like(dark.image)
+    for canvas in (light, dark):
+        face = Face(attributes, canvas)
+        for layer in (draw_back_hair, draw_body, draw_head, draw_front_hair):
+            layer(canvas, face)
+    return 1 - (light.image - dark.image).mean(dim=1, keepdim=True)
+
+
+def face_weight(resolution: int, attributes: Float[Tensor, "n k"] | None = None) -> Float[Tensor, "1 1 h w"]:
+    """1 everywhere plus 5 where the features are: thin strokes are a minority of pixels, and mouths vanish without."""
+    y, x = axes(resolution)
+    return (1 + 5 * torch.exp(-(((x / 0.45) ** 2 + ((y - 0.18) / 0.48) ** 2) ** 2)))[None, None]
+
+
+def outside_face(resolution: int) -> Float[Tensor, "h w"]:
+    """1 where no face reaches, 0 inside the largest head with its outline."""
+    y, x = axes(resolution)
+    return (((x / 0.66) ** 2 + ((y - HEAD_DOWN) / 0.68) ** 2) > 1).float()
+
+
+def points_at_rest() -> tuple[tuple[float, float], ...]:
+    """Eye, eye, nose, mouth corner, mouth corner of the mean doodle that looks straight ahead, in its square."""
+    eyes, nose, mouth = (line + HEAD_DOWN for line in (EYE_LINE, NOSE_LINE, MOUTH_LINE))
+    return (-EYE_SPACE, eyes), (EYE_SPACE, eyes), (0.0, nose), (-MOUTH_HALF, mouth), (MOUTH_HALF, mouth)
 
 
 def draw_weather(canvas: Canvas, face: Face) -> None:
@@ -296,3 +280,6 @@ def draw_tears(canvas: Canvas, face: Face, side: int) -> None:
     fallen = torch.minimum(y.clamp(min=0), 0.34 * tears)
     stream = torch.sqrt((x - 0) ** 2 + (y - fallen) ** 2 + 1e-8) - 0.038 - 0.03 * fallen / 0.34
     canvas.outlined(stream, (0.58, 0.84, 1.0), (0.26, 0.56, 0.94), (tears * 3).clamp(0, 1))
+
+
+RENDERER = Renderer(render, coverage, face_weight, outside_face, points_at_rest())

@@ -1,1 +1,0 @@
-"""What measures the domain: its judge, its parts, photographs, its evaluation setup."""

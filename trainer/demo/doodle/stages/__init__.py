@@ -1,1 +1,0 @@
-"""The trainings that make the domain, each on the frozen ones before it."""

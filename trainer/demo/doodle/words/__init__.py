@@ -1,1 +1,0 @@
-"""What a doodle can be called."""
