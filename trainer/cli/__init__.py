@@ -298,15 +298,15 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
 
 
 def _demo_build(args: argparse.Namespace) -> None:
-    from ..demo.build import maker
+    from ..demo.build import build
 
-    maker(DEFAULT_DOMAIN, "build")(args.out, args.stages, args.effort)
+    build(args.out, args.stages, args.effort)
 
 
 def _demo_report(args: argparse.Namespace) -> None:
-    from ..demo.build import maker
+    from ..demo.report import report
 
-    maker(DEFAULT_DOMAIN, "report")(args.out, args.domain, args.faces)
+    report(args.out, args.domain, args.faces)
 
 
 class _Version(argparse.Action):

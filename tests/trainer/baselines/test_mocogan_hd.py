@@ -41,8 +41,8 @@ from lga_trainer.baselines.mocogan_hd.train import (
 from lga_trainer.data.contrastive_augmentation import HOLE, changed, draw_changes, draw_holes
 from lga_trainer.data.frozen_models import find_generator
 from lga_trainer.data.videos import Folder, Rendered
-from lga_trainer.demo.doodle.rendering.attributes import COLUMN
-from lga_trainer.demo.doodle.rendering.render_videos import doodle_videos, film_attributes, swell
+from lga_trainer.demo.doodle.domain import DOMAIN
+from lga_trainer.demo.render_videos import rendered_videos, rise_and_fall, video_attributes
 from lga_trainer.domain_plugin import plugin_of
 from lga_trainer.training.config import Watch
 from lga_trainer.training.distributed import Share, Workers
@@ -230,31 +230,34 @@ def test_a_look_makes_one_change_and_a_hole():
 # What it learns from
 
 
-def test_a_film_s_expression_comes_and_goes_smoothly():
+def test_a_video_s_expression_comes_and_goes_smoothly():
     times = torch.linspace(-0.5, 2, 500)
-    amount = swell(times, 0.3, 0.2, 0.4)
+    amount = rise_and_fall(times, 0.3, 0.2, 0.4)
     assert amount[times < 0].max() == 0 and amount[times > 0.9].max() == 0
     assert_close(amount[(times > 0.3) & (times < 0.5)], torch.ones(40), atol=1e-6, rtol=0)
     assert amount.diff().abs().max() < 0.03
 
 
-def test_films_blink_and_move_but_keep_the_person():
-    films = [film_attributes(16, 0.08, rng(seed)) for seed in range(40)]
-    changes = torch.stack([(film - film[:1]).abs().amax(dim=0) for film in films])
-    person = [column for name, column in COLUMN.items() if ":" in name or name in ("skin", "age", "glasses", "nose")]
+def test_rendered_videos_blink_and_move_but_keep_the_person():
+    space = DOMAIN.attributes
+    videos = [video_attributes(space, 16, 0.08, rng(seed)) for seed in range(40)]
+    changes = torch.stack([(video - video[:1]).abs().amax(dim=0) for video in videos])
+    person = [
+        column for name, column in space.column.items() if ":" in name or name in ("skin", "age", "glasses", "nose")
+    ]
     assert changes[:, person].max() == 0
-    assert (changes[:, COLUMN["yaw"]] > 0.05).float().mean() > 0.9 and changes[:, COLUMN["yaw"]].max() < 0.7
-    assert 0.2 < (changes[:, COLUMN["lid_right"]] > 0.5).float().mean() < 0.9
-    assert torch.equal(films[3], film_attributes(16, 0.08, rng(3)))
+    assert (changes[:, space.column["yaw"]] > 0.05).float().mean() > 0.9 and changes[:, space.column["yaw"]].max() < 0.7
+    assert 0.2 < (changes[:, space.column["lid_right"]] > 0.5).float().mean() < 0.9
+    assert torch.equal(videos[3], video_attributes(space, 16, 0.08, rng(3)))
 
 
-def test_a_rendered_film_is_the_same_each_time_it_is_shown():
-    one, other = (doodle_videos(2, 3, 2, 16, seed=1) for _ in range(2))
+def test_a_rendered_video_is_the_same_each_time_it_is_shown():
+    one, other = (rendered_videos(DOMAIN, 2, 3, 2, 16, seed=1) for _ in range(2))
     first = one.show(rng(), 4, torch.arange(4))
     assert first.shape == (4, 3, 3, 16, 16) and len(one._kept) <= 2
     assert torch.equal(one.show(rng(), 4, torch.arange(4)), first)
     assert torch.equal(torch.cat([other.show(rng(), 4, torch.arange(2) + part) for part in (0, 2)]), first)
-    assert not torch.equal(doodle_videos(2, 3, 2, 16, seed=2).show(rng(), 4, torch.arange(4)), first)
+    assert not torch.equal(rendered_videos(DOMAIN, 2, 3, 2, 16, seed=2).show(rng(), 4, torch.arange(4)), first)
 
 
 def test_a_clip_takes_every_second_frame_of_a_video(videos_path):

@@ -253,8 +253,8 @@ def test_an_old_clip_survives_a_failure(lga, here, monkeypatch):
 def test_the_demo_commands_hand_over_their_options(lga, monkeypatch):
     calls = []
     module = type("Module", (), {"build": lambda *args: calls.append(args), "report": lambda *args: calls.append(args)})
-    monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.doodle.build", module)
-    monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.doodle.report", module)
+    monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.build", module)
+    monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.report", module)
     assert lga("demo", "build", "--out", "there", "--stages", "renders", "judge", "--effort", 0.5)[0] == 0
     assert lga("demo", "report", "--faces", 8)[0] == 0
     assert calls == [(Path("there"), ["renders", "judge"], 0.5), (Path("out/report"), "doodle", 8)]

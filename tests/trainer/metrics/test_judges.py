@@ -14,7 +14,8 @@ from lga_core import InputError, load_image
 from lga_core.domain import read_domain
 from lga_core.faces.detection.mediapipe_landmarker import read_blendshapes
 from lga_trainer.data.prompts import Prompt, load_prompts
-from lga_trainer.demo.doodle.checks.judge_adapter import DoodleJudge
+from lga_trainer.demo.checks.judge_adapter import AttributeJudge
+from lga_trainer.demo.doodle.domain import DOMAIN
 from lga_trainer.domain_plugin import find_judge
 from lga_trainer.metrics import judges
 from lga_trainer.metrics.judges import BLENDSHAPES, BlendshapeJudge, strength
@@ -38,7 +39,7 @@ def doodles():
 
 def test_the_doodle_judge_sees_the_expression_that_was_drawn_and_no_other(doodles):
     before, after = doodles
-    judge = DoodleJudge()
+    judge = AttributeJudge(DOMAIN)
     for name in after:
         verdict = judge.verdict(prompt(name), before, after[name])
         assert verdict is not None and verdict.rise == 1 and verdict.top1 == 1
@@ -49,12 +50,12 @@ def test_the_doodle_judge_sees_the_expression_that_was_drawn_and_no_other(doodle
 
 
 def test_the_doodle_judge_has_no_opinion_on_words_of_others(doodles):
-    assert DoodleJudge().verdict(prompt("ears up"), doodles[0], doodles[0]) is None
+    assert AttributeJudge(DOMAIN).verdict(prompt("ears up"), doodles[0], doodles[0]) is None
 
 
 def test_a_judge_is_found_for_the_embedded_generator_only(tmp_path, monkeypatch):
     monkeypatch.setattr(judges, "has_mediapipe", lambda: True)
-    assert isinstance(find_judge(read_domain("doodle").generator.fingerprint), DoodleJudge)
+    assert isinstance(find_judge(read_domain("doodle").generator.fingerprint), AttributeJudge)
     assert find_judge("0" * 16) is None
     (tmp_path / "face.task").touch()
     assert isinstance(find_judge("0" * 16, tmp_path / "face.task"), BlendshapeJudge)

@@ -13,7 +13,8 @@ import torch
 from lga_core import MotionModel, load_motion
 from lga_core.domain import read_domain
 from lga_core.stylegan2.frozen_synthesis import FrozenSynthesis
-from lga_trainer.demo.doodle.checks.judge_adapter import DoodleJudge
+from lga_trainer.demo.checks.judge_adapter import AttributeJudge
+from lga_trainer.demo.doodle.domain import DOMAIN
 from lga_trainer.metrics.motion import first_step_share, top1
 from lga_trainer.motion import train as train_motion
 from lga_trainer.motion.config import Faces, Losses, MotionRun, Optimizer
@@ -69,7 +70,7 @@ class Seen:
 
     @torch.no_grad()
     def __init__(self, model: MotionModel, parts: Parts) -> None:
-        draw, judge, prompts = FrozenSynthesis(parts.generator), DoodleJudge(), parts.prompts
+        draw, judge, prompts = FrozenSynthesis(parts.generator), AttributeJudge(DOMAIN), parts.prompts
         ws = parts.generator.sample(FRESH, 0.9)
         before = draw(ws)
         pictures, sentences = parts.clip.encode_images(before), parts.clip.encode_text(prompts.sentences)

@@ -2,8 +2,8 @@
 
 Fisher's discriminants (LDA, as for faces in Belhumeur et al. 1997, "Eigenfaces vs. Fisherfaces") of renders: the same
 people with other expressions, clothes, weather and poses. The judge's attributes would not do: to them a closed eye,
-whose colour nobody sees, is another person's. On doodles, strangers lie 5 times as far apart as two pictures of one
-person by the attributes, and 10 times by these features.
+whose colour nobody sees, is another person's. In the first domain strangers lie 5 times as far apart as two pictures
+of one person by the attributes, and 10 times by these features.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Features stay channels-last in bf16. The FIR filter after an up-sampling convolu
 the same filter, which as a convolution forward is many times faster than the library's backward. Demodulation, noise,
 bias, activation and the next layer's style are one element-wise function, compiled where a C++ compiler is at hand.
 
-`tests/trainer/demo/doodle/test_stages.py` holds it to `Generator.synthesis`.
+`tests/trainer/demo/test_stages.py` holds it to `Generator.synthesis`.
 """
 
 import math

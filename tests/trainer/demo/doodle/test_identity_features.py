@@ -8,9 +8,10 @@ from torch.testing import assert_close
 
 from lga_core import load_domain
 from lga_core.metrics.clip_metrics import average_content_distance
-from lga_trainer.demo.doodle.checks.benchmark import doodle_evaluation
-from lga_trainer.demo.doodle.checks.identity_features import discriminants, find_identity_features
-from lga_trainer.demo.doodle.checks.judge_adapter import DoodleJudge
+from lga_trainer.demo.checks.evaluation import evaluation_setup
+from lga_trainer.demo.checks.identity_features import discriminants, find_identity_features
+from lga_trainer.demo.checks.judge_adapter import AttributeJudge
+from lga_trainer.demo.doodle.domain import DOMAIN
 from lga_trainer.demo.doodle.rendering.attributes import EXPRESSION_PRESETS, sample_neutral, with_expression
 from lga_trainer.demo.doodle.rendering.renderer import render
 from lga_trainer.evaluation.fid import Frechet, Moments
@@ -18,7 +19,7 @@ from lga_trainer.evaluation.fid import Frechet, Moments
 
 @pytest.fixture(scope="module")
 def persons():
-    return find_identity_features(DoodleJudge().network)
+    return find_identity_features(DOMAIN, AttributeJudge(DOMAIN).network)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +62,9 @@ def test_acd_of_a_clip_that_becomes_someone_else_is_far_larger(persons, people):
 
 
 def test_frechet_distances_of_doodles_order_renders_drawings_and_noise(persons, monkeypatch):
-    monkeypatch.setattr("lga_trainer.demo.doodle.checks.benchmark.find_persons", lambda judge: persons)
+    monkeypatch.setattr("lga_trainer.demo.checks.evaluation.find_identity_features", lambda domain, judge: persons)
     domain = load_domain("doodle")
-    setup = doodle_evaluation(domain, None, None)
+    setup = evaluation_setup(DOMAIN, domain, None, None)
     assert setup.networks.features is not None
     look = setup.networks.features.look
 

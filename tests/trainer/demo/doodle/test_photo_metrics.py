@@ -3,12 +3,13 @@
 import pytest
 
 from lga_core import load_domain
-from lga_trainer.demo.doodle.checks.photo_metrics import photo_figures
+from lga_trainer.demo.checks.photo_metrics import photo_figures
+from lga_trainer.demo.doodle.domain import DOMAIN
 
 
 @pytest.fixture(scope="module")
 def figures():
-    return photo_figures(load_domain("doodle"), 2, ["smiling", "surprised", "closing eyes"])
+    return photo_figures(DOMAIN, load_domain("doodle"), 2, ["smiling", "surprised", "closing eyes"])
 
 
 def test_doodles_are_found_in_photographs(figures):

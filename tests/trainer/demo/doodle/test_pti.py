@@ -8,9 +8,8 @@ from lga_core import load_domain, load_image, tune
 from lga_core.imaging.images import fit_square
 from lga_core.metrics.perceptual import ClipStages
 from lga_core.rendering import draw
-from lga_trainer.demo.doodle import ASSETS
-from lga_trainer.demo.doodle.checks.judge_adapter import named_change
-from lga_trainer.demo.doodle.stages.judge import judged, load_judge
+from lga_trainer.demo.doodle.domain import DOMAIN
+from lga_trainer.demo.stages.judge import judged, load_judge
 
 FACE = FACES / "face2.png"
 PROMPTS = ("smiling", "surprised", "closing eyes", "crying")
@@ -28,11 +27,11 @@ def picture(domain):
 
 @torch.no_grad()
 def rises(domain, generator, ws):
-    judge = load_judge(ASSETS / "judge.safetensors")
+    judge = load_judge(DOMAIN.assets / "judge.safetensors")
     before, found = judged(judge, draw(generator, ws)).attributes, {}
     for prompt in PROMPTS:
         after = judged(judge, draw(generator, ws + domain.motion_for(prompt, ws)[:, -1])).attributes
-        found[prompt] = named_change(prompt, before, after).item()
+        found[prompt] = DOMAIN.attributes.named_change(prompt, before, after).item()
     return found
 
 

@@ -15,9 +15,10 @@ from lga_trainer.demo.doodle.rendering.attributes import (
     with_expression,
     with_preset,
 )
-from lga_trainer.demo.doodle.rendering.renderer import BROW_LINE, Canvas, Face, ellipse, parabola, render
-from lga_trainer.demo.doodle.words.captions import Captioner, all_phrases
-from lga_trainer.demo.doodle.words.concepts import CONCEPT_NAMES, SENTENCES, held_out_sentences, truth
+from lga_trainer.demo.doodle.rendering.canvas import Canvas, ellipse, parabola
+from lga_trainer.demo.doodle.rendering.renderer import BROW_LINE, Face, render
+from lga_trainer.demo.doodle.words import LEXICON
+from lga_trainer.demo.words.captions import Captioner, all_phrases
 
 
 def people(n: int, seed: int = 0) -> torch.Tensor:
@@ -75,13 +76,13 @@ def test_angry_brows_fall_toward_the_nose_and_sad_brows_rise(side):
 
 def test_every_preset_makes_its_own_words_true_and_no_other_prompt():
     for prompt in PROMPTS:
-        is_true, _ = truth(with_preset(people(16), prompt))
-        told = {name for name, true in zip(CONCEPT_NAMES, is_true.all(dim=0).tolist(), strict=True) if true}
+        is_true, _ = LEXICON.truth(with_preset(people(16), prompt))
+        told = {name for name, true in zip(LEXICON.names, is_true.all(dim=0).tolist(), strict=True) if true}
         assert told & set(PROMPTS) == {prompt}
 
 
 def test_no_prompt_is_true_of_a_neutral_face():
-    is_true, _ = truth(people(64))
+    is_true, _ = LEXICON.truth(people(64))
     assert not is_true[:, : len(PROMPTS)].any()
 
 
@@ -103,18 +104,18 @@ def test_palettes_sum_to_one_and_seeds_repeat():
 
 def test_captions_are_true_of_their_own_face_and_use_known_phrases():
     faces, labels = sample(64, torch.Generator().manual_seed(0))
-    captioner = Captioner(*truth(faces), labels)
+    captioner = Captioner(LEXICON, *LEXICON.truth(faces), labels)
     sentences, positive, clear = captioner.draw(torch.arange(64), torch.Generator().manual_seed(1))
     assert positive.diagonal().float().mean() > 0.9  # a few faces have only doubtful concepts
     assert (positive & clear).sum(dim=0).float().mean() > 2  # many-to-many
-    phrases = set(all_phrases())
+    phrases = set(all_phrases(LEXICON))
     assert sum(sentence in phrases for sentence in sentences) > 32
 
 
 def test_held_out_words_are_in_no_training_sentence_of_a_motion():
     prompts = load_prompts("doodle")
     trained = {sentence for prompt in prompts.prompts for sentence in (prompt.sentence, *prompt.paraphrases)}
-    held_out = held_out_sentences()
+    held_out = LEXICON.held_out_sentences()
     assert {prompts.prompts[index].prompt: sentence for sentence, index in prompts.held_out.items()} == {
         prompt: sentence for sentence, prompt in held_out.items()
     }
@@ -124,4 +125,4 @@ def test_held_out_words_are_in_no_training_sentence_of_a_motion():
             sentence.removeprefix("The cartoon face is ").removeprefix("The cartoon face has ").removeprefix("It is ")
         )
         assert not any(word.strip(".") in known for known in trained), sentence
-    assert set(SENTENCES.values()) <= trained
+    assert set(LEXICON.sentences.values()) <= trained

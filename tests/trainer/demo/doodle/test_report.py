@@ -3,26 +3,25 @@
 import pytest
 
 from lga_core import load_domain
-from lga_trainer.demo.doodle import ASSETS
-from lga_trainer.demo.doodle.checks.part_metrics import (
+from lga_trainer.demo.checks.motion_metrics import motion_figures, motion_table
+from lga_trainer.demo.checks.part_metrics import (
     clip_figures,
     encoder_figures,
     generator_figures,
     judge_figures,
 )
+from lga_trainer.demo.doodle.domain import DOMAIN
 from lga_trainer.demo.doodle.rendering.attributes import EXPRESSION_PRESETS, sample
 from lga_trainer.demo.doodle.rendering.renderer import render
-from lga_trainer.demo.doodle.report import bars, motion_figures, table
-from lga_trainer.demo.doodle.stages.generator import AttributeMap
-from lga_trainer.demo.doodle.stages.judge import load_judge
+from lga_trainer.demo.stages.judge import load_judge
 
 
 @pytest.fixture(scope="module")
 def parts():
     import torch
 
-    domain, judge = load_domain("doodle"), load_judge(ASSETS / "judge.safetensors")
-    places = AttributeMap.load(ASSETS / "attribute_map.safetensors")
+    domain, judge = load_domain("doodle"), load_judge(DOMAIN.assets / "judge.safetensors")
+    places = DOMAIN.attribute_map()
     attributes, _ = sample(256, torch.Generator().manual_seed(4))
     ws = domain.generator.broadcast(places.to_w(attributes))
     with torch.no_grad():
@@ -32,7 +31,7 @@ def parts():
 
 def test_judge_knows_renders_and_generated_faces(parts):
     _, judge, _, attributes, _, renders, faces = parts
-    figures = judge_figures(judge, renders, faces, attributes)
+    figures = judge_figures(DOMAIN, judge, renders, faces, attributes)
     assert figures["auc_renders"] >= 0.985
     assert figures["auc_generated"] >= 0.97
 
@@ -45,7 +44,7 @@ def test_generator_draws_what_the_renderer_draws(parts):
 
 
 def test_clip_passes_its_gate(parts):
-    assert clip_figures(parts[0], parts[2])["zero_shot_generated"] >= 0.85
+    assert clip_figures(DOMAIN, parts[0], parts[2])["zero_shot_generated"] >= 0.85
 
 
 def test_encoder_brings_unseen_faces_back(parts):
@@ -57,7 +56,6 @@ def test_encoder_brings_unseen_faces_back(parts):
 
 def test_motion_meets_its_bars(parts):
     domain, judge, places = parts[:3]
-    figures = motion_figures(domain, judge, places, num_faces=16, seed=9)
-    found = bars(figures)
-    assert all(met for _, _, met in found.values()), table(figures)
+    figures = motion_figures(DOMAIN, domain, judge, places, num_faces=16, seed=9)
+    assert all(bar.is_met(figures) for bar in DOMAIN.bars), motion_table(DOMAIN, figures)
     assert len(figures["prompts"]) == 18 and len(EXPRESSION_PRESETS) == 15

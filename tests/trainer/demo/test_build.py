@@ -1,12 +1,16 @@
 """`lga demo build` goes on where it was, and refuses what it cannot do."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from lga_core import InputError
-from lga_trainer.demo.doodle import build as build_module
-from lga_trainer.demo.doodle.build import STAGES, Stage, build
+from lga_trainer.demo import build as build_module
+from lga_trainer.demo.build import build
+from lga_trainer.demo.doodle.domain import DOMAIN
+from lga_trainer.demo.doodle.recipe import STAGES
+from lga_trainer.demo.embedded_domain import Stage
 
 
 @pytest.fixture
@@ -15,14 +19,15 @@ def made(monkeypatch) -> list[str]:
     ran: list[str] = []
 
     def quick(name: str, stage: Stage) -> Stage:
-        def make(out, effort):
-            (out / stage.product).parent.mkdir(exist_ok=True)
-            (out / stage.product).write_text(str(effort))
+        def make(folder):
+            (folder.path / stage.product).parent.mkdir(exist_ok=True)
+            (folder.path / stage.product).write_text(str(folder.effort))
             ran.append(name)
 
-        return Stage(stage.product, make, lambda out: None)
+        return Stage(stage.product, make)
 
-    monkeypatch.setattr(build_module, "STAGES", {name: quick(name, stage) for name, stage in STAGES.items()})
+    quickly = replace(DOMAIN, stages={name: quick(name, stage) for name, stage in STAGES.items()})
+    monkeypatch.setattr(build_module, "embedded_domain", lambda name: quickly)
     return ran
 
 

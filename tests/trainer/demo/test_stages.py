@@ -5,7 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import Generator, GeneratorConfig
-from lga_trainer.demo.doodle import report
+from lga_trainer.demo.attribute_map import AttributeMap
+from lga_trainer.demo.doodle.domain import DOMAIN
 from lga_trainer.demo.doodle.rendering.attributes import (
     COLUMN,
     EXPRESSION,
@@ -15,9 +16,8 @@ from lga_trainer.demo.doodle.rendering.attributes import (
     sample_neutral,
     with_preset,
 )
-from lga_trainer.demo.doodle.stages.clip import multi_positive
-from lga_trainer.demo.doodle.stages.generator import AttributeMap
-from lga_trainer.demo.doodle.stages.training_synthesis import final_image, synthesis_images
+from lga_trainer.demo.stages.clip_model import multi_positive
+from lga_trainer.demo.stages.training_synthesis import final_image, synthesis_images
 from lga_trainer.motion import losses
 
 
@@ -50,7 +50,7 @@ def test_training_synthesis_has_the_generator_s_gradients(generator):
 
 
 def test_attributes_outside_the_map_draw_nothing():
-    places = AttributeMap.create(w_dim=128)
+    places = AttributeMap.create(DOMAIN.attributes, w_dim=128)
     attributes, _ = sample(16, torch.Generator().manual_seed(0))
     w = places.to_w(attributes)
     assert places.outside(w).abs().max() < 1e-4
@@ -59,14 +59,14 @@ def test_attributes_outside_the_map_draw_nothing():
 
 
 def test_a_code_without_its_expression_keeps_everything_else():
-    places = AttributeMap.create(w_dim=128)
+    places = AttributeMap.create(DOMAIN.attributes, w_dim=128)
     smiling = with_preset(sample_neutral(3, torch.Generator().manual_seed(0)), "smiling")
     redhead = smiling.clone()
     redhead[:, COLUMN["hair:red"]] += 0.5
     change = places.to_w(redhead) - places.to_w(smiling)
-    assert_close(places.without(change, EXPRESSION), change, atol=1e-4, rtol=0)
+    assert_close(places.without(change, DOMAIN.attributes.columns(EXPRESSION)), change, atol=1e-4, rtol=0)
     expression = places.to_w(smiling) - places.to_w(sample_neutral(3, torch.Generator().manual_seed(0)))
-    assert places.without(expression, EXPRESSION).abs().max() < 1e-4
+    assert places.without(expression, DOMAIN.attributes.columns(EXPRESSION)).abs().max() < 1e-4
 
 
 def test_contrastive_loss_is_the_printed_equation():
@@ -129,12 +129,12 @@ def test_multi_positive_loss_is_infonce_when_each_caption_is_true_of_one_face():
 def test_a_full_preset_is_a_rise_of_one_and_changes_nothing_that_should_stay(prompt):
     before = sample_neutral(5, torch.Generator().manual_seed(1))
     after = with_preset(before, prompt)
-    rise = report.named_change(prompt, before, after)
+    rise = DOMAIN.attributes.named_change(prompt, before, after)
     if prompt in EXPRESSION_PRESETS:
         assert_close(rise, torch.ones(5), atol=1e-4, rtol=0)
     else:
         assert rise.min() > 0.5
-    stays = report.staying(prompt)
+    stays = DOMAIN.attributes.columns(DOMAIN.attributes.kept[prompt])
     assert torch.equal(before[:, stays], after[:, stays])
 
 
@@ -148,5 +148,5 @@ def test_bars_fail_when_nothing_moves():
         "first_step_share": 0.07,
         "amplitude": {"4": 1.0, "16": 1.05},
     }
-    met = {name: ok for name, (_, _, ok) in report.bars(figures).items()}
+    met = {bar.name: bar.is_met(figures) for bar in DOMAIN.bars}
     assert sum(met.values()) == 4  # what stays, outside, first step, amplitude
