@@ -188,15 +188,12 @@ def read_motion_card(path: str | PathLike[str]) -> MotionCard:
     """
     said = read_metadata(path, "animator")
 
-    def identity(part: str) -> ModelId | None:
-        fingerprint = said.get(f"{part}_fingerprint")
-        return None if fingerprint is None else ModelId(str(fingerprint), str(said.get(part, "unnamed")))
-
     try:
         wording = Wording.read(said) if "template" in said else Wording(PAPER_TEMPLATE, {})
     except InputError as err:
         raise CheckpointError(f"{path}: what it says of its words cannot be used: {err}. Make the file again.") from err
-    return MotionCard(wording, identity("generator"), identity("clip"), _mean_picture(path, said))
+    made_for, trained_with = (ModelId.in_metadata(said, part) for part in ("generator", "clip"))
+    return MotionCard(wording, made_for, trained_with, _mean_picture(path, said))
 
 
 def _mean_picture(path: str | PathLike[str], said: Mapping[str, Any]) -> Embedding | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch.nn.functional as F
 
@@ -16,6 +18,12 @@ class ModelId:
 
     fingerprint: str
     name: str
+
+    @classmethod
+    def in_metadata(cls, metadata: Mapping[str, Any], part: str = "generator") -> ModelId | None:
+        """The model that a file's metadata says the file was made for; None where it does not say."""
+        fingerprint = metadata.get(f"{part}_fingerprint")
+        return None if fingerprint is None else cls(str(fingerprint), str(metadata.get(part, "unnamed")))
 
     def __str__(self) -> str:
         return f"'{self.name}' ({self.fingerprint})"

@@ -8,9 +8,10 @@ too, on the CPU, below the current folder.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -139,8 +140,12 @@ def missing_model(name: str, file: str) -> str | None:
 
 
 def file_state(*paths: Path) -> str:
-    """Changes when a file does: for IS_CHANGED."""
-    return " ".join(f"{path}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for path in paths)
+    """A hash that changes when one of the files does, for IS_CHANGED.
+
+    ComfyUI writes it into the videos that it saves, so it must not show the person's folders.
+    """
+    state = " ".join(f"{path}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for path in paths)
+    return hashlib.sha256(state.encode()).hexdigest()
 
 
 def _directory(which: str) -> Path:
@@ -334,16 +339,6 @@ def image_of(drawing: Image.Image) -> Float[Tensor, "1 h w 3"]:
     """A drawing as ComfyUI's IMAGE."""
     pixels = torch.frombuffer(bytearray(drawing.convert("RGB").tobytes()), dtype=torch.uint8)
     return pixels.reshape(1, drawing.height, drawing.width, 3) / 255
-
-
-def choices(options: Iterable[str], tooltip: str, **more: Any) -> tuple[str, dict[str, Any]]:
-    """The declaration of a menu."""
-    return ("COMBO", {"options": list(options), "tooltip": tooltip, **more})
-
-
-def frame_rate(tooltip: str) -> tuple[str, dict[str, Any]]:
-    """The declaration of a number of frames a second."""
-    return ("FLOAT", {"default": 12.0, "min": 1.0, "max": 120.0, "step": 1.0, "tooltip": tooltip})
 
 
 def checked(check: Callable[[], Any]) -> bool | str:

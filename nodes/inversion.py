@@ -1,4 +1,4 @@
-"""Nodes that bring a face closer to its picture than an encoder can, and keep it who it is."""
+"""Nodes that improve an inversion by optimisation and pivotal tuning (PTI), and that limit a motion by identity."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from ..lga_core.metrics import PerceptualDistance, find_distance, find_identity_
 from ..lga_core.motion import lock_strength
 from ..lga_core.rendering import draw, frame_bytes
 from ..lga_core.stylegan2 import for_motion
-from .faces import picture, portraits, stepping
-from .files import Loads, Saves, file_input, keep, save_inputs
-from .host import Model, Progress, choices, make_ready, result_device, saved_path, say
+from .faces import picture, portraits, previewing
+from .files import ReadsFile, SavedMenu, SavesFile, save_file, save_inputs
+from .host import Model, Progress, make_ready, result_device, say
 from .types import CLIP, FACES, GENERATOR, IDENTITY, MOTION, ROOT, LoadedClip, LoadedGenerator, LoadedIdentity
+from .widgets import choices, integer, number
 
 CATEGORY = f"{ROOT}/photo"
 COMPARED = 256
-"""Pixels at which CLIP compares pictures, at most."""
+"""Largest resolution at which CLIP compares images."""
 FINE, ALL, FINE_FROM = "32 px and finer", "all", 32
-DRAWS = 8
-"""Steps of the lock's progress bar: it may take fewer, or a few more."""
+EXPECTED_TRIES = 8
+"""Steps of the progress bar of Identity Lock, which may take fewer or a few more."""
 
 
 class RefineInversion:
+    DISPLAY_NAME = "Refine Inversion"
     DESCRIPTION = (
-        "Bring a face closer to its picture than the encoder could: first its code, then the generator itself, which "
-        "learns this one face (pivotal tuning). Motions go on working; the tuned generator is for this face only."
+        "Bring an inverted face closer to its image: optimise its latent code, then tune the generator to this one "
+        "face (pivotal tuning inversion, PTI). Motions still work. The tuned generator is for this face only."
     )
     SEARCH_ALIASES = ["pivotal tuning", "pti", "optimize latent", "improve inversion", "finetune generator"]
     CATEGORY = CATEGORY
     RETURN_TYPES = (GENERATOR, FACES, "IMAGE", "STRING")
     RETURN_NAMES = ("generator", "faces", "image", "report")
     OUTPUT_TOOLTIPS = (
-        "The generator that has learned the face. Use it from here on, or keep it with Save Tuning.",
-        "The face. To Motion Rollout's frames, Synthesize Frames.",
-        "What it looks like now: compare with your picture.",
-        "How close it was and is, in words.",
+        "The tuned generator. Use it for this face from here on; Save Pivotal Tuning saves it.",
+        "The face with its optimised code. Connect to Synthesize Frames.",
+        "The face as the tuned generator draws it. Compare with your image.",
+        "How close the face is to its image, before and after.",
     )
     FUNCTION = "refine"
 
@@ -47,38 +49,35 @@ class RefineInversion:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that draws the face. It stays as it is."}),
-                "faces": (FACES, {"tooltip": "The face as Invert with e4e found it."}),
-                "image": ("IMAGE", {"tooltip": "The aligned picture that it was found in, one for each face."}),
-                "code_steps": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 500,
-                        "tooltip": "Steps for the face's code. 50 to 100 help where the encoder was far off; a code "
-                        "that is fitted for long moves badly.",
-                    },
+                "generator": (GENERATOR, {"tooltip": "StyleGAN2 generator that draws the face. It is not modified."}),
+                "faces": (FACES, {"tooltip": "The face from Invert with e4e."}),
+                "image": ("IMAGE", {"tooltip": "The aligned image of the face, one for each face."}),
+                "code_steps": integer(
+                    0,
+                    0,
+                    500,
+                    "Number of optimisation steps for the latent code. 50 to 100 help where the encoder is far off; "
+                    "many more make the face break when it moves.",
                 ),
-                "tuning_steps": (
-                    "INT",
-                    {
-                        "default": 100,
-                        "min": 0,
-                        "max": 1000,
-                        "tooltip": "Steps for the generator, at most: it ends when nobody sees a difference. 0 leaves "
-                        "the generator alone.",
-                    },
+                "tuning_steps": integer(
+                    100,
+                    0,
+                    1000,
+                    "Number of pivotal tuning steps at most; tuning stops early when no difference is visible. 0 does "
+                    "not tune the generator.",
                 ),
                 "layers": choices(
                     (FINE, ALL),
-                    "Which layers of the generator learn. The finer ones do nearly as well as all, and their file is a "
-                    "third of the size.",
+                    "Layers of the generator that are tuned. '32 px and finer' is nearly as good as 'all', and its "
+                    "saved file is a third of the size.",
                 ),
             },
             "optional": {
-                "clip": (CLIP, {"tooltip": "Compares pictures where LPIPS has no weights here."}),
-                "identity": (IDENTITY, {"tooltip": "Says in the report how much the face is the same person."}),
+                "clip": (CLIP, {"tooltip": "CLIP model for the perceptual loss where no LPIPS weights are installed."}),
+                "identity": (
+                    IDENTITY,
+                    {"tooltip": "Face recognition network, for the identity similarity in the report."},
+                ),
             },
             "hidden": {"node": "UNIQUE_ID"},
         }
@@ -96,7 +95,7 @@ class RefineInversion:
         node=None,
     ):
         faces.check_drawable(generator.identity, generator.num_ws)
-        # The executor's inference mode would forbid the optimisation; nothing made inside it may take part either.
+        # Tensors made in the executor's inference mode cannot take part in an optimisation.
         with torch.inference_mode(False):
             models = [generator.model, *(each.model for each in (clip, identity) if each is not None)]
             make_ready(*models, memory=frame_bytes(generator.model.module.config))
@@ -105,19 +104,19 @@ class RefineInversion:
             size = min(network.config.resolution, COMPARED)
             distance = find_distance(None if clip is None else clip.model.module, size).to(device)
             given, progress = faces.ws.to(device).clone(), Progress(code_steps + tuning_steps + len(square))
-            ws = refine(network, given, square, code_steps, on_step=stepping(progress), pull=NEAR)
+            ws = refine(network, given, square, code_steps, on_step=previewing(progress), pull=NEAR)
             tuned = network
             if tuning_steps:
                 blocks = [each for each in network.config.block_resolutions if layers == ALL or each >= FINE_FROM]
                 tuned = tune(
-                    network, ws, square, distance, tuning_steps, layers=blocks or None, on_step=stepping(progress)
+                    network, ws, square, distance, tuning_steps, layers=blocks or None, on_step=previewing(progress)
                 )
-        judged = (square, distance, identity and identity.model.module)
-        report = f"Before:\n{_quality(network, given, *judged)}\nNow:\n{_quality(tuned, ws, *judged)}"
+        measured_with = (square, distance, identity and identity.model.module)
+        report = f"Before:\n{_quality(network, given, *measured_with)}\nAfter:\n{_quality(tuned, ws, *measured_with)}"
         say(report, node)
         if tuned is not network:
-            kept = weight_delta_of(network, tuned, ws, generator.identity.name)
-            generator = replace(generator, model=Model(tuned), tuned=kept)
+            delta = weight_delta_of(network, tuned, ws, generator.identity.name)
+            generator = replace(generator, model=Model(tuned), tuned=delta)
         return generator, faces.with_ws(ws.to(result_device())), portraits(tuned, ws, progress), report
 
 
@@ -126,74 +125,76 @@ def _quality(network, ws, square: Images, distance: PerceptualDistance, identity
     return quality(square, draw(network, ws), average, distance, identity)
 
 
-class SaveTuning(Saves):
+class SaveTuning(SavesFile):
+    DISPLAY_NAME = "Save Pivotal Tuning"
     DESCRIPTION = (
-        "Save what Refine Inversion taught the generator, as a small file in ComfyUI's output folder, under "
-        "lga/tunings: only what has changed, and the face. Load Tuning adds it to the generator again, as a LoRA is."
+        "Save a pivotal tuning (PTI) from Refine Inversion as a small file in ComfyUI's output folder, under "
+        "lga/tunings: the change of the generator's weights, and the face. Load Pivotal Tuning adds it to the "
+        "generator, like a LoRA."
     )
     SEARCH_ALIASES = ["save pti", "export tuned generator", "save lora"]
     CATEGORY = CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls):
-        return save_inputs("generator", GENERATOR, "From Refine Inversion.", "tuning")
+        return save_inputs("generator", GENERATOR, "Tuned generator from Refine Inversion.", "tuning")
 
     def save(self, generator: LoadedGenerator, filename_prefix, node=None):
         tuned = generator.tuned
         if tuned is None:
-            raise InputError("This generator has learned no face. Connect the one that Refine Inversion gives.")
-        return keep("tunings", filename_prefix, lambda path: save_weight_delta(path, tuned), node)
+            raise InputError("This generator is not tuned to a face. Connect the generator from Refine Inversion.")
+        return save_file("tunings", filename_prefix, lambda path: save_weight_delta(path, tuned), node)
 
 
-class LoadTuning(Loads):
-    DESCRIPTION = "Load what Save Tuning wrote: the generator learns the face again, and the face comes with it."
+class LoadTuning(ReadsFile):
+    DISPLAY_NAME = "Load Pivotal Tuning"
+    DESCRIPTION = (
+        "Load a pivotal tuning (PTI) from a file of Save Pivotal Tuning: the generator tuned to one face, and that "
+        "face."
+    )
     SEARCH_ALIASES = ["load pti", "load tuned generator", "load lora"]
     CATEGORY = CATEGORY
     RETURN_TYPES, RETURN_NAMES = (GENERATOR, FACES), ("generator", "faces")
-    OUTPUT_TOOLTIPS = ("The generator that knows the face.", "The face.")
+    OUTPUT_TOOLTIPS = ("The tuned generator.", "The face that it was tuned to.")
+    FUNCTION = "load"
+    MENU = SavedMenu("tunings", "difference")
 
     @classmethod
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "generator": (GENERATOR, {"tooltip": "The generator that was tuned, as it was before."}),
-                "file": file_input("tunings", "difference"),
-                "strength": (
-                    "FLOAT",
-                    {
-                        "default": 1.0,
-                        "min": -1.0,
-                        "max": 2.0,
-                        "step": 0.05,
-                        "tooltip": "1 is what was learned, 0 the generator as it was.",
-                    },
+                "generator": (GENERATOR, {"tooltip": "Generator that was tuned, in its original state."}),
+                cls.MENU.name: cls.MENU.declared(),
+                "strength": number(
+                    1.0,
+                    -1.0,
+                    2.0,
+                    0.05,
+                    "Factor on the change of the weights: 1 is the tuned generator, 0 the original one.",
                 ),
             }
         }
 
-    @classmethod
-    def IS_CHANGED(cls, generator, file, strength):
-        return super().IS_CHANGED(file)
-
     @torch.inference_mode(False)
     def load(self, generator: LoadedGenerator, file, strength):
-        kept = load_weight_delta(saved_path(file))
-        tuned = kept.applied_to(generator.model.module, strength)
-        return replace(generator, model=Model(tuned), tuned=kept), kept.faces
+        delta = load_weight_delta(*self.MENU.files(file))
+        tuned = delta.applied_to(generator.model.module, strength)
+        return replace(generator, model=Model(tuned), tuned=delta), delta.faces
 
 
 class IdentityLock:
+    DISPLAY_NAME = "Identity Lock"
     DESCRIPTION = (
-        "Move only as far as the face stays who it is: the motion at the largest strength at which every frame is "
-        "alike enough to the still face."
+        "Limit a motion so that the person stays recognisable: find the largest strength at which every frame's "
+        "identity similarity to the still face reaches the threshold."
     )
     SEARCH_ALIASES = ["keep identity", "limit motion", "face similarity", "preserve face"]
     CATEGORY = CATEGORY
     RETURN_TYPES, RETURN_NAMES = (MOTION, "FLOAT", "STRING"), ("motion", "strength", "report")
     OUTPUT_TOOLTIPS = (
-        "The motion at that strength. To Synthesize Frames.",
-        "The strength that was found.",
-        "The strengths that were tried, in words.",
+        "The motion at that strength. Connect to Synthesize Frames.",
+        "The strength, a factor from 0 to 1.",
+        "The strengths that were tried, and the identity similarity at each.",
     )
     FUNCTION = "lock"
 
@@ -201,25 +202,22 @@ class IdentityLock:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that draws the face."}),
-                "faces": (FACES, {"tooltip": "The face, one alone."}),
-                "motion": (MOTION, {"tooltip": "Its motion, at the strength that is wanted."}),
-                "threshold": (
-                    "FLOAT",
-                    {
-                        "default": 0.8,
-                        "min": -1.0,
-                        "max": 1.0,
-                        "step": 0.01,
-                        "tooltip": "How alike frames must stay: 1 is the same picture, 0 is two strangers.",
-                    },
+                "generator": (GENERATOR, {"tooltip": "StyleGAN2 generator that draws the face."}),
+                "faces": (FACES, {"tooltip": "The face, exactly one."}),
+                "motion": (MOTION, {"tooltip": "Motion to limit, at the strength you want at most."}),
+                "threshold": number(
+                    0.8,
+                    -1.0,
+                    1.0,
+                    0.01,
+                    "Least identity similarity to the still face: 1 is the same image, 0 is two different people.",
                 ),
             },
             "optional": {
-                "identity": (IDENTITY, {"tooltip": "Knows people: for photographs of real faces."}),
+                "identity": (IDENTITY, {"tooltip": "Face recognition network, for photographs of real faces."}),
                 "clip": (
                     CLIP,
-                    {"tooltip": "Knows faces by colours and textures where no network knows people."},
+                    {"tooltip": "CLIP model that compares colours and textures, where identity is not connected."},
                 ),
             },
             "hidden": {"node": "UNIQUE_ID"},
@@ -238,10 +236,10 @@ class IdentityLock:
         generator.check_draws(faces, motion)
         judge = identity or clip
         if judge is None:
-            raise InputError("Nobody is here who could tell faces apart. Connect an identity network, or else CLIP.")
+            raise InputError("No model measures identity similarity. Connect identity, or else clip.")
         make_ready(generator.model, judge.model, memory=frame_bytes(generator.model.module.config))
-        device, progress = generator.model.device, Progress(DRAWS)
-        alike = find_identity_similarity(
+        device, progress = generator.model.device, Progress(EXPECTED_TRIES)
+        similarity = find_identity_similarity(
             generator.model.module, identity and identity.model.module, None if clip is None else clip.model.module
         )
         ws, offsets = faces.ws.to(device), motion.offsets.to(device)
@@ -250,7 +248,7 @@ class IdentityLock:
             network,
             ws,
             offsets,
-            alike,
+            similarity,
             threshold,
             on_try=lambda _, frames: progress.step(1, picture(frames[:1])),
         )

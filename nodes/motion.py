@@ -1,4 +1,4 @@
-"""Nodes that make motions: from text, in a row, shaped, blended, saved."""
+"""Nodes that make motions: from text, chained, shaped, blended, saved."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from ..lga_core import (
 )
 from ..lga_core.imaging import to_nchw
 from ..lga_core.motion import EASES, LAYERS, Text, Wording, add, embed, inbetween, layer_weights, ping_pong
-from .files import Loads, Saves, file_input, keep, save_inputs
-from .host import checked, choices, result_device, saved_path, say, warnings_said
+from .files import ReadsFile, SavedMenu, SavesFile, save_file, save_inputs
+from .host import checked, result_device, say, warnings_said
 from .types import CLIP, MOTION, MOTION_MODEL, ROOT, TEXT, LoadedClip, LoadedMotionModel
+from .widgets import choices, frames, integer, line, number, seed, strength, text
 
 CATEGORY = f"{ROOT}/motion"
 AS_TRAINED = "as trained"
@@ -30,23 +31,8 @@ SCHEDULES = (AS_TRAINED, "const", "linear", "sqrt", "exp")
 ONCE, LOOP, PING_PONG = "once", "loop", "ping-pong"
 CROSS_FADE, ACCUMULATE = "cross-fade", "accumulate"
 MIX, ADD = "mix", "add"
-MOTION_TOOLTIP = "The motion. To Synthesize Frames, or on to another motion node."
-STRENGTH = {
-    "default": 1.0,
-    "min": -3.0,
-    "max": 3.0,
-    "step": 0.05,
-    "tooltip": "How far the face moves: 1 as trained, 0.5 a hint, 1.3 emphatic; beyond 1.5 faces begin to fall apart. "
-    "Below 0 the other way.",
-}
-SEED = {
-    "default": 0,
-    "min": 0,
-    "max": 2**63 - 1,
-    "control_after_generate": False,  # it would make everything after it run again, and nothing look different
-    "tooltip": "Of the small random state that the motion begins with. It changes next to nothing to look at; the same "
-    "seed gives the same motion.",
-}
+MOTION_TOOLTIP = "The motion. Connect to Synthesize Frames or to another motion node."
+SEED_TOOLTIP = "Random seed of the initial hidden state; equal seeds give equal motions. Its effect is barely visible."
 
 
 def _on_device(model: LoadedMotionModel, text: Text) -> tuple[MotionModel, Text]:
@@ -55,53 +41,43 @@ def _on_device(model: LoadedMotionModel, text: Text) -> tuple[MotionModel, Text]
 
 
 class EncodeText:
+    DISPLAY_NAME = "Encode Text"
     DESCRIPTION = (
-        "Say what should happen. A word such as 'smiling' is put into the motion model's own sentence ('The cartoon "
-        "face is smiling.'); whole sentences stay as they are. Several prompts, one a line, are mixed."
+        "Describe the expression. A word such as 'smiling' is put into the motion model's sentence ('The cartoon face "
+        "is smiling.'); whole sentences are used unchanged. Several prompts, one per line, are mixed."
     )
     SEARCH_ALIASES = ["prompt", "text to motion", "expression", "clip text encode", "emotion"]
     CATEGORY = CATEGORY
     RETURN_TYPES, RETURN_NAMES = (TEXT,), ("text",)
-    OUTPUT_TOOLTIPS = ("What should happen. To Motion Rollout or Chain Expressions.",)
+    OUTPUT_TOOLTIPS = ("The encoded text. Connect to Motion Rollout or Chain Expressions.",)
     FUNCTION = "encode"
 
     @classmethod
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "clip": (CLIP, {"tooltip": "The CLIP model that the motion model was trained with."}),
+                "clip": (CLIP, {"tooltip": "CLIP model that the motion model was trained with."}),
                 "motion_model": (
                     MOTION_MODEL,
-                    {"tooltip": "Gives the sentence around your words, and knows which words it was trained on."},
+                    {"tooltip": "Motion model, which gives the sentence template and the prompts it was trained on."},
                 ),
-                "text": (
-                    "STRING",
-                    {
-                        "default": "smiling",
-                        "multiline": True,
-                        "dynamicPrompts": False,
-                        "tooltip": "What should happen, one prompt a line (a comma does not separate). A weight may "
-                        "follow a colon: 'smiling: 0.7'. The doodle domain was trained on smiling, happy, sad, angry, "
-                        "annoyed, serious, surprised, shocked, stunned, disgusted, crying, pouting, winking, closing "
-                        "eyes, opening mouth, has blonde hair, is getting old, stormy.",
-                    },
+                "text": text(
+                    "smiling",
+                    "Prompts, one per line; a comma does not separate them. A weight may follow a colon: 'smiling: "
+                    "0.7'. The doodle domain was trained on smiling, happy, sad, angry, annoyed, serious, surprised, "
+                    "shocked, stunned, disgusted, crying, pouting, winking, closing eyes, opening mouth, has blonde "
+                    "hair, is getting old, stormy.",
                 ),
-                "negative": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "multiline": True,
-                        "dynamicPrompts": False,
-                        "tooltip": "What should not happen: subtracted from the motion. Written as the text is; try "
-                        "weights around 0.5. May stay empty.",
-                    },
+                "negative": text(
+                    "",
+                    "Negative prompts: their motion is subtracted. Written like text; try weights around 0.5.",
                 ),
                 "template": (
                     "STRING",
                     {
                         "default": "",
-                        "tooltip": "The sentence around a bare word, with {} in its place, such as 'The person is "
-                        "{}.'. Empty: the motion model's own.",
+                        "tooltip": "Sentence template for single words, with {} in place of the word, such as 'The "
+                        "person is {}.'. Empty: the motion model's own.",
                     },
                 ),
             },
@@ -109,8 +85,8 @@ class EncodeText:
                 "image": (
                     "IMAGE",
                     {
-                        "tooltip": "The faces' pictures: the motion then begins from face and text together, as in the "
-                        "paper, and is each face's own. Without it one motion serves for every face."
+                        "tooltip": "Images of the faces. With them the motion is conditioned on face and text, as in "
+                        "the paper, and each face gets its own. Without them one motion serves every face."
                     },
                 )
             },
@@ -130,14 +106,14 @@ class EncodeText:
             wording = Wording(template, {})
         network = clip.model.ready()
         pictures = None if image is None else to_nchw(image).to(clip.model.device)
-        with warnings_said(node) as said:
+        with warnings_said(node) as warned:
             result = embed(network, wording, text, negative, pictures, motion_model.card.mean_picture)
-        if not said:
-            say("\n".join(_spelt(result)), node)
+        if not warned:
+            say("\n".join(_weighted_sentences(result)), node)
         return (result.to(result_device()),)
 
 
-def _spelt(text: Text) -> list[str]:
+def _weighted_sentences(text: Text) -> list[str]:
     """The sentences with their weights, as they are shown on the node."""
     if text.weights == (1.0,):
         return list(text.sentences)
@@ -145,9 +121,10 @@ def _spelt(text: Text) -> list[str]:
 
 
 class MotionRollout:
+    DISPLAY_NAME = "Motion Rollout"
     DESCRIPTION = (
-        "Turn text into motion: the recurrent network takes one small step a frame, from the still face to the "
-        "expression. The first frame is the face itself, and more frames make the same motion slower."
+        "Generate a motion from text: the recurrent network takes one small step per frame, from the still face to "
+        "the expression. The first frame is the still face. More frames make the same motion slower."
     )
     SEARCH_ALIASES = ["animate", "text to motion", "generate motion", "recurrent"]
     CATEGORY = CATEGORY
@@ -159,33 +136,24 @@ class MotionRollout:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "motion_model": (MOTION_MODEL, {"tooltip": "The network that turns text into motion."}),
-                "text": (TEXT, {"tooltip": "What should happen, from Encode Text."}),
-                "frames": (
-                    "INT",
-                    {
-                        "default": 24,
-                        "min": 1,
-                        "max": 10000,
-                        "tooltip": "How many frames the motion takes. The face moves as far at any number.",
-                    },
+                "motion_model": (MOTION_MODEL, {"tooltip": "Motion model, which turns text into motion."}),
+                "text": (TEXT, {"tooltip": "The expression, from Encode Text."}),
+                "frames": frames(
+                    24, "Number of frames of the motion. Any number reaches the same expression in the last frame."
                 ),
-                "strength": ("FLOAT", STRENGTH),
+                "strength": strength(),
                 "schedule": choices(
                     SCHEDULES,
-                    "How the steps are spread over the clip: const moves evenly; sqrt, exp and linear start faster, in "
-                    "this order, and settle gently. 'as trained' is the model's own.",
+                    "Residual schedule: how step sizes change over the clip. const moves evenly; sqrt, exp and linear "
+                    "start faster, in this order, and slow down at the end. 'as trained' is the model's own.",
                 ),
-                "seed": ("INT", SEED),
-                "steps_between": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 64,
-                        "tooltip": "Extra frames laid evenly between each two: smoother and longer, (frames - 1) x "
-                        "(this + 1) + 1 in all.",
-                    },
+                "seed": seed(SEED_TOOLTIP),
+                "steps_between": integer(
+                    0,
+                    0,
+                    64,
+                    "Number of frames interpolated between each two. The clip gets longer and smoother: (frames - 1) x "
+                    "(steps_between + 1) + 1 frames in all.",
                 ),
             }
         }
@@ -197,55 +165,47 @@ class MotionRollout:
 
 
 class ChainExpressions:
+    DISPLAY_NAME = "Chain Expressions"
     DESCRIPTION = (
-        "Tell a story: this expression after the previous one. Put several of these nodes in a row, each with a text "
-        "of its own; without a text the face returns to neutral. Give the last one's motion to Synthesize Frames, or "
-        "make it loop with Shape Motion first."
+        "Append an expression to the previous ones. Put several of these nodes in a row, each with its own text; a "
+        "node without text returns to the neutral face. Connect the last node to Synthesize Frames, or to Shape Motion "
+        "to make a loop."
     )
     SEARCH_ALIASES = ["sequence", "timeline", "story", "next expression", "concatenate motion", "neutral"]
     CATEGORY = CATEGORY
     RETURN_TYPES, RETURN_NAMES = (MOTION,), ("motion",)
-    OUTPUT_TOOLTIPS = ("Everything so far. To the next Chain Expressions, Shape Motion or Synthesize Frames.",)
+    OUTPUT_TOOLTIPS = (
+        "All expressions so far. Connect to the next Chain Expressions, Shape Motion or Synthesize Frames.",
+    )
     FUNCTION = "chain"
 
     @classmethod
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "motion_model": (MOTION_MODEL, {"tooltip": "The network that turns text into motion."}),
-                "transition": (
-                    "INT",
-                    {
-                        "default": 12,
-                        "min": 1,
-                        "max": 10000,
-                        "tooltip": "Frames in which the expression comes about; 1 is a cut.",
-                    },
-                ),
-                "hold": (
-                    "INT",
-                    {"default": 8, "min": 0, "max": 10000, "tooltip": "Frames for which it then stays."},
-                ),
+                "motion_model": (MOTION_MODEL, {"tooltip": "Motion model, which turns text into motion."}),
+                "transition": frames(12, "Number of frames of the transition to the expression; 1 is a cut."),
+                "hold": frames(8, "Number of frames for which the expression is then held.", least=0),
                 "ease": choices(
                     EASES,
-                    "How the transition runs: evenly (linear), gently at its start, its end or both, past the goal and "
+                    "Easing of the transition: even (linear), slow at its start, its end or both, past the goal and "
                     "back (overshoot), bouncing, or in steps.",
                     default="ease in and out",
                 ),
-                "strength": ("FLOAT", STRENGTH),
+                "strength": strength(),
                 "mode": choices(
                     (CROSS_FADE, ACCUMULATE),
-                    "cross-fade: what came before goes as this comes, so that expressions stay clean and the person "
-                    "the same however many follow. accumulate: this is added to what came before, as in the paper; "
-                    "expressions mix and the face drifts.",
+                    "cross-fade: each expression replaces the one before, so that expressions stay clean and the "
+                    "person stays the same. accumulate: expressions are added up, as in the paper; they mix, and the "
+                    "face drifts.",
                 ),
-                "seed": ("INT", SEED),
+                "seed": seed(SEED_TOOLTIP),
             },
             "optional": {
-                "text": (TEXT, {"tooltip": "The expression, from Encode Text. Unconnected: back to the neutral face."}),
+                "text": (TEXT, {"tooltip": "The expression, from Encode Text. Not connected: the neutral face."}),
                 "previous": (
                     MOTION,
-                    {"tooltip": "What comes before: another Chain Expressions. Unconnected: this is the first."},
+                    {"tooltip": "Motion of the previous Chain Expressions. Not connected: this is the first."},
                 ),
             },
         }
@@ -271,14 +231,14 @@ class ChainExpressions:
         movement, before = Movement(path, motion_model.card.generator), None
         if previous is not None:
             movement, before = _together(movement, previous)
-        added = mode == ACCUMULATE and text is not None  # the way to the neutral face is no more to add
+        added = mode == ACCUMULATE and text is not None  # the way to the neutral face has nothing to add
         return (movement.with_offsets(chain(before, movement.offsets, hold=hold, ease=ease, accumulate=added)),)
 
 
 class ShapeMotion:
+    DISPLAY_NAME = "Shape Motion"
     DESCRIPTION = (
-        "Direct a motion: how strong it is at which frame, which layers of the generator it moves, whether it loops, "
-        "and how fast it runs."
+        "Edit a motion: its strength over time (keyframes), the generator layers it changes, looping, and speed."
     )
     SEARCH_ALIASES = ["keyframes", "ease", "curve", "loop", "ping-pong", "layer mask", "speed", "retime"]
     CATEGORY = CATEGORY
@@ -290,50 +250,39 @@ class ShapeMotion:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "motion": (MOTION, {"tooltip": "The motion to shape; it is not changed itself."}),
-                "strength": ("FLOAT", STRENGTH),
-                "ease": choices(EASES, "How the strength goes from one keyframe to the next."),
-                "keyframes": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "dynamicPrompts": False,
-                        "placeholder": "0:0, 12:1, 24:0",
-                        "tooltip": "Strength over time as frame:strength, such as '0:0, 12:1, 24:0', multiplied with "
-                        "what the motion does by itself. A frame may be a number from 0, a percentage ('50%:1') or "
-                        "'end'; a key may name its own ease ('12:1 bounce'). Empty: the same strength throughout. For "
-                        "the curve alone, shape Chain Expressions with transition 1.",
-                    },
+                "motion": (MOTION, {"tooltip": "Motion to edit. The input itself is not modified."}),
+                "strength": strength(),
+                "ease": choices(EASES, "Easing of the strength between keyframes."),
+                "keyframes": line(
+                    "0:0, 12:1, 24:0",
+                    "Keyframes as frame:strength, such as '0:0, 12:1, 24:0'; the motion's own course is multiplied by "
+                    "them. A frame is a number from 0, a percentage ('50%:1') or 'end'. A key may have its own easing "
+                    "('12:1 bounce'). Empty: constant strength. To see the keyframes alone, use a motion of Chain "
+                    "Expressions with transition 1.",
                 ),
                 "layers": choices(
                     LAYERS,
-                    "Which layers move. expression only: those that draw features, so that scene and shape move less. "
-                    "colour only: the finest, which hold colour in large generators. custom reads the next field.",
+                    "Generator layers that the motion changes. expression only: those of facial features, so that "
+                    "scene and head shape move less. colour only: the finest, which control colour in large "
+                    "generators. custom: those in custom_layers.",
                 ),
-                "custom_layers": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "dynamicPrompts": False,
-                        "placeholder": "4-7:1, 8-:0.2",
-                        "tooltip": "For layers = custom: rows of W+ and how much each moves, such as '4-7:1, 8-:0.2'. "
-                        "Row 0 is the coarsest; rows that are not named stay still.",
-                    },
+                "custom_layers": line(
+                    "4-7:1, 8-:0.2",
+                    "Layer weights for layers = custom, as rows of W+ and a weight, such as '4-7:1, 8-:0.2'. Row 0 is "
+                    "the coarsest. Rows that are not listed do not move.",
                 ),
                 "repeat": choices(
                     (ONCE, LOOP, PING_PONG),
-                    "loop: the ends are eased into each other, so that the clip repeats without a seam. ping-pong: "
-                    "there and back again, without a doubled frame at the turns.",
+                    "How the clip repeats. loop: its end is eased into its start, for a seamless loop. ping-pong: "
+                    "forwards and backwards, without duplicate frames at the turns.",
                 ),
-                "speed": (
-                    "FLOAT",
-                    {
-                        "default": 1.0,
-                        "min": 0.05,
-                        "max": 20.0,
-                        "step": 0.05,
-                        "tooltip": "2 takes half the frames, 0.5 twice as many. Keyframes count frames before this.",
-                    },
+                "speed": number(
+                    1.0,
+                    0.05,
+                    20.0,
+                    0.05,
+                    "Playback speed: 2 halves the number of frames, 0.5 doubles it. Keyframes count frames before "
+                    "this change.",
                 ),
             }
         }
@@ -351,7 +300,7 @@ class ShapeMotion:
         return (motion.with_offsets({ONCE: _same, LOOP: loop, PING_PONG: ping_pong}[repeat](offsets)),)
 
 
-_curve, _at_speed = keyframes, speed  # names that the inputs of ShapeMotion have too
+_curve, _at_speed = keyframes, speed  # ShapeMotion has inputs of the same names
 
 
 def _same(motion: Motion) -> Motion:
@@ -359,9 +308,10 @@ def _same(motion: Motion) -> Motion:
 
 
 class BlendMotions:
+    DISPLAY_NAME = "Blend Motions"
     DESCRIPTION = (
-        "Mix two motions, or add one to the other. Where one is shorter, its last frame holds. To close the eyes while "
-        "happy, add; to be between glad and sad, mix."
+        "Interpolate between two motions, or add one to the other. The last frame of the shorter one is held. Add to "
+        "combine expressions, such as closed eyes and a smile; mix for an expression between two."
     )
     SEARCH_ALIASES = ["combine motions", "add motions", "mix expressions", "layer motions"]
     CATEGORY = CATEGORY
@@ -374,18 +324,18 @@ class BlendMotions:
         return {
             "required": {
                 "motion_a": (MOTION, {"tooltip": "The first motion."}),
-                "motion_b": (MOTION, {"tooltip": "The second motion, of the same generator."}),
-                "amount": (
-                    "FLOAT",
-                    {
-                        "default": 0.5,
-                        "min": -2.0,
-                        "max": 2.0,
-                        "step": 0.05,
-                        "tooltip": "mix: 0 is a, 1 is b. add: how much of b is added to the whole of a.",
-                    },
+                "motion_b": (MOTION, {"tooltip": "The second motion, for the same generator."}),
+                "amount": number(
+                    0.5,
+                    -2.0,
+                    2.0,
+                    0.05,
+                    "Weight of motion_b. mix: 0 is motion_a, 1 is motion_b. add: factor on motion_b, which is added to "
+                    "the whole of motion_a.",
                 ),
-                "mode": choices((MIX, ADD), "mix goes from a to b; add keeps a and puts b on top."),
+                "mode": choices(
+                    (MIX, ADD), "mix interpolates from motion_a to motion_b; add adds motion_b to motion_a."
+                ),
             }
         }
 
@@ -396,39 +346,43 @@ class BlendMotions:
 
 
 def _together(movement: Movement, other: Movement) -> tuple[Movement, Motion]:
-    """A movement that is to be one with another, of the generator that either names, and the other's offsets.
+    """A movement ready to be combined with another, of the generator that either names, and the other's offsets.
 
-    Where one moves styles the other is widened. Raises MismatchError for movements of two generators.
+    Where one of them moves in StyleSpace the other is widened. Raises MismatchError for movements of two generators.
     """
     return movement.as_wide_as(other).joined(other), other.as_wide_as(movement).offsets
 
 
-class SaveMotion(Saves):
+class SaveMotion(SavesFile):
+    DISPLAY_NAME = "Save Motion"
     DESCRIPTION = (
-        "Save a motion as a file in ComfyUI's output folder, under lga/motions, for Load Motion. It plays on every "
-        "face of the same generator."
+        "Save a motion to a file in ComfyUI's output folder, under lga/motions. Load Motion reads it; it works with "
+        "every face of the same generator."
     )
     SEARCH_ALIASES = ["export motion", "store expression", "save animation"]
     CATEGORY = CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls):
-        return save_inputs("motion", MOTION, "The motion to save.", "motion")
+        return save_inputs("motion", MOTION, "Motion to save.", "motion")
 
     def save(self, motion: Movement, filename_prefix, node=None):
-        return keep("motions", filename_prefix, lambda path: save_movement(path, motion), node)
+        return save_file("motions", filename_prefix, lambda path: save_movement(path, motion), node)
 
 
-class LoadMotion(Loads):
-    DESCRIPTION = "Load a motion that Save Motion wrote, to play on another face of the same generator."
+class LoadMotion(ReadsFile):
+    DISPLAY_NAME = "Load Motion"
+    DESCRIPTION = "Load a motion from a file of Save Motion. It works with every face of the same generator."
     SEARCH_ALIASES = ["import motion", "open expression", "load animation"]
     CATEGORY = CATEGORY
     RETURN_TYPES, RETURN_NAMES = (MOTION,), ("motion",)
     OUTPUT_TOOLTIPS = (MOTION_TOOLTIP,)
+    FUNCTION = "load"
+    MENU = SavedMenu("motions", "movement")
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"file": file_input("motions", "movement")}}
+        return {"required": {cls.MENU.name: cls.MENU.declared()}}
 
     def load(self, file):
-        return (load_movement(saved_path(file)),)
+        return (load_movement(*self.MENU.files(file)),)

@@ -1,6 +1,8 @@
-"""The node of motion without words: the baseline MoCoGAN-HD, or what resembles it without training."""
+"""The node of motion without text: the baseline MoCoGAN-HD, or a random walk that needs no training."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 
@@ -8,92 +10,72 @@ from ..lga_core import Faces, Movement
 from ..lga_core.baselines import RANDOM_MOTION, random_motion
 from ..lga_core.checkpoints import load_mocogan
 from ..lga_core.stylegan2 import principal_components
-from .files import chosen, file_or, state, valid
+from .files import ModelMenu, ReadsFile
 from .host import Model, Progress, kept_folder, make_ready, result_device, say
-from .motion import MOTION_TOOLTIP, SEED
+from .motion import MOTION_TOOLTIP
 from .types import FACES, GENERATOR, MOTION, ROOT, LoadedGenerator
+from .widgets import frames, number, seed
 
-NO_MODEL, MODELS = "none: untrained", "mocogan"
+NO_MODEL = "none: untrained"
 
 
-class RandomMotion:
+class RandomMotion(ReadsFile):
+    DISPLAY_NAME = "Random Motion"
     DESCRIPTION = (
-        "Motion that no one asked for. With a model of MoCoGAN-HD, the baseline that learned from videos how faces "
-        "move; without one, a smooth random walk along the directions in which the generator's faces vary, which is "
-        "not MoCoGAN-HD, and says so."
+        "Random motion without a text. With a MoCoGAN-HD model: motion as that baseline learned it from videos. "
+        "Without one: a smooth random walk along the principal components of the generator's W space, which needs no "
+        "training and is not MoCoGAN-HD."
     )
     SEARCH_ALIASES = ["mocogan", "mocogan-hd", "idle motion", "random walk", "wander", "baseline"]
     CATEGORY = f"{ROOT}/motion"
     RETURN_TYPES, RETURN_NAMES = (MOTION, "STRING"), ("motion", "label")
-    OUTPUT_TOOLTIPS = (MOTION_TOOLTIP, "What to call it: MoCoGAN-HD, or untrained random motion.")
+    OUTPUT_TOOLTIPS = (MOTION_TOOLTIP, "Name of the method: MoCoGAN-HD, or untrained random motion.")
     FUNCTION = "move"
+    MENU: ClassVar[ModelMenu] = ModelMenu(
+        "model",
+        "mocogan",
+        "MoCoGAN-HD motion generator for this generator, a file in models/lga/mocogan such as modelR_epoch_12.pth.",
+        others=(NO_MODEL,),
+    )
 
     @classmethod
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that draws the faces."}),
-                "faces": (FACES, {"tooltip": "The faces to move; each goes its own way."}),
-                "frames": (
-                    "INT",
-                    {
-                        "default": 24,
-                        "min": 1,
-                        "max": 10000,
-                        "tooltip": "How many frames. The longer, the farther it gets from the face.",
-                    },
+                "generator": (GENERATOR, {"tooltip": "StyleGAN2 generator that draws the faces."}),
+                "faces": (FACES, {"tooltip": "Faces to move; each gets a motion of its own."}),
+                "frames": frames(24, "Number of frames. The motion moves farther from the face in each frame."),
+                "strength": number(
+                    0.5,
+                    -10.0,
+                    10.0,
+                    0.05,
+                    "Factor on every step. 1 is MoCoGAN-HD's own. Without a model, use less than 1: larger steps soon "
+                    "change the person.",
                 ),
-                "strength": (
-                    "FLOAT",
-                    {
-                        "default": 0.5,
-                        "min": -10.0,
-                        "max": 10.0,
-                        "step": 0.05,
-                        "tooltip": "Factor on every step: 1 is MoCoGAN-HD's, as its models were trained; without one "
-                        "a face that takes such steps soon becomes another's.",
-                    },
+                "smoothness": number(
+                    4.0,
+                    0.0,
+                    100.0,
+                    0.5,
+                    "Correlation time of the random walk, in frames; 0 jitters. A MoCoGAN-HD model ignores this.",
                 ),
-                "smoothness": (
-                    "FLOAT",
-                    {
-                        "default": 4.0,
-                        "min": 0.0,
-                        "max": 100.0,
-                        "step": 0.5,
-                        "tooltip": "Frames for which a direction is kept, more or less; 0 trembles. A model has its "
-                        "own way, and passes over this.",
-                    },
-                ),
-                "seed": ("INT", SEED | {"tooltip": "Which way. The same seed always goes the same way."}),
-                "model": file_or(
-                    NO_MODEL,
-                    MODELS,
-                    "A motion generator of MoCoGAN-HD for this generator, in models/lga/mocogan, such as "
-                    "modelR_epoch_12.pth.",
-                ),
+                "seed": seed("Random seed; equal seeds give equal motions."),
+                cls.MENU.name: cls.MENU.declared(),
             },
             "hidden": {"node": "UNIQUE_ID"},
         }
 
-    @classmethod
-    def VALIDATE_INPUTS(cls, model):
-        return valid(NO_MODEL, MODELS, model)
-
-    @classmethod
-    def IS_CHANGED(cls, generator, faces, frames, strength, smoothness, seed, model, node=None):
-        return state(NO_MODEL, MODELS, model)
-
     def move(self, generator: LoadedGenerator, faces: Faces, frames, strength, smoothness, seed, model, node=None):
         faces.check_drawable(generator.identity, generator.num_ws)
         network, ws = generator.model.ready(), faces.ws.to(generator.model.device)
-        principal = principal_components(network, folder=kept_folder("cache"), on_step=Progress().reach)
+        components = principal_components(network, folder=kept_folder("cache"), on_step=Progress().reach)
         if model == NO_MODEL:
-            offsets, label = random_motion(ws, principal, frames, strength, smoothness, seed=seed), RANDOM_MOTION
+            offsets, label = random_motion(ws, components, frames, strength, smoothness, seed=seed), RANDOM_MOTION
         else:
             with torch.inference_mode(False):
-                learned = Model(load_mocogan(chosen(MODELS, model, "mocogan", generator, node)))
+                learned = Model(load_mocogan(self.MENU.made_for(generator, model, "mocogan", node)))
             make_ready(generator.model, learned)
-            offsets, label = strength * learned.module(ws, principal, frames, seed), f"MoCoGAN-HD ('{model}')"
+            offsets, label = strength * learned.module(ws, components, frames, seed), f"MoCoGAN-HD ('{model}')"
         say(label, node)
         return Movement(offsets.to(result_device()), generator.identity), label

@@ -1,4 +1,4 @@
-"""Nodes that draw: the frames of a clip, and a quick look at a motion."""
+"""Nodes that draw: the frames of a clip, and a preview of a motion."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from ..lga_core.rendering import chunk_size, film, frame_bytes, grid_shape, in_s
 from ..lga_core.stylegan2 import for_motion
 from ..lga_core.stylegan2.inference import fastest_dtype
 from .faces import picture
-from .host import Progress, choices, frame_rate, free_memory, image_of, new_output, result_device
+from .host import Progress, free_memory, image_of, new_output, result_device
 from .types import FACES, GENERATOR, MOTION, ROOT, LoadedGenerator
+from .widgets import choices, frame_rate
 
 CATEGORY = f"{ROOT}/render"
 GRID, IN_TURN, IN_STEP = "grid", "one after another", "frame by frame"
@@ -21,37 +22,41 @@ SHEET_FRAMES = 8
 
 
 class SynthesizeFrames:
+    DISPLAY_NAME = "Synthesize Frames"
     DESCRIPTION = (
-        "Draw the clip: the faces, moved by the motion, a few frames at a time with a live preview. Send frames and "
-        "fps to Create Video, then to Save Video."
+        "Draw the frames of the clip: the faces, moved by the motion, with a live preview. Connect frames and fps to "
+        "Create Video, then Save Video."
     )
     SEARCH_ALIASES = ["render", "draw frames", "animate face", "stylegan synthesis", "decode"]
     CATEGORY = CATEGORY
     RETURN_TYPES, RETURN_NAMES = ("IMAGE", "FLOAT"), ("frames", "fps")
-    OUTPUT_TOOLTIPS = ("The clip's frames, in order. To Create Video.", "Frames a second. To Create Video.")
+    OUTPUT_TOOLTIPS = (
+        "Frames of the clip, in order. Connect to Create Video.",
+        "Frames per second. Connect to Create Video.",
+    )
     FUNCTION = "synthesize"
 
     @classmethod
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that the faces were made for."}),
-                "faces": (FACES, {"tooltip": "The face to move, or several."}),
-                "motion": (MOTION, {"tooltip": "The motion: one for all the faces, or each its own."}),
+                "generator": (GENERATOR, {"tooltip": "StyleGAN2 generator that the faces were made for."}),
+                "faces": (FACES, {"tooltip": "One or more faces to animate."}),
+                "motion": (MOTION, {"tooltip": "Motion: one for all faces, or one for each."}),
                 "fps": frame_rate(
-                    "Frames a second, passed on to Create Video. It changes how fast the clip plays, not how many "
-                    "frames it has."
+                    "Frames per second, passed on to Create Video. It changes the speed of the video, not its number "
+                    "of frames."
                 ),
                 "layout": choices(
                     (GRID, IN_TURN, IN_STEP),
-                    "For several faces: grid shows them side by side in one picture, one after another plays their "
-                    "clips in turn. frame by frame: they are one face in a video's frames, and each moves by its frame "
-                    "of the motion, whose last one holds.",
+                    "Layout of several faces. grid: side by side in one image. one after another: their clips in "
+                    "turn. frame by frame: the faces are one person in the frames of a video, and each takes its own "
+                    "frame of the motion; the motion's last frame is held.",
                 ),
                 "precision": choices(
                     (FULL, HALF),
-                    "half is several times faster on a graphics card, and on processors that calculate in bfloat16, "
-                    "with differences that nobody sees; frames that it cannot draw are drawn again in full.",
+                    "Numerical precision. half is several times faster on graphics cards, and on processors that "
+                    "support bfloat16, without visible differences. Frames that fail in half are drawn again in full.",
                 ),
             }
         }
@@ -82,14 +87,15 @@ def _drawn(layout: str, network: Generator, ws: WPlus, offsets: Motion, chunk: i
 
 
 class PreviewMotion:
+    DISPLAY_NAME = "Preview Motion"
     DESCRIPTION = (
-        "Look before you draw: eight frames of the clip on one sheet, and a plot of how much each frame and each layer "
-        "moves."
+        "Preview a motion without drawing the whole clip: eight frames on a contact sheet, and a plot of the motion of "
+        "each frame and layer."
     )
     SEARCH_ALIASES = ["contact sheet", "plot motion", "motion graph", "inspect motion"]
     CATEGORY = CATEGORY
     RETURN_TYPES, RETURN_NAMES = ("IMAGE",), ("image",)
-    OUTPUT_TOOLTIPS = ("Sheet and plot in one picture.",)
+    OUTPUT_TOOLTIPS = ("Contact sheet and plot in one image.",)
     OUTPUT_NODE = True
     FUNCTION = "preview"
 
@@ -97,10 +103,10 @@ class PreviewMotion:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "generator": (GENERATOR, {"tooltip": "The StyleGAN2 that the faces were made for."}),
-                "faces": (FACES, {"tooltip": "The face to move, or several."}),
-                "motion": (MOTION, {"tooltip": "The motion to look at."}),
-                "fps": frame_rate("Frames a second, for the plot's time in seconds."),
+                "generator": (GENERATOR, {"tooltip": "StyleGAN2 generator that the faces were made for."}),
+                "faces": (FACES, {"tooltip": "One or more faces to animate."}),
+                "motion": (MOTION, {"tooltip": "Motion to preview."}),
+                "fps": frame_rate("Frames per second, for the plot's time axis in seconds."),
             }
         }
 
@@ -114,7 +120,7 @@ class PreviewMotion:
             drawn.append(images)
             progress.step(len(images))  # without a picture, which would stay where the sheet should be
         caption = f"Frames {', '.join(map(str, shown))} of {motion.num_frames}"
-        plot = plot_motion(motion.offsets, "How much the motion moves, and where", fps)
+        plot = plot_motion(motion.offsets, "Motion of each frame and layer", fps)
         sheet = stacked([contact_sheet(torch.cat(drawn), caption), plot])
         path, reference = new_output("lga/motion", ".png", "temp")
         sheet.save(path, compress_level=4)

@@ -1,4 +1,4 @@
-"""What travels between nodes besides faces, texts and motions: loaded models, with what must be known of each."""
+"""What the sockets carry besides faces, texts and motions: loaded models with what nodes must know of each."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ PLACES, ALIGNMENT, IDENTITY = "LGA_PLACES", "LGA_ALIGNMENT", "LGA_IDENTITY"
 
 @dataclass(frozen=True)
 class LoadedGenerator:
-    """`identity`: whose faces and motions it draws. `tuned`: what it has learned beyond that, of one face."""
+    """A generator. `identity`: the one whose faces and motions it draws. `tuned`: the weight delta of pivotal tuning.
+
+    framing: where in its images the faces are. detector: the face detector of its domain.
+    """
 
     model: Model[Generator]
     identity: ModelId
     framing: Framing = FFHQ
-    finder: Model[DomainDetector] | None = None
+    detector: Model[DomainDetector] | None = None
     tuned: WeightDelta | None = None
 
     @property
@@ -39,7 +42,7 @@ class LoadedGenerator:
     def check_draws(self, faces: Faces, motion: Movement) -> None:
         """Raise MismatchError, naming both sides, unless this generator draws these faces making this movement.
 
-        A movement may be one of styles too: see `for_motion`, which gives what draws it.
+        A movement may be one in StyleSpace too, see `for_motion`.
         """
         faces.check_drawable(self.identity, self.num_ws)
         if moves_styles(self.model.module, motion.offsets):
@@ -49,18 +52,18 @@ class LoadedGenerator:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a face is in pictures of `height` x `width` pixels: `points` [n 5 2], NaN where it was not found."""
+    """Landmarks of a face in images of `height` x `width` pixels: `points` [n 5 2], NaN where it was not detected."""
 
     points: FacePoints
     height: int
     width: int
 
     def check_of(self, height: int, width: int, count: int) -> None:
-        """Raise MismatchError unless these are places in so many pictures of this size."""
+        """Raise MismatchError unless these are landmarks of `count` images of this size."""
         if (self.height, self.width) != (height, width) or len(self.points) not in (1, count):
             raise MismatchError(
-                f"The face was found in {len(self.points)} pictures of {self.width} x {self.height} pixels, but there "
-                f"are {count} of {width} x {height} here. Connect the same pictures to Find Faces and Align Face."
+                f"The face was detected in {len(self.points)} images of {self.width} x {self.height} pixels, but there "
+                f"are {count} of {width} x {height} here. Connect the same images to Detect Faces and Align Face."
             )
 
 
@@ -85,8 +88,8 @@ class LoadedEncoder:
         found, need = self.model.module.config.num_ws, generator.num_ws
         if found != need:
             raise MismatchError(
-                f"The encoder '{self.name}' finds {found} style vectors a face, but the generator "
-                f"'{generator.identity.name}' draws from {need}. Choose an encoder made for this generator."
+                f"The encoder '{self.name}' gives {found} style vectors per face, but the generator "
+                f"'{generator.identity.name}' needs {need}. Choose an encoder made for this generator."
             )
 
 
@@ -109,8 +112,8 @@ class LoadedMotionModel:
         need = self.model.module.config.code_dim
         if width != need:
             raise MismatchError(
-                f"The motion model '{self.name}' takes embeddings of {need} numbers, but those of the CLIP model "
-                f"'{clip.name}' have {width}. Load the CLIP model that the motion model was trained with."
+                f"The motion model '{self.name}' takes embeddings of size {need}, but the CLIP model '{clip.name}' "
+                f"gives size {width}. Load the CLIP model that the motion model was trained with."
             )
 
     def check_text(self, text: Text) -> None:

@@ -35,7 +35,7 @@ ROOMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("demo",),
         ("cli",),
     ),
-    "nodes": (("host",), ("types",), ("files",), ("node classes",), ("__init__",)),
+    "nodes": (("host", "widgets"), ("types",), ("files",), ("node classes",), ("__init__",)),
 }
 """From the ground up: a module imports from rooms above it in this list, or from its own, and from no other."""
 OWN = {"nodes": "node classes"}

@@ -59,6 +59,4 @@ def _load(path: PathLike, kind: str, ndim: int, make: Callable[[Tensor, ModelId 
             f"{path}: a tensor '{kind}' with {ndim} axes that end in {need} is needed, but it holds {found}. Save the "
             f"{kind} again."
         )
-    fingerprint, name = (checkpoint.metadata.get(key) for key in ("generator_fingerprint", "generator"))
-    owner = ModelId(str(fingerprint), str(name)) if fingerprint is not None else None
-    return make(tensor.float(), owner)
+    return make(tensor.float(), ModelId.in_metadata(checkpoint.metadata))

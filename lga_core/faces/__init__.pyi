@@ -4,9 +4,10 @@ from .alignment import Framing as Framing
 from .alignment import central_square as central_square
 from .blending import Pasted as Pasted
 from .blending import face_mask as face_mask
-from .blending import keep_photo as keep_photo
+from .blending import paste_frames as paste_frames
 from .blendshapes import Expressions as Expressions
 from .blendshapes import plot_expressions as plot_expressions
 from .blendshapes import read_expressions as read_expressions
+from .camera import handheld_camera as handheld_camera
 from .cropping import crop as crop
 from .detail_transfer import add_details as add_details

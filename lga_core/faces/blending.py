@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import InputError, MismatchError
 from ..imaging.color_transfer import matched
 from ..imaging.filters import blur, cell_centres, resized, smoothstep
+from ..imaging.images import to_nchw, to_nhwc
 from ..imaging.optical_flow import agreement
 from ..shapes import Images, ImagesNHWC, Mask
 from .alignment import Alignment
@@ -76,6 +77,29 @@ def paste_back(
         one = alignment.part(i, i + 1).like(photo)
         _paste(images[i : i + 1], shares[i : i + 1], one, _own(faces, i).to(photo), own_mask, own_rest)
     return Pasted(images, shares)
+
+
+def paste_frames(
+    photos: ImagesNHWC,
+    faces: ImagesNHWC,
+    alignment: Alignment,
+    masks: Float[Tensor, "n h w"] | None = None,
+    rest: ImagesNHWC | None = None,
+) -> Iterator[tuple[ImagesNHWC, Float[Tensor, "1 h w"]]]:
+    """The frames of a clip one by one, pasted [1 h w 3] in 0..1 with the face's share of each pixel [1 h w].
+
+    See `paste_back`; one image of any input serves all frames. Where the share is 0 the photo's values stay bit for
+    bit, see `keep_photo`. Sides are cut to even numbers of pixels, as video encoders need.
+    """
+    height, width = (side - side % 2 for side in photos.shape[1:3])
+    for i in range(max(len(photos), len(faces))):
+        photo, face = (to_nchw(_own(each, i)) for each in (photos, faces))
+        mask = None if masks is None else _own(masks, i)[:, None]
+        pasted = paste_back(
+            photo, face, alignment.part(i, i + 1), mask, None if rest is None else to_nchw(_own(rest, i))
+        )
+        whole = keep_photo(to_nhwc(pasted.images), _own(photos, i), pasted.mask)
+        yield whole[:, :height, :width], pasted.mask[:, 0, :height, :width]
 
 
 def keep_photo(pasted: ImagesNHWC, photo: ImagesNHWC, mask: Mask) -> ImagesNHWC:

@@ -1,5 +1,7 @@
 from .encoder import EncoderConfig as EncoderConfig
 from .encoder import reconstruction_score as reconstruction_score
+from .encoder_inversion import Inversion as Inversion
+from .encoder_inversion import invert as invert
 from .optimization import NEAR as NEAR
 from .report import InversionReport as InversionReport
 from .report import quality as quality

@@ -6,6 +6,7 @@ from .clip_metrics import principal_path as principal_path
 from .clip_metrics_plot import plot_measures as plot_measures
 from .identity_similarity import color_texture_features as color_texture_features
 from .identity_similarity import find_identity_similarity as find_identity_similarity
+from .identity_similarity import identity_embedding as identity_embedding
 from .perceptual import LPIPS_WEIGHTS as LPIPS_WEIGHTS
 from .perceptual import ClipStages as ClipStages
 from .perceptual import Lpips as Lpips

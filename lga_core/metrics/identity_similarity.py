@@ -57,12 +57,27 @@ def find_identity_similarity(
     """
     if network is not None:
         return IdentitySimilarity(network, "the identity network")
-    if clip is not None and has_stages(clip):
-        size = max(clip.image_size, min(generator.config.resolution, 2 * clip.image_size))  # textures need no more
-        return _scaled(generator, color_texture_features(clip, size), f"feature maps of CLIP '{clip.name}'")
+    embed = identity_embedding(clip=clip, resolution=generator.config.resolution)
+    if clip is not None and embed is not None:
+        return _scaled(generator, embed, f"feature maps of CLIP '{clip.name}'")
     if encoder is not None:
         return _scaled(generator, lambda images: (encoder(images) - generator.w_avg).flatten(1), "the encoder's codes")
     raise InputError("Nothing here can tell people apart. Give an identity network, a ResNet CLIP or an encoder.")
+
+
+def identity_embedding(
+    network: Callable[[Images], Embedding] | None = None, clip: ClipModel | None = None, resolution: int | None = None
+) -> Callable[[Images], Embedding] | None:
+    """The best embedding of who is in an image: the identity `network`, else CLIP's feature maps, else None.
+
+    Only a CLIP of the ResNet kind has feature maps. resolution: of the images, None where it is not known.
+    """
+    if network is not None:
+        return network
+    if clip is None or not has_stages(clip):
+        return None
+    enough = 2 * clip.image_size  # textures need no more
+    return color_texture_features(clip, enough if resolution is None else max(clip.image_size, min(resolution, enough)))
 
 
 def color_texture_features(clip: ClipModel, size: int | None = None) -> Callable[[Images], Embedding]:

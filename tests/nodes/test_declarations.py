@@ -81,9 +81,20 @@ def test_a_nodes_function_takes_its_inputs_and_no_others(id_):
 def test_what_is_asked_before_a_run_takes_the_nodes_inputs(id_):
     node = CLASSES[id_]
     if hasattr(node, "VALIDATE_INPUTS"):
-        assert set(parameters(node.VALIDATE_INPUTS)) <= set(inputs_of(id_))
+        asked = inspect.getfullargspec(node.VALIDATE_INPUTS)  # as ComfyUI reads it
+        assert set(asked.args) - {"cls"} <= set(inputs_of(id_))
+        assert asked.varkw is None, "ComfyUI would check none of the node's inputs by itself any more"
     if hasattr(node, "IS_CHANGED"):  # ComfyUI hands it all of them
-        assert set(parameters(node.IS_CHANGED)) == set(inputs_of(id_)) | set(node.INPUT_TYPES().get("hidden", {}))
+        everything = set(inputs_of(id_)) | set(node.INPUT_TYPES().get("hidden", {}))
+        inspect.signature(node.IS_CHANGED).bind(**dict.fromkeys(everything))
+
+
+@every_node
+def test_a_menu_of_files_is_the_input_that_is_checked(id_):
+    node = CLASSES[id_]
+    if hasattr(node, "MENU"):
+        assert inspect.getfullargspec(node.VALIDATE_INPUTS).args == [node.MENU.name]
+        assert inputs_of(id_)[node.MENU.name][0] == "COMBO"
 
 
 @every_node

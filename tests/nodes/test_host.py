@@ -78,8 +78,8 @@ def test_generators_of_other_packs_are_shown_too(comfyui):
     assert menu("LGA_LoadStyleGAN")[1:] == ["ffhq.safetensors", "own.safetensors", "with code.pkl"]
     assert menu("LGA_LoadEncoder")[1:] == []
     assert host.model_path("generators", "ffhq.safetensors") == file
-    assert CLASSES["LGA_LoadStyleGAN"].VALIDATE_INPUTS("ffhq.safetensors") is True
-    assert "own.safetensors" in CLASSES["LGA_LoadStyleGAN"].VALIDATE_INPUTS("gone.pkl")
+    assert CLASSES["LGA_LoadStyleGAN"].VALIDATE_INPUTS(generator="ffhq.safetensors") is True
+    assert "own.safetensors" in CLASSES["LGA_LoadStyleGAN"].VALIDATE_INPUTS(generator="gone.pkl")
 
 
 def test_models_are_loaded_from_comfyuis_folders(comfyui, models):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
 import pytest
@@ -100,6 +101,13 @@ def test_a_menu_that_is_fed_by_a_link_is_not_checked_before_the_run(id_):
     assert CLASSES[id_].VALIDATE_INPUTS(**{MENUS[id_][0]: None}) is True
 
 
+@every_menu
+def test_what_a_video_keeps_of_a_files_state_names_no_folder(id_, with_models):
+    """ComfyUI writes IS_CHANGED into the videos that it saves."""
+    inputs = dict.fromkeys(inputs_of(id_)) | {MENUS[id_][0]: menu(id_)[-1]}
+    assert re.fullmatch(r"[0-9a-f]{64}", CLASSES[id_].IS_CHANGED(**inputs))
+
+
 @pytest.mark.parametrize(
     ("id_", "name"),
     [("LGA_ShapeMotion", "keyframes"), ("LGA_EncodeText", "template"), ("LGA_LoadFaces", "file")]
@@ -152,11 +160,11 @@ def test_another_file_under_the_same_name_is_loaded_anew(id_, here, models):
 @pytest.mark.parametrize("part", ["generators", "encoders", "clip", "motion", "domains"])
 def test_a_domain_is_loaded_anew_when_any_of_its_files_changes(part, here, models):
     shutil.copytree(models, here / "models")
-    state = CLASSES["LGA_LoadDomain"].IS_CHANGED("tiny/domain.json")
-    assert CLASSES["LGA_LoadDomain"].IS_CHANGED("tiny/domain.json") == state
+    state = CLASSES["LGA_LoadDomain"].IS_CHANGED(domain="tiny/domain.json")
+    assert CLASSES["LGA_LoadDomain"].IS_CHANGED(domain="tiny/domain.json") == state
     name = "tiny/domain.json" if part == "domains" else "tiny.safetensors"
     later(here / "models/lga" / part / name)
-    assert CLASSES["LGA_LoadDomain"].IS_CHANGED("tiny/domain.json") != state
+    assert CLASSES["LGA_LoadDomain"].IS_CHANGED(domain="tiny/domain.json") != state
 
 
 # Saved and loaded again
@@ -219,7 +227,7 @@ def test_no_saved_file_is_ever_written_over(tiny, here):
 )
 def test_a_saved_file_that_is_not_there_is_named_before_the_run(id_, file, said, here):
     (here / "secret.safetensors").touch()
-    assert said in CLASSES[id_].VALIDATE_INPUTS(file)
+    assert said in CLASSES[id_].VALIDATE_INPUTS(file=file)
 
 
 def test_a_face_file_is_no_motion_file(tiny):
@@ -233,10 +241,10 @@ def test_a_saved_file_that_changes_is_loaded_anew(id_, tiny, here):
     save = {"LGA_LoadFaces": ("LGA_SaveFaces", {"faces": tiny.faces()})}
     save |= {"LGA_LoadMotion": ("LGA_SaveMotion", {"motion": tiny.motion()})}
     name = saved(save[id_][0], **save[id_][1])
-    state = CLASSES[id_].IS_CHANGED(name)
-    assert CLASSES[id_].IS_CHANGED(name) == state
+    state = CLASSES[id_].IS_CHANGED(file=name)
+    assert CLASSES[id_].IS_CHANGED(file=name) == state
     later(here / "output" / name.removesuffix(" [output]"))
-    assert CLASSES[id_].IS_CHANGED(name) != state
+    assert CLASSES[id_].IS_CHANGED(file=name) != state
 
 
 def test_a_generator_of_another_project_is_converted_once_and_draws_the_same(here, caplog):

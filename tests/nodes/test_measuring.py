@@ -33,9 +33,9 @@ def test_figures_are_the_cores_and_each_is_explained(tiny):
 def test_what_could_not_be_measured_says_what_to_bring(tiny):
     _, report = run("LGA_MeasureAnimation", frames=clip())
     assert set(figures(report)) == {"magnitude", "first_step_share", "flicker", "jerk"}
-    assert "acd, identity: connect" in report and "alignment: connect CLIP" in report
+    assert "acd, identity: not measured" in report and "alignment: not measured. Connect clip" in report
     _, report = run("LGA_MeasureAnimation", frames=clip(), clip=tiny.clip)
-    assert "acd" in figures(report) and "alignment: connect CLIP" in report
+    assert "acd" in figures(report) and "alignment: not measured. Connect clip" in report
 
 
 def test_a_network_that_knows_people_goes_before_clip(tiny, with_models):
@@ -56,7 +56,7 @@ def test_a_single_frame_and_transparency_are_measured(tiny):
 
 
 def test_words_need_clip_and_frames_must_be_numbers(tiny):
-    with pytest.raises(core.InputError, match="Connect CLIP"):
+    with pytest.raises(core.InputError, match="Connect clip"):
         run("LGA_MeasureAnimation", frames=clip(), words="It is happy.")
     with pytest.raises(core.InputError, match="knows no word of 'wumpus'"):
         run("LGA_MeasureAnimation", frames=clip(), words="wumpus", clip=tiny.clip)

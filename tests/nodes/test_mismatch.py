@@ -106,7 +106,7 @@ CASES: dict[str, tuple[Callable, list[str]]] = {
     ),
     "an encoder for more rows": (
         lambda a, b: inverted(a, encoder_of(12, a)),
-        ["encoder 'nameless' finds 12 style vectors", "'tiny' draws from 6"],
+        ["encoder 'nameless' gives 12 style vectors", "'tiny' needs 6"],
     ),
 }
 

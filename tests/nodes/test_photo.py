@@ -49,7 +49,7 @@ def face(x: float, y: float, size: float = 10, score: float = 1.0):
 @pytest.fixture
 def found(monkeypatch):
     """Makes the finders that are present those that a test gives."""
-    return lambda *finders: monkeypatch.setattr(photo_nodes, "present_finders", lambda folder, own: list(finders))
+    return lambda *finders: monkeypatch.setattr(photo_nodes, "installed_detectors", lambda folder, own: list(finders))
 
 
 # Find
@@ -59,7 +59,7 @@ def test_points_that_were_clicked_are_the_places(tiny):
     places, marked, report = run("LGA_FindFaces", image=photo(), finder="by hand", points=POINTS)
     assert_close(places.points[0, 0], torch.tensor([24.0, 24.0]))
     assert marked.shape[0] == 1
-    assert report == "1 face (by hand)."
+    assert report == "1 face detected (by hand)."
 
 
 @pytest.mark.parametrize(("which", "index", "x"), [("largest", 0, 60), ("left to right", 0, 15), ("largest", 1, 15)])
@@ -67,7 +67,7 @@ def test_the_face_that_is_asked_for_is_chosen(found, which, index, x):
     found(Finds(face(60, 30, size=20), face(15, 30, size=8)))
     places, _, report = run("LGA_FindFaces", image=photo(), which=which, index=index)
     assert places.points[0, 2, 0] == x
-    assert report == "2 faces (a finder)."
+    assert report == "2 faces detected (a finder)."
 
 
 def test_the_nearest_is_that_to_x_and_y_in_percent(found):
@@ -80,7 +80,7 @@ def test_a_video_goes_on_where_the_face_is_lost_and_says_so(found):
     found(Finds(face(40, 30), blind=(1, 2)))  # the second frame, looked at twice: around the place and all of it
     places, _, report = run("LGA_FindFaces", image=photo(4))
     assert places.points.isnan().any(dim=(1, 2)).tolist() == [False, True, False, False]
-    assert "in 1 it is not found" in report
+    assert "In 1 of them it was not detected" in report
 
 
 def test_no_face_is_an_error_with_a_way_out(found):
@@ -111,7 +111,7 @@ def test_the_generators_domain_says_how_faces_are_framed(tiny, doodle):
 
 
 def test_places_of_another_picture_are_refused(tiny):
-    with pytest.raises(core.MismatchError, match=r"1 pictures of 80 x 60 pixels, but there are 1 of 60 x 80"):
+    with pytest.raises(core.MismatchError, match=r"1 images of 80 x 60 pixels, but there are 1 of 60 x 80"):
         run("LGA_AlignFace", generator=tiny.generator, image=photo(1, 80, 60), places=placed(photo()))
 
 
@@ -211,7 +211,7 @@ def test_a_tuning_of_another_generator_is_refused(tiny, other):
 
 
 def test_a_generator_that_has_learned_nothing_cannot_be_saved(tiny):
-    with pytest.raises(core.InputError, match="has learned no face"):
+    with pytest.raises(core.InputError, match="is not tuned to a face"):
         run("LGA_SaveTuning", generator=tiny.generator, filename_prefix="t")
 
 
@@ -231,7 +231,7 @@ def test_the_lock_lowers_a_motion_that_goes_too_far_and_leaves_one_that_does_not
 
 
 def test_somebody_has_to_know_faces(tiny):
-    with pytest.raises(core.InputError, match="Connect an identity network"):
+    with pytest.raises(core.InputError, match="Connect identity, or else clip"):
         run("LGA_IdentityLock", generator=tiny.generator, faces=tiny.faces(), motion=tiny.motion())
 
 
@@ -254,7 +254,7 @@ def test_expressions_are_plotted_tabled_and_told(monkeypatch, here):
     assert [image.shape for image in asked] == [(1, 3, 60, 80)] * 2
     assert plot.ndim == 4
     assert table.splitlines() == ["frame,jawOpen,smile", "0,0.1000,0.2000", "1,0.9000,0.2000"]
-    assert report == "Moved most: jawOpen by 0.80, smile by 0.00."
+    assert report == "Largest changes: jawOpen by 0.80, smile by 0.00."
 
 
 # Faces in a video

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import inspect
 import json
 import re
 from pathlib import Path
@@ -183,7 +184,7 @@ def test_what_a_node_would_refuse_before_the_run_is_not_in_a_workflow(working, f
     for node in working:
         check = getattr(CLASSES.get(node["type"]), "VALIDATE_INPUTS", None)
         if check is not None and OWN_FILES not in file.stem:
-            asked = check.__code__.co_varnames[1 : check.__code__.co_argcount]
+            asked = set(inspect.getfullargspec(check).args) - {"cls"}  # as ComfyUI reads it
             assert check(**{name: value for name, _, _, value in values(node) if name in asked}) is True, where(node)
 
 

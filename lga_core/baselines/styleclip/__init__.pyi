@@ -10,4 +10,5 @@ from .latent_mapper import LatentMapperConfig as LatentMapperConfig
 from .latent_optimization import OPTIMIZATIONS as OPTIMIZATIONS
 from .latent_optimization import LatentOptimization as LatentOptimization
 from .latent_optimization import clip_distance as clip_distance
+from .latent_optimization import clip_similarity as clip_similarity
 from .latent_optimization import optimize_latent as optimize_latent

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ...errors import MismatchError
 from ...shapes import Motion, WPlus
 from ...stylegan2.ops import EqualLinear, initialize, leaky_relu, normalize_second_moment
 from .interpolation import straight
@@ -79,9 +80,21 @@ class LatentMapper(nn.ModuleDict):
                 found[:, LEVELS[level]] = network(ws[:, LEVELS[level]])
         return found
 
+    def offsets(self, ws: WPlus) -> WPlus:
+        """strength M(w): what an edit adds to each face [n num_ws w_dim].
+
+        Raises MismatchError for faces of another generator's width.
+        """
+        if self.config.w_dim != ws.shape[2]:
+            raise MismatchError(
+                f"The StyleCLIP mapper takes style vectors of width {self.config.w_dim}, but the faces' vectors have "
+                f"width {ws.shape[2]}. Use a mapper that was trained with this generator."
+            )
+        return self.config.strength * self(ws)
+
     def motion(self, ws: WPlus, num_frames: int = 16) -> Motion:
         """The straight way from each face [n num_ws w_dim] to w + strength M(w), [n num_frames num_ws w_dim].
 
-        Raises InputError for fewer than one frame.
+        Raises InputError for fewer than one frame, MismatchError as `offsets` does.
         """
-        return straight(self.config.strength * self(ws), num_frames)
+        return straight(self.offsets(ws), num_frames)

@@ -104,6 +104,12 @@ def clip_distance(
     return 1 - F.cosine_similarity(clip.model.encode_image(pixels), text_embedding, dim=1)
 
 
+@torch.no_grad()
+def clip_similarity(clip: ClipModel, images: Images, text_embedding: Embedding) -> float:
+    """Mean cosine between CLIP embeddings of the images [n 3 res res] in -1..1 and of one text [1 c]."""
+    return float((clip.encode_images(images) @ text_embedding.T).mean())
+
+
 class Objective:
     """What a code should make small, each face by itself."""
 
