@@ -36,6 +36,7 @@ from lga_core.baselines.styleclip.latent_optimization import (
     LatentOptimization,
     clip_distance,
     clip_input,
+    clip_similarity,
     learning_rate,
     optimize_latent,
 )
@@ -184,6 +185,12 @@ def test_the_straight_way_begins_at_the_face_and_ends_at_the_edit(rng):
         straight(offsets, 0)
 
 
+def test_the_similarity_of_images_and_a_text_is_the_mean_cosine(clip, rng):
+    images, text = rng.rand(2, 3, 32, 32).float() * 2 - 1, F.normalize(rng.randn(1, 8).float(), dim=1)
+    expected = F.cosine_similarity(clip.encode_images(images), text).mean()
+    assert clip_similarity(clip, images, text) == pytest.approx(expected.item(), abs=1e-6)
+
+
 # The latent mapper
 
 
@@ -214,6 +221,13 @@ def test_a_saved_mapper_moves_as_before(tmp_path, rng):
     save_latent_mapper(tmp_path / "m.safetensors", mapper)
     loaded = load_latent_mapper(tmp_path / "m.safetensors")
     assert loaded.config == mapper.config and torch.equal(loaded.motion(ws), mapper.motion(ws))
+
+
+def test_a_mapper_gives_its_strength_of_what_its_networks_say_and_refuses_faces_of_another_width(rng):
+    mapper, ws = LatentMapper(LatentMapperConfig(8, strength=0.3), 1), rng.randn(2, 12, 8).float()
+    assert_close(mapper.offsets(ws), 0.3 * mapper(ws))
+    with pytest.raises(MismatchError, match="width 8, but the faces' vectors have width 16"):
+        mapper.offsets(rng.randn(1, 12, 16).float())
 
 
 PUBLISHED = {"coarse": "course_mapping", "medium": "medium_mapping", "fine": "fine_mapping", "all": "mapping"}

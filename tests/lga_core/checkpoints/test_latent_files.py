@@ -189,3 +189,10 @@ def test_faces_of_two_generators_do_not_mix(faces):
     message = said(faces.check_same_generator, Faces(faces.ws, OTHER))
     assert "Faces a are of the generator 'doodle' (0123456789abcdef)" in message
     assert "faces b are of 'horses' (fedcba9876543210)" in message
+
+
+def test_metadata_names_the_model_that_a_file_was_made_for():
+    said = {"generator_fingerprint": "0123456789abcdef", "generator": "doodle", "clip_fingerprint": "77"}
+    assert ModelId.in_metadata(said) == OWN
+    assert ModelId.in_metadata(said, "clip") == ModelId("77", "unnamed")
+    assert ModelId.in_metadata({}) is None

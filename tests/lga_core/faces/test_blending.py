@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from lga_core import InputError, MismatchError, align, paste_back
 from lga_core.faces.alignment import Alignment, central_square
-from lga_core.faces.blending import face_mask, keep_photo
+from lga_core.faces.blending import face_mask, keep_photo, paste_frames
 from lga_core.faces.cropping import crop
 from lga_core.imaging.filters import blur
 from lga_core.imaging.images import to_nchw, to_nhwc
@@ -128,6 +128,25 @@ def test_keep_photo_gives_back_the_very_values_that_conversion_rounds():
     outside = (pasted.mask == 0).movedim(1, -1).expand_as(kept)
     assert torch.equal(kept[outside], photo.expand(2, -1, -1, -1)[outside])
     assert (kept[~outside] != photo.expand(2, -1, -1, -1)[~outside]).any()
+
+
+def test_frames_are_pasted_one_by_one_as_if_alone_and_one_photo_serves_them_all():
+    photo = torch.rand(1, 40, 50, 3, generator=torch.Generator().manual_seed(0))
+    faces = torch.rand(3, 16, 16, 3, generator=torch.Generator().manual_seed(1))
+    alignment, mask = tilted(40, 50), torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(2))
+    frames = list(paste_frames(photo, faces, alignment, mask, faces[:1]))
+    assert len(frames) == 3
+    for face, (images, share) in zip(faces, frames, strict=True):
+        alone = paste_back(to_nchw(photo), to_nchw(face[None]), alignment, mask[:, None], to_nchw(faces[:1]))
+        assert_close(images, to_nhwc(alone.images), atol=1e-6, rtol=0)
+        assert_close(share, alone.mask[:, 0])
+        assert torch.equal(images[share == 0], photo[share == 0])
+
+
+def test_frames_have_even_sides_as_video_encoders_need():
+    (images, share), *_ = paste_frames(torch.zeros(1, 41, 53, 3), torch.ones(1, 16, 16, 3), tilted(41, 53))
+    assert images.shape == (1, 40, 52, 3)
+    assert share.shape == (1, 40, 52)
 
 
 # What changes

@@ -13,6 +13,7 @@ from lga_core.metrics.identity_similarity import (
     IdentitySimilarity,
     color_texture_features,
     find_identity_similarity,
+    identity_embedding,
 )
 from lga_core.stylegan2.pca import random_w
 
@@ -72,3 +73,13 @@ def test_colours_and_textures_do_not_depend_on_where_they_are(clip, rng):
     assert_close(seen.norm(dim=1), torch.ones(2))
     assert ((seen * moved).sum(dim=1) > 0.99).all()
     assert (embed(-images) * seen).sum(dim=1).max() < (seen * moved).sum(dim=1).min()
+
+
+def test_who_is_in_an_image_is_embedded_by_the_network_else_by_a_resnet_clip_else_by_nobody(clip, rng):
+    network, images = (lambda images: images.flatten(1)), rng.randn(2, 3, 48, 48).float()
+    assert identity_embedding(network, clip) is network
+    assert identity_embedding() is None
+    for resolution, size in ((None, 64), (16, 32), (48, 48), (256, 64)):  # CLIP sees 32 px; twice that is enough
+        embed = identity_embedding(clip=clip, resolution=resolution)
+        assert embed is not None
+        assert_close(embed(images), color_texture_features(clip, size)(images))
