@@ -1,1 +1,1 @@
-"""The report of a run: HTML with its figures inside, contact sheets."""
+"""Reports of trainings: HTML pages from templates, contact sheets, plots."""

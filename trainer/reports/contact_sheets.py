@@ -1,6 +1,6 @@
-"""Contact sheets: pictures in rows under words, for a person to look at.
+"""Contact sheets: rows of images with captions, as PNG.
 
-A sheet's PNG also tells where its rows and columns are and what they show, so that a report can take it apart.
+The PNG's metadata holds the layout (rows, columns, captions), so that a report can cut the sheet into its rows again.
 """
 
 import json
@@ -20,22 +20,23 @@ from lga_core.imaging import evenly, fit_square, to_uint8
 from ..metrics.bootstrap import NUM_FRAMES
 
 MARGIN = 150
-"""Width of the captions, in pixels."""
+"""Width of the caption column, in pixels."""
 GAP = 12
-"""Between two groups of columns, in pixels."""
+"""Width of the gap between two groups of columns, in pixels."""
 LINE, LETTER = 18, 7.2
 """Height of a line of text and mean width of a letter, in pixels."""
 SHOWN_FRAMES = evenly(NUM_FRAMES, 4)
-LAYOUT = "lga:sheet"  # key of the layout in the PNG's text
+LAYOUT = "lga:sheet"
+"""Key of the layout in the PNG's metadata."""
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything is on a sheet, in pixels: rows from `tops`, columns from `lefts`, squares of `size`.
+    """Positions on a sheet in pixels: the images are squares of `size`, rows start at `tops`, columns at `lefts`.
 
-    `groups` names runs of columns: what they show and how many they are.
+    captions: one for each row. groups: heading and number of neighbouring columns.
     """
 
     size: int
@@ -52,9 +53,9 @@ def sheet(
     zoom: float = 1.0,
     groups: Sequence[tuple[str, int]] = (),
 ) -> None:
-    """One row of pictures (in -1..1) for each caption, written as PNG. A long caption is wrapped beside its row.
+    """Write a row of images (values in [-1, 1]) for each caption as PNG. Long captions are wrapped.
 
-    `groups` are runs of columns that stand apart, each with a heading: [(heading, number of columns), ...].
+    groups: columns that stand apart under a heading: [(heading, number of columns), ...].
     """
     layout = _layout(rows, captions, zoom, groups)
     size, width = layout.size, max(layout.lefts) + layout.size
@@ -63,41 +64,43 @@ def sheet(
     _write_headings(pen, font, layout)
     for top, row, caption in zip(layout.tops, rows, captions, strict=True):
         _write_caption(pen, font, caption, top, size)
-        for left, picture in zip(layout.lefts, to_uint8(row.cpu()).numpy(), strict=False):
-            page.paste(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC), (left, top))
+        for left, pixels in zip(layout.lefts, to_uint8(row.cpu()).numpy(), strict=False):
+            page.paste(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC), (left, top))
     text = PngImagePlugin.PngInfo()
     text.add_itxt(LAYOUT, json.dumps(asdict(layout)))
     page.save(path, pnginfo=text)
 
 
-def grid(pictures: Float[Tensor, "n 3 h w"], columns: int, path: Path, zoom: float = 1.0) -> None:
-    rows = list(pictures.split(columns))
+def grid(images: Float[Tensor, "n 3 h w"], columns: int, path: Path, zoom: float = 1.0) -> None:
+    """A sheet without captions."""
+    rows = list(images.split(columns))
     sheet(rows, [""] * len(rows), path, zoom)
 
 
 @torch.no_grad()
 def motion_sheet(
-    draw: Callable[[WPlus], Images],
+    synthesize: Callable[[WPlus], Images],
     model: MotionModel,
     ws: WPlus,
     text: Float[Tensor, "k c"],
-    pictures: Float[Tensor, "n c"] | None,
+    image_embeddings: Float[Tensor, "n c"] | None,
     captions: Sequence[str],
     path: Path,
     size: int = 192,
 ) -> None:
-    """What each sentence does: four of 16 frames of the first face, then the last frames of the next three.
+    """For each prompt a row: four of 16 frames of the first face, then the last frames of the next three faces.
 
-    ws: faces, of which at most four are shown. text: a unit embedding for each caption. pictures: the faces' own
-    embeddings, for a model that was trained with them. The first row shows the faces as they are.
+    ws: faces, of which at most four are shown. text: a unit embedding for each caption. image_embeddings: unit
+    embeddings of the faces, for a model that takes them. The first row shows the unedited faces.
     """
-    faces, seen = ws[:4], None if pictures is None else pictures[:4]
+    faces = ws[:4]
+    embeddings = None if image_embeddings is None else image_embeddings[:4]
     still = [0] * len(SHOWN_FRAMES) + list(range(1, len(faces)))
-    rows = [drawn(draw, faces, size)[still]]
+    rows = [synthesized(synthesize, faces, size)[still]]
     for embedding in text:
-        motion = model(embedding.expand(len(faces), -1), seen, NUM_FRAMES)
-        film, others = faces[:1] + motion[0, SHOWN_FRAMES], faces[1:] + motion[1:, -1]
-        rows.append(drawn(draw, torch.cat([film, others]), size))
+        motion = model(embedding.expand(len(faces), -1), embeddings, NUM_FRAMES)
+        video, others = faces[:1] + motion[0, SHOWN_FRAMES], faces[1:] + motion[1:, -1]
+        rows.append(synthesized(synthesize, torch.cat([video, others]), size))
     groups = [(f"one face: {_listed([f + 1 for f in SHOWN_FRAMES])} of {NUM_FRAMES} frames", len(SHOWN_FRAMES))]
     if len(faces) > 1:
         groups.append(("other faces: the last frame", len(faces) - 1))
@@ -105,23 +108,25 @@ def motion_sheet(
 
 
 @torch.no_grad()
-def reconstruction_sheet(pictures: Images, redrawn: Images, path: Path, columns: int = 6, size: int = 192) -> None:
-    """Pictures [n 3 h w] over what the generator made of their codes, `columns` pairs side by side."""
+def reconstruction_sheet(
+    images: Images, reconstructions: Images, path: Path, columns: int = 6, size: int = 192
+) -> None:
+    """Images [n 3 h w] above their reconstructions by encoder and generator, `columns` pairs side by side."""
     rows, captions = [], []
-    for given, bootstrap_counts in zip(pictures.split(columns), redrawn.split(columns), strict=True):
-        rows += [fit_square(given, size).cpu(), fit_square(bootstrap_counts, size).cpu()]
-        captions += ["given", "drawn again from its code"]
+    for inputs, outputs in zip(images.split(columns), reconstructions.split(columns), strict=True):
+        rows += [fit_square(inputs, size).cpu(), fit_square(outputs, size).cpu()]
+        captions += ["input", "reconstruction"]
     sheet(rows, captions, path)
 
 
 @torch.no_grad()
-def drawn(draw: Callable[[WPlus], Images], ws: WPlus, size: int, chunk: int = 4) -> Images:
-    """Faces at `size` pixels on the CPU, drawn a few at a time: at full size they may not fit in memory together."""
-    return torch.cat([fit_square(draw(few).float(), size).cpu() for few in ws.split(chunk)])
+def synthesized(synthesize: Callable[[WPlus], Images], ws: WPlus, size: int, chunk: int = 4) -> Images:
+    """Faces at `size` pixels on the CPU, synthesised `chunk` at a time to bound the memory at full resolution."""
+    return torch.cat([fit_square(synthesize(few).float(), size).cpu() for few in ws.split(chunk)])
 
 
 def read_layout(path: Path) -> Layout | None:
-    """Where things are on the sheet at `path`; None for any other picture."""
+    """The layout of the contact sheet at `path`; None for any other image."""
     with Image.open(path) as page:
         described = getattr(page, "text", {}).get(LAYOUT)
     if described is None:

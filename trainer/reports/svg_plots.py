@@ -1,4 +1,4 @@
-"""Plots of a report as SVG that takes its colours and its letters from the page around it, light or dark."""
+"""Plots as SVG elements whose colours and fonts are those of the page around them, light or dark."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 POINTS = 240
-"""Of a curve, at most: longer runs are averaged."""
-# Stand-ins for the page's colours, which matplotlib does not know.
+"""Points of a curve, at most; longer runs are averaged."""
+# Placeholders for the page's CSS colours, which matplotlib does not know.
 MUTED, LINE, CLIP = "#010203", "#010204", "#010205"
 VARIABLES = {MUTED: "var(--muted)", LINE: "var(--line)", CLIP: "var(--clip)"}
 
 
 def curve(steps: Sequence[int], values: Sequence[float], name: str) -> str:
-    """A loss over steps: what was logged, faintly, and its running mean. Logarithmic where it falls that far."""
+    """A loss over training steps: logged values (faint) and their running mean; logarithmic if it falls that far."""
     places, heights = thinned(steps, values)
     smooth = running_mean(heights)
     logarithmic = min(heights, default=0) > 0 and max(smooth) > 30 * min(smooth)
@@ -35,7 +35,7 @@ def curve(steps: Sequence[int], values: Sequence[float], name: str) -> str:
 
 
 def amplitude_plot(lengths: Mapping[int, float]) -> str:
-    """How far the last frame is from the first, over the number of frames, in % of a 16-frame clip's."""
+    """Motion magnitude at the last frame over the number of frames, in percent of that of a 16-frame clip."""
     counts = sorted(lengths)
     base = lengths.get(16) or sum(lengths.values()) / len(lengths) or 1.0
     shares = [100 * lengths[count] / base for count in counts]
@@ -50,28 +50,28 @@ def amplitude_plot(lengths: Mapping[int, float]) -> str:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
         axes.set_xlabel("frames in the clip")
 
-    return svg(draw, (7.2, 2.6), "Amount of movement over the number of frames")
+    return svg(draw, (7.2, 2.6), "Motion magnitude over the number of frames")
 
 
 def svg(draw: Callable[[Axes], None], size: tuple[float, float], label: str) -> str:
-    """What `draw` puts on axes of `size` inches (at 100 px), as an <svg> element."""
+    """The plot that `draw` makes on axes of `size` inches, as an <svg> element."""
     from matplotlib import rc_context, rcParamsDefault
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     own = {"svg.fonttype": "none", "svg.hashsalt": label, "font.size": 8.5, "axes.linewidth": 0.8}
-    # Whatever style the program around it has chosen.
+    # matplotlib's defaults, whatever style the calling program has set.
     with rc_context({name: own.get(name, value) for name, value in rcParamsDefault.items() if name != "backend"}):
         figure = Figure(figsize=size, dpi=72, layout="constrained", facecolor="none")
         axes = figure.subplots()
-        _dress(axes)
+        _style_axes(axes)
         draw(axes)
         written = io.StringIO()
         FigureCanvasSVG(figure).print_svg(written, metadata={"Date": None, "Creator": None})
     return _themed(written.getvalue(), label)
 
 
-def _dress(axes: Axes) -> None:
+def _style_axes(axes: Axes) -> None:
     axes.set_facecolor("none")
     axes.grid(axis="y", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -95,7 +95,7 @@ def _few_ticks(axes: Axes, logarithmic: bool) -> None:
 
 
 def _themed(document: str, label: str) -> str:
-    """matplotlib's file as an element of a page: its colours and letters are the page's, its size is free."""
+    """matplotlib's SVG file as an element of a page, with the page's colours and fonts and without a fixed size."""
     element = document[document.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", element, flags=re.DOTALL)
     element = re.sub(r"<g id=\"(?:figure|axes|patch|line2d|matplotlib\.axis|xtick|ytick|text)_\d+\">", "<g>", element)
@@ -110,7 +110,7 @@ def _themed(document: str, label: str) -> str:
 
 
 def thinned(steps: Sequence[int], values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """The finite points, neighbours averaged until there are few enough to draw."""
+    """The finite points; neighbours are averaged until at most `POINTS` remain."""
     points = [(float(s), v) for s, v in zip(steps, values, strict=True) if math.isfinite(v)]
     group = math.ceil(len(points) / POINTS) or 1
     groups = [points[i : i + group] for i in range(0, len(points), group)]
@@ -119,7 +119,7 @@ def thinned(steps: Sequence[int], values: Sequence[float]) -> tuple[list[float],
 
 
 def running_mean(values: Sequence[float]) -> list[float]:
-    """The mean over a twelfth of the run around each point."""
+    """Mean over a window of a twelfth of the run around each point."""
     reach = max(1, len(values) // 24)
     windows = [values[max(0, i - reach) : i + reach + 1] for i in range(len(values))]
     return [sum(window) / len(window) for window in windows]
