@@ -122,6 +122,17 @@ def test_every_package_is_listed():
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
 
 
+def test_templates_styles_and_scripts_are_installed():
+    """Each lies below a package whose package data it is."""
+    data = PROJECT["tool"]["setuptools"]["package-data"]
+    files = [file for kind in ("*.j2", "*.css", "*.js") for file in (ROOT / "trainer").rglob(kind)]
+    assert files
+    for file in files:
+        package = file.parent.parent
+        name = ".".join(("lga_trainer", *package.relative_to(ROOT / "trainer").parts))
+        assert any(file in package.glob(pattern) for pattern in data.get(name, ())), file
+
+
 def test_requirements_name_nothing_that_comfyui_has_and_no_versions():
     assert required_in_comfyui() == declared() - BROUGHT_BY_COMFYUI
 

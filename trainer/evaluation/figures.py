@@ -1,10 +1,10 @@
-"""Pictures of an evaluation for its page: strips of clips, flows between neighbouring frames, the worst clips."""
+"""Images of an evaluation's report: strips of clips, optical flow between frames, the worst clips."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -13,88 +13,90 @@ from torch import Tensor
 
 from lga_core.imaging import estimate_flow, evenly
 
-from ..reports.html import escape, inline
-from .registry import ABLATION
+from ..reports.html import embedded
+from ..reports.sheet_rows import Row
 from .shards import Shard, ShardCache
 
 SHOWN_FRAMES = 6
 CELL = 128
-"""Side of a frame on the page, in pixels, at most."""
-REACH = 0.02
-"""Flow, in halves of the picture's side, that is shown in full colour."""
-WORST = 6
+"""Side of a frame on the page in pixels, at most."""
+FULL_COLOR_FLOW = 0.02
+"""Flow, in halves of the image's side, that is shown fully saturated."""
+NUM_WORST = 6
 
 
-class Pictured:
-    """What was kept of an evaluation's clips, as <img> elements."""
+class Strip(NamedTuple):
+    """Images side by side, beside their label."""
 
-    def __init__(self, told: Mapping[str, Any], kept: ShardCache, at_once: int):
-        self.told, self.kept = told, kept
-        self.count = min(at_once, told["num_faces"])
-        self.methods = {name: row for name, row in told["methods"].items() if not name.startswith(ABLATION)}
-        self.prompts = list(next(iter(told["methods"].values()))["prompts"])
+    label: str
+    images: UInt8[Tensor, "t 3 h w"]
+
+
+class ClipFigures:
+    """Figures of cached clips. methods: rows of the results; num_faces: faces of a shard."""
+
+    def __init__(self, methods: Mapping[str, Any], shards: ShardCache, num_faces: int):
+        self.methods, self.shards, self.num_faces = methods, shards, num_faces
+        self.prompts = list(next(iter(methods.values()))["prompts"]) if methods else []
         self.tensors = cache(self._tensors)
 
     def _tensors(self, method: str, prompt: int) -> dict[str, Tensor]:
-        tensors = self.kept.read(Shard(method, prompt, 0, self.count))[1]
+        tensors = self.shards.read(Shard(method, prompt, 0, self.num_faces))[1]
         return {name: tensors[name] for name in ("paths", "pictures")}
 
-    def strips(self, quality: int) -> str:
-        """A block for each prompt: each method's clip of one face."""
-        blocks = []
-        for number, prompt in enumerate(self.prompts):
-            rows = "".join(
-                self._row(row["label"], self._strip(self.tensors(name, number)["pictures"], number), quality)
+    def examples(self) -> dict[str, list[Strip]]:
+        """For each prompt, every method's clip of one face."""
+        return {
+            prompt: [
+                Strip(row["label"], _example(self.tensors(name, number)["pictures"], number))
                 for name, row in self.methods.items()
-            )
-            blocks.append(f'<h3 class="sub">{escape(prompt)}</h3>{_sheet(rows)}')
-        return "".join(blocks)
-
-    @staticmethod
-    def _strip(pictures: UInt8[Tensor, "n t 3 h w"], number: int) -> UInt8[Tensor, "t 3 h w"]:
-        """Another face for each prompt, in turn."""
-        clip = pictures[number % len(pictures)]
-        return clip[evenly(len(clip), SHOWN_FRAMES)]
-
-    @staticmethod
-    def _row(label: str, frames: UInt8[Tensor, "t 3 h w"], quality: int) -> str:
-        return f"<div><span>{escape(label)}</span><div>{inline(side_by_side(frames), label, quality)}</div></div>"
+            ]
+            for number, prompt in enumerate(self.prompts)
+        }
 
     def paths(self) -> dict[str, list[list[float]]]:
-        """Paths of the first face under the first prompt, by method."""
+        """By method, the path of the first face under the first prompt, a point [x, y] for each frame."""
         return {row["label"]: self.tensors(name, 0)["paths"][0].tolist() for name, row in self.methods.items()}
 
-    def flows(self, quality: int) -> str:
-        """For the first prompt and face, each method: the flow between neighbouring frames."""
-        rows = ""
-        for name, row in self.methods.items():
-            clip = self.tensors(name, 0)["pictures"][0].float() / 127.5 - 1
-            places = [place for place in evenly(len(clip), SHOWN_FRAMES) if place + 1 < len(clip)]
-            moved = estimate_flow(clip[places], clip[[place + 1 for place in places]])
-            rows += self._row(row["label"], in_colours(moved), quality)
-        return _sheet(rows)
+    def flows(self) -> list[Strip]:
+        """For each method, the flow between neighbouring frames, for the first prompt and face."""
+        return [
+            Strip(row["label"], _flow_strip(self.tensors(name, 0)["pictures"][0])) for name, row in self.methods.items()
+        ]
 
-    def worst(self, quality: int) -> str:
-        """LGA's last frames under the prompts that the judge sees least often, beside the faces as they were."""
-        ours = self.told["methods"].get("lga")
-        if ours is None or "judge_rise" not in ours["means"]:
-            return ""
-        known = [prompt for prompt in self.prompts if "judge_rise" in ours["prompts"][prompt]]
-        order = sorted(known, key=lambda prompt: ours["prompts"][prompt]["judge_rise"]["mean"])[:WORST]
-        rows = ""
-        for prompt in order:
-            pictures = self.tensors("lga", self.prompts.index(prompt))["pictures"]
-            pairs = torch.stack([pictures[:, 0], pictures[:, -1]], dim=1).flatten(0, 1)
-            rows += self._row(prompt, pairs, quality)
-        return f'<h3 class="sub">The prompts that LGA does least often: faces before and after</h3>{_sheet(rows)}'
+    def worst(self, method: str) -> list[Strip]:
+        """First and last frames under the prompts that the judge sees on the fewest faces; none without a judge."""
+        row = self.methods.get(method)
+        if row is None or "judge_rise" not in row["means"]:
+            return []
+        known = [prompt for prompt in self.prompts if "judge_rise" in row["prompts"][prompt]]
+        worst = sorted(known, key=lambda prompt: row["prompts"][prompt]["judge_rise"]["mean"])[:NUM_WORST]
+        return [Strip(prompt, _ends(self.tensors(method, self.prompts.index(prompt))["pictures"])) for prompt in worst]
 
 
-def _sheet(rows: str) -> str:
-    return f'<div class="sheet"><div class="rows">{rows}</div></div>'
+def _example(clips: UInt8[Tensor, "n t 3 h w"], number: int) -> UInt8[Tensor, "f 3 h w"]:
+    """A few frames of one face; prompts take the faces in turn."""
+    clip = clips[number % len(clips)]
+    return clip[evenly(len(clip), SHOWN_FRAMES)]
+
+
+def _flow_strip(clip: UInt8[Tensor, "t 3 h w"]) -> UInt8[Tensor, "f 3 h w"]:
+    images = clip.float() / 127.5 - 1
+    places = [place for place in evenly(len(images), SHOWN_FRAMES) if place + 1 < len(images)]
+    return flow_colors(estimate_flow(images[places], images[[place + 1 for place in places]]))
+
+
+def _ends(clips: UInt8[Tensor, "n t 3 h w"]) -> UInt8[Tensor, "m 3 h w"]:
+    """First and last frame of each face, side by side."""
+    return torch.stack([clips[:, 0], clips[:, -1]], dim=1).flatten(0, 1)
+
+
+def embedded_rows(strips: Sequence[Strip], quality: int) -> list[Row]:
+    return [Row(label, embedded(side_by_side(images), label, quality)) for label, images in strips]
 
 
 def side_by_side(frames: UInt8[Tensor, "t 3 h w"]) -> Image.Image:
-    """One picture of all frames, none wider than `CELL`."""
+    """All frames in one image, each at most `CELL` pixels wide."""
     strip = Image.fromarray(torch.cat(list(frames), dim=2).permute(1, 2, 0).numpy())
     size = frames.shape[-1]
     if size <= CELL:
@@ -102,8 +104,8 @@ def side_by_side(frames: UInt8[Tensor, "t 3 h w"]) -> Image.Image:
     return strip.resize((len(frames) * CELL, CELL), Image.Resampling.LANCZOS)
 
 
-def in_colours(moved: Float[Tensor, "n 2 h w"]) -> UInt8[Tensor, "n 3 h w"]:
-    """Flow as colour: the hue says which way, the saturation how far; white stands still."""
-    way, far = torch.atan2(moved[:, 1], moved[:, 0]), (moved.norm(dim=1) / REACH).clamp(max=1)
-    hues = torch.stack([(way + shift).cos() for shift in (0.0, 2.0944, -2.0944)], dim=1)  # a third of a turn apart
-    return ((1 - far[:, None] * (1 - (hues + 1) / 2)) * 255).round().byte()
+def flow_colors(flow: Float[Tensor, "n 2 h w"]) -> UInt8[Tensor, "n 3 h w"]:
+    """Optical flow as colours: the hue is the direction, the saturation the speed; white stands still."""
+    direction, speed = torch.atan2(flow[:, 1], flow[:, 0]), (flow.norm(dim=1) / FULL_COLOR_FLOW).clamp(max=1)
+    hues = torch.stack([(direction + shift).cos() for shift in (0.0, 2.0944, -2.0944)], dim=1)  # thirds of a turn
+    return ((1 - speed[:, None] * (1 - (hues + 1) / 2)) * 255).round().byte()

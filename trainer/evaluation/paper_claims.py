@@ -1,4 +1,4 @@
-"""What the paper claims, tried on the figures of an evaluation: each claim with what was found and what it needs."""
+"""The paper's claims, tested on the results of an evaluation: each with its result and what it needs to hold."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from typing import Any
 from .registry import ABLATION
 
 ACD_SHARE = 0.6
-"""ACD of LGA over MoCoGAN-HD's; 0.258 over 0.451 in the paper (Table I)."""
+"""Largest ACD of LGA relative to MoCoGAN-HD's; 0.258 / 0.451 in the paper (Table I)."""
 FASTER = 100
-"""Times that a clip of StyleCLIP's takes longer, at least."""
+"""Smallest ratio of StyleCLIP's time for a clip to LGA's."""
+COMPLETE = "paper"
+"""The training preset with all losses."""
+RISING = {"judge_rise": "expression increases, rising", "first_step_share": "first-step share, rising"}
 
-WHOLE = "paper"
-"""The preset with everything in it."""
-CALLED = {"judge_rise": "does what the words say, rising", "first_step_share": "first step's share, rising"}
+Methods = Mapping[str, Any]
+"""The methods of results.json by name."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`met` is None where it could not be tried, and `found` says why."""
+    """A claim with its result. `met` is None if it could not be tested; `found` then says why."""
 
     claim: str
     found: str
@@ -29,94 +31,96 @@ class Claim:
     met: bool | None
 
 
-def claims(told: Mapping[str, Any]) -> list[Claim]:
-    """Of LGA against StyleCLIP's interpolation and MoCoGAN-HD's motion, and of the paper's settings against ablations
-    that are called as the trainer's presets are; as far as they were run."""
-    methods = told["methods"]
+def claims(methods: Methods) -> list[Claim]:
+    """LGA against StyleCLIP's interpolation and MoCoGAN-HD's motion, and the paper's settings against ablations.
+
+    Ablations are recognised by the name of their training preset; only those that were run are tested.
+    """
     return [
-        _content(methods, "mocogan-equal", "when both move as much"),
-        _content(methods, "mocogan", "each at its own strength, as in Table I"),
-        _pictures(methods),
-        _words(methods),
-        _time(methods),
+        _identity(methods, "mocogan-equal", "at equal motion magnitude"),
+        _identity(methods, "mocogan", "each at its own strength, as in Table I"),
+        _image_quality(methods),
+        _text_alignment(methods),
+        _speed(methods),
         *_ablations(methods),
     ]
 
 
-def _content(methods: Mapping[str, Any], theirs: str, how: str) -> Claim:
-    claim = f"LGA keeps the person better than MoCoGAN-HD, {how} (ACD)"
+def _identity(methods: Methods, baseline: str, condition: str) -> Claim:
+    claim = f"LGA preserves identity better than MoCoGAN-HD, {condition} (ACD)"
     needed = f"at most {ACD_SHARE} of its ACD"
-    if (lacks := _lacks(methods, "lga", theirs)) is not None:
-        return Claim(claim, lacks, needed, None)
-    ratio = _mean(methods, "lga", "acd") / _mean(methods, theirs, "acd")
-    told = f"{_shown(methods, 'lga', 'acd')} / {_shown(methods, theirs, 'acd')} = {ratio:.2f}"
-    return Claim(claim, told, needed, ratio <= ACD_SHARE)
+    if (reason := _untested(methods, baseline)) is not None:
+        return Claim(claim, reason, needed, None)
+    ratio = _mean(methods, "lga", "acd") / _mean(methods, baseline, "acd")
+    found = f"{_interval(methods, 'lga', 'acd')} / {_interval(methods, baseline, 'acd')} = {ratio:.2f}"
+    return Claim(claim, found, needed, ratio <= ACD_SHARE)
 
 
-def _pictures(methods: Mapping[str, Any]) -> Claim:
-    claim, needed = "LGA's frames are closer to real pictures than StyleCLIP's (FID)", "below"
-    if (lacks := _lacks(methods, "lga", "styleclip")) is not None:
-        return Claim(claim, lacks, needed, None)
-    if "fid" not in methods["lga"]["means"]:
-        return Claim(claim, "no network to take features with", needed, None)
-    return _compared(methods, claim, "fid", needed, below=True)
+def _image_quality(methods: Methods) -> Claim:
+    claim, needed = "LGA's frames are closer to real images than StyleCLIP's (FID)", "lower FID"
+    reason = _untested(methods, "styleclip", "fid", "no network provides features for FID")
+    return _against_styleclip(methods, claim, "fid", needed, reason, lower=True)
 
 
-def _words(methods: Mapping[str, Any]) -> Claim:
-    claim, needed = "LGA does what the words say more often than StyleCLIP (the judge's first choice)", "above"
-    if (lacks := _lacks(methods, "lga", "styleclip")) is not None:
-        return Claim(claim, lacks, needed, None)
-    if "judge_top1" not in methods["lga"]["means"]:
-        return Claim(claim, "no judge compares expressions of this domain", needed, None)
-    return _compared(methods, claim, "judge_top1", needed, below=False)
+def _text_alignment(methods: Methods) -> Claim:
+    claim, needed = "LGA shows the prompt's expression more often than StyleCLIP (judge top-1)", "higher top-1"
+    reason = _untested(methods, "styleclip", "judge_top1", "no judge ranks expressions of this domain")
+    return _against_styleclip(methods, claim, "judge_top1", needed, reason, lower=False)
 
 
-def _time(methods: Mapping[str, Any]) -> Claim:
-    claim, needed = "It takes a hundredth of StyleCLIP's time", f"{FASTER} times as fast"
-    if (lacks := _lacks(methods, "lga", "styleclip")) is not None:
-        return Claim(claim, lacks, needed, None)
-    found, whole = (
+def _against_styleclip(
+    methods: Methods, claim: str, metric: str, needed: str, reason: str | None, lower: bool
+) -> Claim:
+    if reason is not None:
+        return Claim(claim, reason, needed, None)
+    ours, theirs = _mean(methods, "lga", metric), _mean(methods, "styleclip", metric)
+    found = f"{_interval(methods, 'lga', metric)} and {_interval(methods, 'styleclip', metric)}"
+    return Claim(claim, found, needed, ours < theirs if lower else ours > theirs)
+
+
+def _speed(methods: Methods) -> Claim:
+    claim, needed = "LGA takes a hundredth of StyleCLIP's time", f"at least {FASTER} times as fast"
+    if (reason := _untested(methods, "styleclip")) is not None:
+        return Claim(claim, reason, needed, None)
+    motion, frames = (
         sum(_mean(methods, "styleclip", each) for each in parts) / sum(_mean(methods, "lga", each) for each in parts)
         for parts in (("seconds",), ("seconds", "drawing_seconds"))
     )
-    told = f"{found:.0f} times from words to motion, {whole:.0f} times from words to pictures"
-    return Claim(claim, told, needed, whole >= FASTER)
+    found = f"{motion:.0f} times as fast from text to motion, {frames:.0f} times from text to frames"
+    return Claim(claim, found, needed, frames >= FASTER)
 
 
-def _ablations(methods: Mapping[str, Any]) -> list[Claim]:
-    """Fig. 5, where the paper's own settings were trained beside what it leaves out."""
-    tried = [
-        ("Contrast makes words matter (Fig. 5a)", "judge_rise", ("no-contrastive", WHOLE)),
-        ("A larger batch, more words that come true (Fig. 5b to d)", "judge_rise", ("batch-2", WHOLE, "batch-8")),
-        ("The path term evens out the pace (Fig. 5e)", "first_step_share", (WHOLE, "no-path")),
-        ("Second differences even it out more than first ones (Fig. 5f)", "first_step_share", (WHOLE, "first-order")),
+def _ablations(methods: Methods) -> list[Claim]:
+    """Fig. 5: the paper's own settings beside trainings without one of them."""
+    tested = [
+        ("The contrastive loss makes the motion follow the text (Fig. 5a)", "judge_rise", ("no-contrastive", COMPLETE)),
+        ("Larger batches follow the text better (Fig. 5b to d)", "judge_rise", ("batch-2", COMPLETE, "batch-8")),
+        ("The smoothness loss makes the speed uniform (Fig. 5e)", "first_step_share", (COMPLETE, "no-path")),
+        ("Second differences do so more than first ones (Fig. 5f)", "first_step_share", (COMPLETE, "first-order")),
     ]
     found = []
-    for claim, figure, order in tried:
+    for claim, metric, order in tested:
         names = [ABLATION + name for name in order]
-        if all(name in methods and figure in methods[name]["means"] for name in names):
-            means = [_mean(methods, name, figure) for name in names]
-            shown = ", ".join(f"{name}: {_shown(methods, ABLATION + name, figure)}" for name in order)
+        if all(name in methods and metric in methods[name]["means"] for name in names):
+            means = [_mean(methods, name, metric) for name in names]
+            shown = ", ".join(f"{name}: {_interval(methods, ABLATION + name, metric)}" for name in order)
             met = all(less < more for less, more in pairwise(means))
-            found.append(Claim(claim, shown, f"{CALLED[figure]} in this order", met))
+            found.append(Claim(claim, shown, f"{RISING[metric]} in this order", met))
     return found
 
 
-def _compared(methods: Mapping[str, Any], claim: str, figure: str, needed: str, below: bool) -> Claim:
-    ours, theirs = _mean(methods, "lga", figure), _mean(methods, "styleclip", figure)
-    told = f"{_shown(methods, 'lga', figure)} and {_shown(methods, 'styleclip', figure)}"
-    return Claim(claim, told, needed, ours < theirs if below else ours > theirs)
+def _untested(methods: Methods, baseline: str, metric: str | None = None, without: str = "") -> str | None:
+    """Why LGA cannot be compared with this baseline, and `without` where LGA lacks the metric; None if it can."""
+    absent = [name for name in ("lga", baseline) if name not in methods]
+    if absent:
+        return f"{absent[0].removesuffix('-equal')} was not run"
+    return without if metric is not None and metric not in methods["lga"]["means"] else None
 
 
-def _shown(methods: Mapping[str, Any], name: str, figure: str) -> str:
-    found = methods[name]["means"][figure]
+def _interval(methods: Methods, name: str, metric: str) -> str:
+    found = methods[name]["means"][metric]
     return f"{found['mean']:.3g} ({found['low']:.3g} to {found['high']:.3g})"
 
 
-def _lacks(methods: Mapping[str, Any], *names: str) -> str | None:
-    absent = [name for name in names if name not in methods]
-    return f"{absent[0].removesuffix('-equal')} was not run" if absent else None
-
-
-def _mean(methods: Mapping[str, Any], name: str, figure: str) -> float:
-    return methods[name]["means"][figure]["mean"]
+def _mean(methods: Methods, name: str, metric: str) -> float:
+    return methods[name]["means"][metric]["mean"]

@@ -1,293 +1,164 @@
-"""The report of an evaluation: one HTML page, its pictures inside, failures shown and not hidden."""
+"""The report of an evaluation: one HTML page with its images inside, which shows failures too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..metrics.bootstrap import percent
-from ..reports.html import bar, card, definitions, escape, page, section, slug, table
+from markupsafe import Markup
+
+from ..reports.html import render, within_limit
 from ..training.atomic_files import write
-from .figures import Pictured
+from .figures import ClipFigures, embedded_rows
 from .paper_claims import Claim, claims
-from .plots import LINES, lines, places
+from .plots import COLORS, curves_plot, paths_plot
 from .registry import ABLATION
 from .shards import ShardCache
 
-LIMIT = 4_500_000
-"""Bytes of the page, about: pictures lose quality until it fits."""
-QUALITIES = (82, 70, 55)
+TEMPLATE = Path(__file__).parent / "templates" / "evaluation.html.j2"
 PAPER = {
     "LGA": {"fid": 42.10, "acd": 0.258},
     "baseline": {"fid": 44.22, "acd": 0.451},
 }
-"""Table I of the paper, on photographs of people: other pictures, other networks, other numbers."""
+"""Table I of the paper, on photographs of people: with other images and networks, its numbers are not comparable."""
 WORKS = 0.5
-"""Share of faces below which a prompt is said to fail."""
-NAMES: Mapping[str, str] = {
-    "judge_rise": "does what the words say",
-    "judge_top1": "judge's first choice",
-    "clip_top1": "other CLIP's first choice",
-    "alignment_rise": "rise of words and picture",
+"""Share of faces below which a prompt counts as failed."""
+LABELS: Mapping[str, str] = {
+    "judge_rise": "expression increases",
+    "judge_top1": "judge top-1",
+    "clip_top1": "independent CLIP top-1",
+    "alignment_rise": "CLIP gain",
     "fid": "FID",
     "acd": "ACD",
-    "magnitude": "movement",
-    "identity": "same person",
-    "distance": "change to the eye",
-    "first_step_share": "first step's share",
+    "magnitude": "motion magnitude",
+    "identity": "identity similarity",
+    "distance": "perceptual distance",
+    "first_step_share": "first-step share",
     "flicker": "flicker",
     "jerk": "jerk",
 }
 SHARES = frozenset(("judge_rise", "judge_top1", "clip_top1"))
-TERMS = {
-    "Does what the words say": "The judge, a network that no training used, compares each clip's last frame with its "
-    "first, and counts those in which what the prompt names clearly grew.",
-    "First choice": "Of all expressions that it knows, the judge (or a CLIP that nothing was trained against) puts the "
-    "right one first.",
-    "ACD": "Average content distance: how far apart two frames of a clip are to a network that knows people, over all "
-    "pairs of frames (Hang et al. 2023, IV-A5). A still picture has 0, so it means nothing without the movement beside "
-    "it. The paper's code adds up squares of neighbouring frames' distances instead; results.json has both.",
-    "FID": "Frechet distance of all frames to real pictures by a network's features, without the root, as clean-fid "
-    "has it. It depends on the network and on the number of pictures.",
-    "Movement": "How much a frame differs from the first one, in 0 to 1, mean over pixels and frames.",
-    "Flicker": "How far a frame lies from the middle of its neighbours, in steps: 0 at an even pace, 1 to and fro.",
-    "Jerk": "How suddenly the speed changes: 0 at an even pace or acceleration, 4 to and fro.",
-    "95 % interval": "Measured on other faces, the mean would fall within this range 19 times in 20.",
-}
+OF_ABLATIONS = ("judge_rise", "judge_top1", "acd", "magnitude", "first_step_share", "jerk")
+CURVES = {"changes": "Change from the first frame", "alignments": "Similarity of text and image (cosine)"}
 
 
-def write_report(out: Path, told: Mapping[str, Any], kept: ShardCache, at_once: int) -> Path:
-    """Write report.html into `out` from its results and from the pictures that were kept."""
-    pictured, text = Pictured(told, kept, at_once), ""
-    for quality in QUALITIES:
-        text = _document(told, pictured, quality)
-        if len(text.encode()) <= LIMIT:
-            break
-    return write(out / "report.html", text)
+def write_report(out: Path, results: Mapping[str, Any], cache: ShardCache, at_once: int) -> Path:
+    """Write report.html into `out` from the evaluation's results and its cached images; `at_once`: faces of a shard."""
+    methods: Mapping[str, Any] = results["methods"]
+    compared = {name: row for name, row in methods.items() if not name.startswith(ABLATION)}
+    ablations = sorted(_ablations(methods).values(), key=lambda row: -_mean(row, "judge_rise"))
+    tested = claims(methods)
+    figures = ClipFigures(compared, cache, min(at_once, results["num_faces"]))
+    examples, flows, worst = figures.examples(), figures.flows(), figures.worst("lga")
+    facts = {
+        "title": f"Language-guided motion on {results['domain']}: a comparison",
+        "today": date.today().isoformat(),
+        "lede": _lede(results, tested),
+        "lga": methods["lga"]["means"] if "lga" in methods else None,
+        "results": results,
+        "compared": compared,
+        "labels": LABELS,
+        "shares": SHARES,
+        "paper": PAPER,
+        "claims": tested,
+        "measured": _measured(results),
+        "metrics": [name for name in LABELS if any(name in row["means"] for row in methods.values())],
+        "judged": list(_judged(compared)),
+        "curves": dict(_curves(compared)),
+        "colors": list(zip((row["label"] for row in compared.values()), COLORS, strict=False)),
+        "paths_plot": Markup(paths_plot(figures.paths(), "Paths of codes")) if compared else "",
+        "ablations": ablations,
+        "ablation_metrics": [name for name in OF_ABLATIONS if any(name in row["means"] for row in ablations)],
+        "failures": _failures(_judged(compared)),
+        "missing": _missing(results["missing"], results["missing_methods"]),
+        "facts": _facts(results),
+    }
+
+    def page(quality: int) -> str:
+        images = {
+            "examples": {prompt: embedded_rows(strips, quality) for prompt, strips in examples.items()},
+            "flows": embedded_rows(flows, quality),
+            "worst": embedded_rows(worst, quality),
+        }
+        return render(TEMPLATE, **facts, **images)
+
+    return write(out / "report.html", within_limit(page))
 
 
-def _document(told: Mapping[str, Any], pictured: Pictured, quality: int) -> str:
-    tried = claims(told)
-    parts = [
-        section("What the paper claims, tried", _claims(tried)),
-        section("All methods", _methods(told), _measured(told)),
-        section("What each method does", pictured.strips(quality), "One face under each prompt, from the first "
-                "frame to the last. The first faces of the evaluation, not the best ones."),
-        section("Every prompt", _prompts(told), "Share of faces on which the judge sees clearly what the words say."),
-        section("On the way", _curves(told), "Means over all clips, frame by frame, in their 95 % intervals."),
-        section("Where a clip goes", _places(pictured), "Codes of one face's clips along the two directions in which "
-                "each goes furthest; a point is a frame."),
-        section("What moves", pictured.flows(quality), "Where points went between neighbouring frames: the colour says "
-                "which way, its strength how far (Fig. 1 of the paper)."),
-        section("Ablations", _ablations(told)),
-        section("Time and memory", _costs(told), "Of one clip, mean over the evaluation, several faces at once."),
-        section("What failed", _failures(told, pictured, quality)),
-        section("What is missing", _missing(told)),
-        section("How it was made", definitions(_facts(told))),
-        section("How to read this", definitions(TERMS, "terms")),
-    ]  # fmt: skip
-    shown = [part for part in parts if part]
-    links = "".join(f'<a href="#{slug(head)}">{head}</a>' for head in map(_heading, shown))
-    title = f"Words to motion on {told['domain']}: a comparison"
-    head = (
-        f'<p class="eyebrow">Evaluation</p><h1>{escape(title)}</h1><p class="lede">{escape(_lede(told, tried))}</p>'
-        f'<div class="cards">{_cards(told)}</div><nav>{links}</nav>'
-    )
-    end = f"<footer>Written on {date.today().isoformat()} by language-guided-animation.</footer>"
-    return page(title, f'<header class="top">{head}</header>\n<main>{"".join(shown)}</main>\n{end}')
+def _ablations(methods: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row for name, row in methods.items() if name.startswith(ABLATION)}
 
 
-def _heading(part: str) -> str:
-    return part.split("<h2>", 1)[1].split("</h2>", 1)[0]
+def _mean(row: Mapping[str, Any], metric: str) -> float:
+    """0 for a metric that the method lacks."""
+    return row["means"][metric]["mean"] if metric in row["means"] else 0.0
 
 
-def _lede(told: Mapping[str, Any], tried: Sequence[Claim]) -> str:
-    held, known = sum(claim.met is True for claim in tried), sum(claim.met is not None for claim in tried)
-    said = (
-        f"Of the paper's claims that could be tried, {held} of {known} hold here."
+def _judged(methods: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The methods that follow text and that a judge has measured."""
+    return (row for row in methods.values() if row["heeds_words"] and "judge_rise" in row["means"])
+
+
+def _lede(results: Mapping[str, Any], tested: Sequence[Claim]) -> str:
+    held, known = sum(claim.met is True for claim in tested), sum(claim.met is not None for claim in tested)
+    verdict = (
+        f"Of the paper's claims that could be tested, {held} of {known} hold here."
         if known
-        else ("None of the paper's claims could be tried with these methods.")
+        else "None of the paper's claims could be tested with these methods."
     )
-    ablated = sum(name.startswith(ABLATION) for name in told["methods"])
-    beside = f" and {ablated} ablations" if ablated else ""
+    num_ablations = len(_ablations(results["methods"]))
+    ablations = f" and {num_ablations} ablations" if num_ablations else ""
     return (
-        f"{len(told['methods']) - ablated} methods{beside}, the same {told['num_faces']} unseen faces and "
-        f"{told['num_prompts']} prompts for all. {said}"
+        f"{len(results['methods']) - num_ablations} methods{ablations} on the same {results['num_faces']} held-out "
+        f"faces and {results['num_prompts']} prompts. {verdict}"
     )
 
 
-def _cards(told: Mapping[str, Any]) -> str:
-    ours = told["methods"].get("lga")
-    if ours is None:
-        return ""
-    means, made = ours["means"], []
-    for name, label, meaning in (
-        ("judge_rise", "Does what the words say", "of LGA's clips clearly show what the prompt names, says the judge."),
-        ("judge_top1", "The judge's first choice", "of LGA's clips show the right expression before all others."),
-    ):
-        if name in means:
-            made.append(card(percent(means[name]["mean"]), label, meaning, _interval(means[name], percent)))
-    made.append(card(_number(means["acd"]["mean"]), "ACD", f"at a movement of {_number(means['magnitude']['mean'])}.",
-                     _interval(means["acd"], _number)))  # fmt: skip
-    made.append(card(f"{means['seconds']['mean']:.3g} s", "A clip", "from words to motion, beside "
-                     f"{means['drawing_seconds']['mean']:.2g} s of drawing."))  # fmt: skip
-    return "".join(made)
-
-
-def _claims(tried: Sequence[Claim]) -> str:
-    verdict = {True: "holds", False: "<strong>does not hold</strong>", None: "not tried"}
-    rows = [[escape(c.claim), escape(c.found), escape(c.needed), verdict[c.met]] for c in tried]
-    return table([("Claim", ""), ("Found", ""), ("Needed", ""), ("", "")], rows, "Claims of the paper")
-
-
-def _methods(told: Mapping[str, Any]) -> str:
-    names = [name for name in NAMES if any(_value(row, name) is not None for row in told["methods"].values())]
-    heads = [("Method", ""), *((escape(NAMES[name]), "") for name in names)]
-    rows = [
-        [f'<span title="{escape(row["about"])}">{escape(row["label"])}</span>', *(_cell(row, name) for name in names)]
-        for name, row in told["methods"].items()
-        if not name.startswith(ABLATION)
-    ]
-    for label, figures in PAPER.items():
-        kind = "the paper's LGA, on people" if label == "LGA" else "the paper's baseline, on people"
-        rows.append([escape(kind), *(_number(figures[name]) if name in figures else "" for name in names)])
-    return table(heads, rows, "All methods")
-
-
-def _value(row: Mapping[str, Any], name: str) -> float | None:
-    found = row["means"].get(name)
-    return None if found is None else found["mean"]
-
-
-def _cell(row: Mapping[str, Any], name: str) -> str:
-    found = row["means"].get(name)
-    return "–" if found is None else _with_interval(found, percent if name in SHARES else _number)
-
-
-def _with_interval(found: Mapping[str, float], show: Callable[[float], str]) -> str:
-    return f'<span title="{escape(_interval(found, show))}">{show(found["mean"])}</span>'
-
-
-def _measured(told: Mapping[str, Any]) -> str:
+def _measured(results: Mapping[str, Any]) -> str:
     parts = [
-        f"Persons: {told['identity']}.",
-        f"Change to the eye: {told['distance']}.",
-        f"FID: {told['features']}, {told['num_reference']} {told['reference']}." if told["features"] else "",
-        f"Judge: {told['judge']}." if told["judge"] else "",
-        f"Other CLIP: {told['scorer']}." if told["scorer"] else "",
-        "A cell's 95 % interval shows under the pointer, and stands in results.csv.",
+        f"Identity: {results['identity']}.",
+        f"Perceptual distance: {results['distance']}.",
+        f"FID: {results['features']}, {results['num_reference']} {results['reference']}."
+        if results["features"]
+        else "",
+        f"Judge: {results['judge']}." if results["judge"] else "",
+        f"Independent CLIP: {results['scorer']}." if results["scorer"] else "",
+        "Hover over a cell to see its 95 % interval; results.csv lists all of them.",
     ]
-    return escape(" ".join(part for part in parts if part))
+    return " ".join(part for part in parts if part)
 
 
-def _prompts(told: Mapping[str, Any]) -> str:
-    shown = [(name, row) for name, row in told["methods"].items() if not name.startswith(ABLATION)]
-    shown = [(name, row) for name, row in shown if row["heeds_words"] and "judge_rise" in row["means"]]
-    if not shown:
-        return ""
-    prompts = list(shown[0][1]["prompts"])
-    rows = [
-        [escape(prompt), *(_share(row["prompts"][prompt].get("judge_rise")) for _, row in shown)] for prompt in prompts
-    ]
-    return table([("Prompt", ""), *((escape(row["label"]), "share") for _, row in shown)], rows, "Every prompt")
-
-
-def _share(found: Mapping[str, float] | None) -> str:
-    if found is None:
-        return bar(None, "judge")
-    return f'<span title="{escape(_interval(found, percent))}">{bar(found["mean"], "judge")}</span>'
-
-
-def _curves(told: Mapping[str, Any]) -> str:
-    drawn = ""
-    for name, label in (("changes", "Change from the first frame"), ("alignments", "Words and picture (cosine)")):
-        found = {row["label"]: row["curves"][name] for key, row in told["methods"].items()
-                 if name in row["curves"] and not key.startswith(ABLATION)}  # fmt: skip
+def _curves(methods: Mapping[str, Any]) -> Iterator[tuple[str, Markup]]:
+    for name, label in CURVES.items():
+        found = {row["label"]: row["curves"][name] for row in methods.values() if name in row["curves"]}
         if found:
-            drawn += f'<h3 class="sub">{escape(label)}</h3><figure class="wide">{lines(found, label)}</figure>'
-    return drawn + _legend(told) if drawn else ""
+            yield label, Markup(curves_plot(found, label))
 
 
-def _legend(told: Mapping[str, Any]) -> str:
-    labels = [row["label"] for key, row in told["methods"].items() if not key.startswith(ABLATION)]
-    style = "white-space:nowrap;margin-right:1.4em"
-    dots = (
-        f'<span style="{style}"><span style="color:{colour}">●</span> {escape(label)}</span>'
-        for label, colour in zip(labels, LINES, strict=False)
-    )
-    return f'<p class="intro">{"".join(dots)}</p>'
+def _failures(judged: Iterator[Mapping[str, Any]]) -> dict[str, list[tuple[str, float]]]:
+    """By method, the prompts on which it fails, with the share of faces; the worst prompt first."""
+    failures = {}
+    for row in judged:
+        shares = {
+            prompt: _mean({"means": means}, "judge_rise")
+            for prompt, means in row["prompts"].items()
+            if "judge_rise" in means
+        }
+        failed = [(prompt, share) for prompt, share in shares.items() if share < WORKS]
+        failures[row["label"]] = sorted(failed, key=lambda each: each[1])
+    return failures
 
 
-def _places(pictured: Pictured) -> str:
-    paths = pictured.paths()
-    return f'<figure class="wide">{places(paths, "Paths of codes")}</figure>' if paths else ""
+def _missing(metrics: Mapping[str, str], methods: Mapping[str, str]) -> list[str]:
+    """Each metric and method that is missing, and what to provide for it."""
+    return [f"{LABELS.get(name, name)}: {remedy}." for name, remedy in metrics.items()] + [
+        f"The method {name}: {remedy}" for name, remedy in methods.items()
+    ]
 
 
-def _ablations(told: Mapping[str, Any]) -> str:
-    found = {name: row for name, row in told["methods"].items() if name.startswith(ABLATION)}
-    if not found:
-        return ""
-    names = [name for name in ("judge_rise", "judge_top1", "acd", "magnitude", "first_step_share", "jerk") if
-             any(name in row["means"] for row in found.values())]  # fmt: skip
-    ordered = sorted(found.values(), key=lambda row: -(_value(row, "judge_rise") or 0))
-    rows = [[escape(row["label"]), *(_cell(row, name) for name in names)] for row in ordered]
-    return table([("Trained so", ""), *((escape(NAMES[name]), "") for name in names)], rows, "Ablations") + (
-        f'<p class="intro">On the first {told["num_ablated"]} faces, the best first. The paper (IV-D, Fig. 5) shows '
-        "pictures only: there, the whole method beats training without contrast, with smaller batches, without the "
-        "path term, and with first differences.</p>"
-    )
-
-
-def _costs(told: Mapping[str, Any]) -> str:
-    rows = []
-    for name, row in told["methods"].items():
-        if name.startswith(ABLATION):
-            continue
-        means = row["means"]
-        rows.append([
-            escape(row["label"]),
-            *(_with_interval(means[name], _seconds) for name in ("seconds", "processor_seconds", "drawing_seconds")),
-            "–" if row["peak"] is None else f"{row['peak'] / 1e6:.0f} MB",
-        ])  # fmt: skip
-    heads = ["Method", "words to motion", "of the processor", "drawing", "memory at most"]
-    return table([(head, "") for head in heads], rows, "Time and memory")
-
-
-def _failures(told: Mapping[str, Any], pictured: Pictured, quality: int) -> str:
-    """Prompts that a method which heeds words does not do, and the worst of them in pictures."""
-    html = ""
-    for name, row in told["methods"].items():
-        if name.startswith(ABLATION) or not row["heeds_words"] or "judge_rise" not in row["means"]:
-            continue
-        known = {prompt: found["judge_rise"] for prompt, found in row["prompts"].items() if "judge_rise" in found}
-        shares = {prompt: found["mean"] for prompt, found in known.items()}
-        failed = {prompt: share for prompt, share in shares.items() if share < WORKS}
-        said = ", ".join(f"{escape(p)} ({percent(v)})" for p, v in sorted(failed.items(), key=lambda item: item[1]))
-        html += f"<li><strong>{escape(row['label'])}</strong>: {said or 'no prompt is below half of the faces'}.</li>"
-    return f'<ul class="notes">{html}</ul>{pictured.worst(quality)}' if html else ""
-
-
-def _missing(told: Mapping[str, Any]) -> str:
-    lines_ = [f"{NAMES.get(name, name)}: {what}." for name, what in told["missing"].items()]
-    lines_ += [f"The method {name}: {what}" for name, what in told["missing_methods"].items()]
-    return f'<ul class="notes">{"".join(f"<li>{escape(line)}</li>" for line in lines_)}</ul>' if lines_ else ""
-
-
-def _facts(told: Mapping[str, Any]) -> dict[str, str]:
-    facts = {"Domain": told["domain"], "Machine": told["machine"]}
-    facts |= {name.capitalize(): str(value) for name, value in told["versions"].items()}
-    return facts | {row["label"]: row["about"] for row in told["methods"].values()}
-
-
-def _interval(found: Mapping[str, float], show: Callable[[float], str]) -> str:
-    return f"95 %: {show(found['low'])} to {show(found['high'])}"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.3g} s"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}"
+def _facts(results: Mapping[str, Any]) -> dict[str, str]:
+    facts = {"Domain": results["domain"], "Machine": results["machine"]}
+    facts |= {name.capitalize(): str(value) for name, value in results["versions"].items()}
+    return facts | {row["label"]: row["about"] for row in results["methods"].values()}

@@ -11,7 +11,7 @@ import torch
 
 from lga_core import InputError
 from lga_trainer.evaluation.compare import compare, shown
-from lga_trainer.evaluation.figures import in_colours
+from lga_trainer.evaluation.figures import flow_colors
 from lga_trainer.evaluation.report import write_report
 from lga_trainer.evaluation.results import method_figures, write_results
 from lga_trainer.evaluation.shards import ShardCache, pieces
@@ -78,18 +78,19 @@ def test_the_page_is_whole_and_asks_nothing_of_the_network(evaluation):
 
 @pytest.mark.parametrize(
     "heading",
-    ["What the paper claims, tried", "All methods", "What each method does", "Every prompt", "On the way"]
-    + ["Where a clip goes", "What moves", "Ablations", "Time and memory", "What failed", "What is missing"],
+    ["Claims of the paper", "All methods", "Example clips", "Results by prompt", "Change over time"]
+    + ["Paths in W+", "Optical flow", "Ablations", "Time and memory", "Failures", "Missing"],
 )
 def test_each_part_is_on_the_page(evaluation, heading):
     assert f"<h2>{heading}</h2>" in evaluation[2]
 
 
 def test_failures_are_named(evaluation):
-    failed = evaluation[2].split("<h2>What failed</h2>")[1].split("</section>")[0]
+    failed = evaluation[2].split("<h2>Failures</h2>")[1].split("</section>")[0]
+    failed = " ".join(failed.split())
     assert "STYLECLIP</strong>: smiling (0" in failed
     assert "LGA</strong>: no prompt" in failed
-    assert "MOCOGAN" not in failed  # it is asked for nothing
+    assert "MOCOGAN" not in failed, "it does not use text"
 
 
 def test_the_paper_stands_beside(evaluation):
@@ -152,7 +153,7 @@ def test_a_folder_without_an_evaluation_is_refused(tmp_path, content, words):
 def test_what_stands_still_is_white_and_opposite_ways_differ():
     moved = torch.zeros(3, 2, 4, 4)
     moved[1, 0], moved[2, 0] = 0.1, -0.1
-    still, right, left = in_colours(moved).float()
+    still, right, left = flow_colors(moved).float()
     assert (still == 255).all()
     assert (right - left).abs().mean() > 50
 

@@ -13,9 +13,10 @@ from PIL import Image
 
 from lga_core import load_domain, load_image
 from lga_trainer.metrics.bootstrap import percent
-from lga_trainer.reports import page as report
+from lga_trainer.reports import html
 from lga_trainer.reports.contact_sheets import motion_sheet, read_layout, reconstruction_sheet, sheet, wrapped
-from lga_trainer.reports.page import read_metrics, write_report
+from lga_trainer.reports.curves import read_metrics
+from lga_trainer.reports.page import write_report
 from lga_trainer.reports.svg_plots import amplitude_plot, curve
 
 PROMPTS = ["smiling", "<b>sad</b> & blue", "has blonde hair"]
@@ -116,7 +117,7 @@ def motion_page(run: Path, judged: bool = True, notes: tuple[str, ...] = ()) -> 
 def test_the_page_holds_every_prompt_figure_flag_fact_and_note(run):
     page = motion_page(run, notes=("face_7.jpg was skipped: it is damaged.",))
     said = ["Motion for <tiny>", *PROMPTS, "It is beaming.", "CLIP may be <fooled>.", "MIT & more", "one core"]
-    said += ["1 of the 2 prompts that the judge knows do what they say", "face_7.jpg was skipped", "losses.path"]
+    said += ["1 of the 2 prompts known to the judge work", "face_7.jpg was skipped", "losses.path"]
     said += ["6.0 %", "75\u00a0%", "40\u00a0% to 60\u00a0%", "when it likes", "CLIP and judge disagree"]
     for words in said:
         assert words in page.text, words
@@ -125,9 +126,9 @@ def test_the_page_holds_every_prompt_figure_flag_fact_and_note(run):
 
 def test_without_a_judge_the_page_says_that_pictures_decide(run):
     page = motion_page(run, judged=False)
-    assert "3 of 3 prompts are recognised by CLIP" in page.text
-    assert "let the pictures below decide" in page.text
-    assert "The judge" not in page.text and "Disagree" not in page.text
+    assert "CLIP recognises 3 of 3 prompts" in page.text
+    assert "check the images below" in page.text
+    assert "The judge" not in page.text and "Judge" not in page.text and "Disagree" not in page.text
 
 
 def test_the_page_is_one_file_without_scripts_that_asks_for_nothing(run):
@@ -165,15 +166,15 @@ def test_figures_are_kept_as_json(run):
 def test_a_large_report_gets_smaller_pictures(run, monkeypatch):
     motion_page(run)
     whole = (run / "report.html").stat().st_size
-    monkeypatch.setattr(report, "LIMIT", whole - 1)
+    monkeypatch.setattr(html, "LIMIT", whole - 1)
     motion_page(run)
     assert (run / "report.html").stat().st_size < whole
 
 
 def test_a_report_needs_neither_metrics_nor_pictures_nor_config(tmp_path):
     page = written(tmp_path, "Motion", {}, figures(), [], [])
-    assert "How training went" not in page.text and not page.images
-    assert "Nothing was skipped" in page.text
+    assert "Training curves" not in page.text and not page.images
+    assert "No input was skipped" in page.text
 
 
 def test_an_encoders_report_has_its_pairs_and_figures(faces, tmp_path):
@@ -183,7 +184,7 @@ def test_an_encoders_report_has_its_pairs_and_figures(faces, tmp_path):
     found = {"mean": 21.3, "low": 20.8, "high": 21.8, "worst": 17.9}
     told = {"num_pictures": 5, "psnr": found, "l2": found, "explained": 0.87, "something_else": 3}
     page = written(tmp_path, "Encoder", FACTS, {"unseen faces": told}, [("Pairs", tmp_path / "pairs.png")], [])
-    for words in ("87\u00a0% on 5 unseen faces", "20.8 to 21.8", "17.9", "something else", "drawn again from its code"):
+    for words in ("87\u00a0% on 5 unseen faces", "20.8 to 21.8", "17.9", "something else", "reconstruction"):
         assert words in page.text, words
     sizes = [(image["width"], image["height"]) for image in page.images]
     assert sizes == [("96", "32")] * 2 + [("64", "32")] * 2, "the last rows end where the pictures do"
