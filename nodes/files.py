@@ -27,7 +27,7 @@ from .widgets import Widget, choices
 
 
 class Menu(Protocol):
-    """A menu of files, the node's input `name`. Its entries may be files, or words that need no file."""
+    """A menu of files, the node's input `name`. Some entries may need no file."""
 
     @property
     def name(self) -> str: ...
@@ -37,7 +37,7 @@ class Menu(Protocol):
         ...
 
     def fault(self, entry: str) -> str | None:
-        """What to tell a person whose workflow names a missing file; None where nothing is wrong."""
+        """The error text for a workflow that names a missing file; None where nothing is wrong."""
         ...
 
     def files(self, entry: str) -> list[Path]:

@@ -62,7 +62,7 @@ def in_comfyui() -> bool:
 
 
 def register_folders() -> None:
-    """Tell ComfyUI of our model folders, beside those that a person gave in extra_model_paths.yaml."""
+    """Register our model folders with ComfyUI, beside those of the person's extra_model_paths.yaml."""
     import folder_paths
 
     for name, suffixes in FOLDERS.items():
@@ -87,7 +87,7 @@ def model_files(name: str) -> list[str]:
 
 
 def model_path(name: str, file: str) -> Path:
-    """Where a file of a model folder lies. Raises InputError, in words, if it does not."""
+    """The path of a file of a model folder. Raises InputError for a missing one."""
     fault = missing_model(name, file)
     if fault:
         raise InputError(fault)
@@ -108,8 +108,8 @@ def model_folders(name: str) -> list[Path]:
     return [path for path in paths if path.is_dir()]
 
 
-def kept_folder(name: str) -> Path:
-    """Where in models/lga something is kept that was made here, once; it need not exist yet."""
+def own_folder(name: str) -> Path:
+    """The folder models/lga/`name`, for files that the nodes make; it need not exist yet."""
     models = Path("models")
     if in_comfyui():
         import folder_paths
@@ -123,16 +123,16 @@ def native_path(path: Path, kind: str, node: str | None) -> Path:
 
     Raises CheckpointError for a file of no use, whatever it is.
     """
-    return as_native(path, kind, kept_folder("converted"), lambda: say(f"Converting {path.name}, once …", node))
+    return as_native(path, kind, own_folder("converted"), lambda: say(f"Converting {path.name}, once …", node))
 
 
 def missing_model(name: str, file: str) -> str | None:
-    """What to tell a person whose workflow names a file that is not there; None if it is."""
+    """The error text for a workflow that names a missing file; None if the file exists."""
     there = model_files(name)
     if file in there:
         return None
     suffixes = ", ".join(sorted(FOLDERS[name]))
-    rest = f"Here are: {', '.join(there[:8])}." if there else f"That folder holds no {suffixes} file yet."
+    rest = f"Available: {', '.join(there[:8])}." if there else f"That folder holds no {suffixes} file yet."
     return (
         f"There is no '{file}' in models/{MODELS}/{name}. Put the file there (or name its folder as {MODELS}_{name} in "
         f"extra_model_paths.yaml) and press R to refresh, or choose another. {rest}"
@@ -158,7 +158,7 @@ def _directory(which: str) -> Path:
 
 
 def new_output(prefix: str, suffix: str, which: str = "output") -> tuple[Path, dict[str, str]]:
-    """A free, numbered place in ComfyUI's output (or temp) folder, and how the frontend refers to it."""
+    """A free, numbered path in ComfyUI's output (or temp) folder, and the frontend's reference to it."""
     if in_comfyui():
         import folder_paths
 
@@ -185,7 +185,7 @@ def saved_files(kind: str) -> list[str]:
 
 
 def _codes(folder: Path, kind: str) -> list[Path]:
-    """Files in which other projects keep faces; what is in them is found out when they are loaded."""
+    """Files in which other projects store W+ codes. Their contents are checked when they are loaded."""
     suffixes = (".npy", ".npz", ".pt") if kind == "faces" else ()
     return [file for suffix in suffixes for file in folder.glob(f"*{suffix}")]
 
@@ -199,7 +199,7 @@ def _kind(file: Path, state: str) -> str | None:
 
 
 def saved_path(name: str) -> Path:
-    """Where a file that `saved_files` lists lies. Raises InputError, in words, if it does not."""
+    """The path of a file that `saved_files` lists. Raises InputError for a missing one."""
     file, _, which = name.removesuffix("]").rpartition(" [")
     if which not in ("output", "input"):
         file, which = name, "input"
@@ -217,20 +217,20 @@ def saved_path(name: str) -> Path:
 
 
 class Model(Generic[M]):
-    """A network in ComfyUI's care: on the card while it works, given back when memory is needed."""
+    """A network under ComfyUI's memory management: on the GPU while it runs, offloaded when memory is needed."""
 
     def __init__(self, module: M):
         self.module = module
         self._patcher: Any = None
 
     def ready(self, memory: float = 0) -> M:
-        """The network, on the device that it is to work on, with about `memory` bytes left free beside it."""
+        """The network on the device it runs on, with about `memory` bytes left free there."""
         make_ready(self, memory=memory)
         return self.module
 
     @property
     def patcher(self) -> Any:
-        """What ComfyUI moves."""
+        """ComfyUI's handle of the network, which it moves between devices."""
         if self._patcher is None:
             from comfy import model_management
             from comfy.model_patcher import ModelPatcher
@@ -241,7 +241,7 @@ class Model(Generic[M]):
 
     @property
     def device(self) -> torch.device:
-        """Where it works."""
+        """The device it runs on."""
         if in_comfyui():
             from comfy import model_management
 
@@ -250,7 +250,7 @@ class Model(Generic[M]):
 
 
 def make_ready(*models: Model, memory: float = 0) -> None:
-    """Moves networks that are to work together to their device, all at once, so that none pushes another off."""
+    """Move networks that run together to their device, all at once, so that none is offloaded for another."""
     if in_comfyui():
         from comfy import model_management
 
@@ -269,7 +269,7 @@ def free_memory(device: torch.device) -> float:
 
 
 def result_device() -> torch.device:
-    """Where a node's results are kept until the next node wants them."""
+    """The device of a node's results until the next node uses them."""
     if in_comfyui():
         from comfy import model_management
 
@@ -281,13 +281,13 @@ def result_device() -> torch.device:
 
 
 class Progress:
-    """A progress bar on the node, with a picture of how far it is. A step raises if the person has cancelled."""
+    """A progress bar on the node, with a preview. A step raises if the run was cancelled."""
 
     def __init__(self, total: int = 0):
         self.total, self.done, self._bar = total, 0, None
 
     def reach(self, done: int, total: int) -> None:
-        """So many steps of so many, for work that says both itself."""
+        """Set the number of steps done and their total, for work that counts both itself."""
         self.total = total
         self.step(done - self.done)
 
@@ -316,23 +316,23 @@ def say(message: str, node: str | None, warning: bool = False) -> None:
 
 @contextmanager
 def warnings_caught() -> Iterator[list[str]]:
-    """Yields a list that in the end has each warning that the core gives inside, once."""
-    said: list[str] = []
+    """Yields a list that at the end contains each warning that the core gives inside, once."""
+    messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            yield said
+            yield messages
         finally:
-            said += dict.fromkeys(str(entry.message) for entry in caught if entry.category is UserWarning)
+            messages += dict.fromkeys(str(entry.message) for entry in caught if entry.category is UserWarning)
 
 
 @contextmanager
-def warnings_said(node: str | None) -> Iterator[list[str]]:
-    """Says each warning that the core gives inside, once, on the node; yields the list of them."""
-    with warnings_caught() as said:
-        yield said
-    if said:
-        say("\n".join(said), node, warning=True)
+def warnings_shown(node: str | None) -> Iterator[list[str]]:
+    """Shows each warning that the core gives inside, once, on the node; yields the list of them."""
+    with warnings_caught() as messages:
+        yield messages
+    if messages:
+        say("\n".join(messages), node, warning=True)
 
 
 def image_of(drawing: Image.Image) -> Float[Tensor, "1 h w 3"]:
@@ -342,7 +342,7 @@ def image_of(drawing: Image.Image) -> Float[Tensor, "1 h w 3"]:
 
 
 def checked(check: Callable[[], Any]) -> bool | str:
-    """For VALIDATE_INPUTS: True, or what the core says against it."""
+    """For VALIDATE_INPUTS: True, or the core's error text."""
     try:
         check()
     except LgaError as err:

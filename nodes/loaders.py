@@ -64,7 +64,7 @@ OUTPUTS = {
 
 @dataclass(frozen=True)
 class DomainMenu(ModelMenu):
-    """The embedded domains, then the domain.json files of a person's own."""
+    """The embedded domains, then the domain.json files in the model folder."""
 
     others: tuple[str, ...] = tuple(_EMBEDDED)
 
@@ -78,7 +78,7 @@ class DomainMenu(ModelMenu):
 
 @dataclass(frozen=True)
 class PartMenu(ModelMenu):
-    """One `part` of each embedded domain, then the model files of a person's own."""
+    """One `part` of each embedded domain, then the files in the model folder."""
 
     part: str = ""
     others: tuple[str, ...] = tuple(_EMBEDDED)

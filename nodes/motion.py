@@ -21,7 +21,7 @@ from ..lga_core import (
 from ..lga_core.imaging import to_nchw
 from ..lga_core.motion import EASES, LAYERS, Text, Wording, add, embed, inbetween, layer_weights, ping_pong
 from .files import ReadsFile, SavedMenu, SavesFile, save_file, save_inputs
-from .host import checked, result_device, say, warnings_said
+from .host import checked, result_device, say, warnings_shown
 from .types import CLIP, MOTION, MOTION_MODEL, ROOT, TEXT, LoadedClip, LoadedMotionModel
 from .widgets import choices, frames, integer, line, number, seed, strength, text
 
@@ -105,9 +105,9 @@ class EncodeText:
         if template:
             wording = Wording(template, {})
         network = clip.model.ready()
-        pictures = None if image is None else to_nchw(image).to(clip.model.device)
-        with warnings_said(node) as warned:
-            result = embed(network, wording, text, negative, pictures, motion_model.card.mean_picture)
+        images = None if image is None else to_nchw(image).to(clip.model.device)
+        with warnings_shown(node) as warned:
+            result = embed(network, wording, text, negative, images, motion_model.card.mean_picture)
         if not warned:
             say("\n".join(_weighted_sentences(result)), node)
         return (result.to(result_device()),)

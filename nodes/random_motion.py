@@ -11,7 +11,7 @@ from ..lga_core.baselines import RANDOM_MOTION, random_motion
 from ..lga_core.checkpoints import load_mocogan
 from ..lga_core.stylegan2 import principal_components
 from .files import ModelMenu, ReadsFile
-from .host import Model, Progress, kept_folder, make_ready, result_device, say
+from .host import Model, Progress, make_ready, own_folder, result_device, say
 from .motion import MOTION_TOOLTIP
 from .types import FACES, GENERATOR, MOTION, ROOT, LoadedGenerator
 from .widgets import frames, number, seed
@@ -69,7 +69,7 @@ class RandomMotion(ReadsFile):
     def move(self, generator: LoadedGenerator, faces: Faces, frames, strength, smoothness, seed, model, node=None):
         faces.check_drawable(generator.identity, generator.num_ws)
         network, ws = generator.model.ready(), faces.ws.to(generator.model.device)
-        components = principal_components(network, folder=kept_folder("cache"), on_step=Progress().reach)
+        components = principal_components(network, folder=own_folder("cache"), on_step=Progress().reach)
         if model == NO_MODEL:
             offsets, label = random_motion(ws, components, frames, strength, smoothness, seed=seed), RANDOM_MOTION
         else:

@@ -118,7 +118,7 @@ class PreviewMotion:
         progress, drawn = Progress(len(shown)), []
         for images in film(network, ws, offsets, chunk=len(ws)):
             drawn.append(images)
-            progress.step(len(images))  # without a picture, which would stay where the sheet should be
+            progress.step(len(images))  # no preview: it would stay in the place of the sheet
         caption = f"Frames {', '.join(map(str, shown))} of {motion.num_frames}"
         plot = plot_motion(motion.offsets, "Motion of each frame and layer", fps)
         sheet = stacked([contact_sheet(torch.cat(drawn), caption), plot])

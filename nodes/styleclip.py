@@ -30,7 +30,7 @@ from ..lga_core.shapes import ImagesNHWC
 from ..lga_core.stylegan2 import StyleSpace
 from .faces import portraits, previewing
 from .files import ModelMenu, ReadsFile
-from .host import Model, Progress, kept_folder, make_ready, result_device, say, warnings_caught
+from .host import Model, Progress, make_ready, own_folder, result_device, say, warnings_caught
 from .motion import MOTION_TOOLTIP
 from .types import CLIP, FACES, GENERATOR, IDENTITY, MOTION, ROOT, LoadedClip, LoadedGenerator, LoadedIdentity
 from .widgets import choices, frames, integer, number, text
@@ -250,7 +250,7 @@ class GlobalDirection:
         with warnings_caught() as warned:
             towards = text_direction(reader, *(_sentences(each, sentences) for each in (target, neutral)))
             survey = Survey(num_faces=survey_faces)
-            found = relevance(space, reader, survey, kept_folder("cache"), Progress().reach)
+            found = relevance(space, reader, survey, own_folder("cache"), Progress().reach)
             direction = style_direction(found, towards, beta or None)
         report = "\n".join([*warned, _described(direction)])
         say(report, node, warning=bool(warned))
