@@ -16,8 +16,6 @@ from lga_core.baselines.styleclip.latent_optimization import OPTIMIZATIONS, Late
 from lga_core.stylegan2.fused_ops import Passes
 from lga_trainer import cli
 from lga_trainer.cli import train as train_cli
-from lga_trainer.encoder.config import EncoderRun
-from lga_trainer.motion.config import MotionRun
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -120,7 +118,8 @@ def test_the_settings_of_the_training_are_understood(command, monkeypatch):
 
 
 def test_every_setting_that_is_named_exists():
-    settings = {*train_cli.setting_flags(MotionRun), *train_cli.setting_flags(EncoderRun), "--config"}
+    kinds = [train_cli.train[kind].assemble_argument_collection() for kind in ("motion", "encoder")]
+    settings = {name for arguments in kinds for argument in arguments for name in argument.names}
     options = "images|preset|prompts|blendshapes|score-clips|config"
     named = set(re.findall(rf"(--[a-z-]+\.[a-z-]+|--(?:{options}))\b", TEXT))
     assert named and named <= settings

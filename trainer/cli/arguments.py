@@ -1,40 +1,41 @@
-"""Numbers on a command line, refused in words where they do not fit. For argparse's `type`."""
+"""What the commands' arguments have in common: how they are read, and which numbers are in range."""
 
 from __future__ import annotations
 
-import argparse
-import math
-from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from cyclopts import App, ArgumentCollection, CoercionError, Parameter
+
+PARAMETERS = Parameter(negative_iterable=(), allow_repeating=True, consume_multiple=True, json_dict=False)
+"""Of options given twice the last counts, and a list takes all words up to the next option."""
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """A parser of whole numbers in [low, high]."""
+def between(low: float, high: float, *, above: bool = False) -> Parameter:
+    """A number in [low, high], or in (low, high] where it must be `above` low. NaN is in no range."""
 
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = None
-        if number is None or not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from {low} to {high}.")
-        return number
+    def check(_: Any, value: float | None) -> None:
+        if value is not None and not (low <= value <= high and not (above and value == low)):
+            raise ValueError(f"above {low} and at most {high}" if above else f"from {low} to {high}")
 
-    return parse
+    return Parameter(validator=check)
 
 
-def real(low: float, high: float, *, open_low: bool = False) -> Callable[[str], float]:
-    """A parser of finite numbers in [low, high], or (low, high] with `open_low`."""
+Seed = Annotated[int, between(0, 2**63 - 1)]
+Folder = Annotated[Path, Parameter(metavar="DIR")]
+File = Annotated[Path, Parameter(metavar="FILE")]
+Domain = Annotated[str, Parameter(metavar="NAME", help="Name of an embedded domain, or folder of a domain.")]
 
-    def parse(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not (low < number <= high or (number == low and not open_low)):
-            raise argparse.ArgumentTypeError(
-                f"{text!r} should be a number {'above' if open_low else 'from'} {low} {'and up ' if open_low else ''}"
-                f"to {high}."
-            )
-        return number
 
-    return parse
+def whole_numbers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse 4.5 where a whole number is needed: cyclopts rounds it. Raises CoercionError."""
+    for argument in arguments:
+        if int not in (argument.hint, *get_args(argument.hint)):
+            continue
+        for token in argument.tokens:
+            try:
+                is_whole = float(token.value).is_integer()
+            except ValueError:
+                continue  # cyclopts refuses what is not a number
+            if not is_whole:
+                raise CoercionError(argument=argument, token=token, target_type=int)

@@ -1,99 +1,104 @@
-"""`lga evaluate` and `lga compare` on the command line. Nothing here imports torch before the work begins."""
+"""`lga evaluate`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from lga_core.demo import DEFAULT_DOMAIN
 
-from .arguments import whole
+from .arguments import Domain, between
 
-METHODS = ("lga", "styleclip", "mocogan")
-
-
-def add_evaluate(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "evaluate",
-        help="compare LGA with StyleCLIP and MoCoGAN-HD on a domain",
-        description="The paper's comparison: the same unseen faces and prompts for all methods, measured, in one "
-        "report. What is done is kept: a stopped evaluation goes on, and methods can be added to it.",
-    )
-    parser.add_argument(
-        "--domain", default=DEFAULT_DOMAIN, metavar="NAME", help="embedded, or a domain's folder (%(default)s)"
-    )
-    parser.add_argument(
-        "--methods",
-        type=lambda text: tuple(filter(None, text.split(","))),
-        default=METHODS,
-        metavar="A,B",
-        help="of lga, styleclip, styleclip-own, mapper, mocogan, random (lga,styleclip,mocogan)",
-    )
-    parser.add_argument("--faces", type=whole(2, 100_000), default=64, metavar="N", help="unseen faces (%(default)s)")
-    parser.add_argument("--prompts", nargs="+", default=[], metavar="PROMPT", help="only these (all of the domain)")
-    parser.add_argument("--out", type=Path, default=Path("out/evaluation"), metavar="DIR", help="(%(default)s)")
-    parser.add_argument(
-        "--at-once", type=whole(2, 4096), default=16, metavar="N", help="faces of one piece of work (%(default)s)"
-    )
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps (%(default)s)")
-    files = parser.add_argument_group("files that methods need")
-    files.add_argument("--mocogan", type=Path, metavar="FILE", help="a motion generator, from lga train mocogan")
-    files.add_argument("--mappers", type=Path, metavar="DIR", help="StyleCLIP mappers, from lga train mapper")
-    files.add_argument("--ablations", type=Path, metavar="DIR", help="further motion models, each in a folder")
-    files.add_argument(
-        "--ablation-faces", type=whole(2, 100_000), default=16, metavar="N", help="faces that these move (%(default)s)"
-    )
-    looks = parser.add_argument_group("files that figures need")
-    looks.add_argument("--reference", type=Path, metavar="DIR", help="real pictures for FID (the domain's own)")
-    looks.add_argument(
-        "--reference-count", type=whole(2, 1_000_000), default=5000, metavar="N", help="of them (%(default)s)"
-    )
-    looks.add_argument("--inception", type=Path, metavar="FILE", help="torch-fidelity's InceptionV3, for FID")
-    looks.add_argument("--identity", type=Path, metavar="FILE", help="an ArcFace, for ACD")
-    looks.add_argument("--scorer", type=Path, metavar="FILE", help="a CLIP that nothing was trained against")
-    looks.add_argument("--blendshapes", type=Path, metavar="FILE", help="MediaPipe's face_landmarker.task: a judge")
-    parser.set_defaults(run=_evaluate, parser=parser)
+FOR_METHODS, FOR_METRICS = "Files for methods", "Files for metrics"
 
 
-def _evaluate(args: argparse.Namespace) -> None:
+def evaluate(
+    *,
+    domain: Domain = DEFAULT_DOMAIN,
+    methods: Annotated[
+        str,
+        Parameter(help="Methods, of lga, styleclip, styleclip-own, mapper, mocogan and random.", metavar="A,B,..."),
+    ] = "lga,styleclip,mocogan",
+    faces: Annotated[int, Parameter(help="Number of held-out faces."), between(2, 100_000)] = 64,
+    prompts: Annotated[
+        list[str] | None,
+        Parameter(
+            help="Prompts to evaluate.", consume_multiple=1, metavar="PROMPT...", show_default="all of the domain"
+        ),
+    ] = None,
+    out: Annotated[Path, Parameter(help="Folder for results and report.", metavar="DIR")] = Path("out/evaluation"),
+    at_once: Annotated[int, Parameter(help="Number of faces per shard of work."), between(2, 4096)] = 16,
+    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda or mps.", metavar="NAME")] = "auto",
+    mocogan: Annotated[
+        Path | None,
+        Parameter(help="MoCoGAN-HD motion generator, from lga train mocogan.", group=FOR_METHODS, metavar="FILE"),
+    ] = None,
+    mappers: Annotated[
+        Path | None,
+        Parameter(help="Folder of StyleCLIP latent mappers, from lga train mapper.", group=FOR_METHODS, metavar="DIR"),
+    ] = None,
+    ablations: Annotated[
+        Path | None,
+        Parameter(help="Folder of further motion models, each in its own folder.", group=FOR_METHODS, metavar="DIR"),
+    ] = None,
+    ablation_faces: Annotated[
+        int,
+        Parameter(help="Number of faces that the ablations animate.", group=FOR_METHODS),
+        between(2, 100_000),
+    ] = 16,
+    reference: Annotated[
+        Path | None,
+        Parameter(
+            help="Folder of real images for FID.", group=FOR_METRICS, metavar="DIR", show_default="the domain's own"
+        ),
+    ] = None,
+    reference_count: Annotated[
+        int, Parameter(help="Number of real images for FID.", group=FOR_METRICS), between(2, 1_000_000)
+    ] = 5000,
+    inception: Annotated[
+        Path | None,
+        Parameter(help="Weights of InceptionV3 (torch-fidelity), for FID.", group=FOR_METRICS, metavar="FILE"),
+    ] = None,
+    identity: Annotated[
+        Path | None, Parameter(help="ArcFace identity network, for ACD.", group=FOR_METRICS, metavar="FILE")
+    ] = None,
+    scorer: Annotated[
+        Path | None,
+        Parameter(help="CLIP model that no method was trained with.", group=FOR_METRICS, metavar="FILE"),
+    ] = None,
+    blendshapes: Annotated[
+        Path | None,
+        Parameter(
+            help="MediaPipe's face_landmarker.task, to judge human expressions.", group=FOR_METRICS, metavar="FILE"
+        ),
+    ] = None,
+) -> None:
+    """Run the paper's comparison: several methods on the same held-out faces and prompts, in one report.
+
+    Finished work is kept: the same command resumes an evaluation that was stopped, and methods can be added to it.
+    """
     from ..evaluation.benchmark import UserFiles
     from ..evaluation.run import Evaluation, evaluate
 
-    brought = UserFiles(args.reference, args.identity, args.inception, args.scorer, args.blendshapes)
     report = evaluate(
         Evaluation(
-            out=args.out,
-            domain=args.domain,
-            methods=args.methods,
-            num_faces=args.faces,
-            num_ablated=args.ablation_faces,
-            prompts=args.prompts,
-            num_reference=args.reference_count,
-            at_once=args.at_once,
-            device=args.device,
-            brought=brought,
-            mocogan=args.mocogan,
-            mappers=args.mappers,
-            ablations=args.ablations,
+            out=out,
+            domain=domain,
+            methods=tuple(filter(None, methods.split(","))),
+            num_faces=faces,
+            num_ablated=ablation_faces,
+            prompts=prompts or [],
+            num_reference=reference_count,
+            at_once=at_once,
+            device=device,
+            brought=UserFiles(reference, identity, inception, scorer, blendshapes),
+            mocogan=mocogan,
+            mappers=mappers,
+            ablations=ablations,
         )
     )
     if report is not None:
         print(f"report:  {report.resolve()}")
         print(f"figures: {report.with_name('results.json').resolve()}")
-
-
-def add_compare(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "compare",
-        help="what got better and worse between two evaluations",
-        description="Compare two evaluations of one domain, figure by figure.",
-    )
-    parser.add_argument("before", type=Path, metavar="A", help="folder of an evaluation")
-    parser.add_argument("after", type=Path, metavar="B", help="folder of another")
-    parser.set_defaults(run=_compare, parser=parser)
-
-
-def _compare(args: argparse.Namespace) -> None:
-    from ..evaluation.compare import compare, shown
-
-    print(shown(compare(args.before, args.after)))

@@ -1,84 +1,84 @@
-"""`lga study` on the command line. Nothing here imports torch before the work begins."""
+"""`lga study make | tally`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
-from .arguments import whole
+from cyclopts import App, Parameter
 
+from .arguments import Seed, between
 
-def add_study(commands: argparse._SubParsersAction) -> None:
-    study = commands.add_parser("study", help="ask people which of two methods' clips are better, and count")
-    steps = study.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="step")
-
-    make = steps.add_parser(
-        "make",
-        help="a page of pairs of clips for raters",
-        description="Make the page on which raters compare two methods' clips of the same faces under the same words. "
-        "It needs no network and no server; the answers are files that raters hand back.",
-    )
-    make.add_argument("first", type=Path, metavar="A_DIR", help="one method's clips, at PROMPT/FACE.mp4 (.webp, .gif)")
-    make.add_argument("second", type=Path, metavar="B_DIR", help="the other's, under the same names")
-    make.add_argument(
-        "--names", nargs=2, metavar=("A", "B"), help="of the methods; raters do not see them (the folders')"
-    )
-    make.add_argument("--images", type=Path, metavar="DIR", help="the faces before they move, as FACE.png")
-    make.add_argument("--out", type=Path, default=Path("out/study"), metavar="DIR", help="folder to make (%(default)s)")
-    make.add_argument(
-        "--pairs", type=whole(1, 9999), metavar="N", help="how many pairs, spread evenly over the prompts (all)"
-    )
-    make.add_argument(
-        "--each",
-        type=whole(1, 9999),
-        metavar="N",
-        help="how many of them one rater sees (all); raters whose codes end in 1, 2, 3 ... share them out evenly",
-    )
-    make.add_argument(
-        "--seed",
-        type=whole(0, 2**63 - 1),
-        metavar="N",
-        help="for the same page again. Who knows it can tell whose clip is whose: drawn, and kept in key.json, if not "
-        "given",
-    )
-    make.add_argument("--inline", action="store_true", help="all clips in the page itself, however large it becomes")
-    make.set_defaults(run=_study_make, parser=make)
-
-    tally = steps.add_parser(
-        "tally",
-        help="count the answers",
-        description="Count raters' answers: preferences with intervals, agreement, and whose files cannot be counted. "
-        "Prints a table; writes tally.json, tally.csv, votes.csv and tally.html.",
-    )
-    tally.add_argument("study", type=Path, metavar="STUDY_DIR", help="the folder that `lga study make` made")
-    tally.add_argument("answers", type=Path, nargs="+", metavar="ANSWERS", help="files of answers, or folders of them")
-    tally.add_argument("--out", type=Path, metavar="DIR", help="folder for the tally (STUDY_DIR)")
-    tally.set_defaults(run=_study_tally, parser=tally)
+study = App("study", help="Ask people which of two methods' clips they prefer.", help_flags=(), version_flags=())
 
 
-def _study_make(args: argparse.Namespace) -> None:
+@study.command
+def make(
+    first: Annotated[Path, Parameter("A_DIR", help="Clips of one method, as PROMPT/FACE.mp4, .webp or .gif.")],
+    second: Annotated[Path, Parameter("B_DIR", help="Clips of the other method, under the same names.")],
+    /,
+    *,
+    names: Annotated[
+        tuple[str, str] | None,
+        Parameter(
+            help="Names of the two methods. Raters do not see them.", metavar="A B", show_default="the folders' names"
+        ),
+    ] = None,
+    images: Annotated[Path | None, Parameter(help="Folder of the still faces, as FACE.png.", metavar="DIR")] = None,
+    out: Annotated[Path, Parameter(help="Folder for the page.", metavar="DIR")] = Path("out/study"),
+    pairs: Annotated[
+        int | None,
+        Parameter(help="Number of pairs, spread evenly over the prompts.", show_default="all"),
+        between(1, 9999),
+    ] = None,
+    each: Annotated[
+        int | None,
+        Parameter(
+            help="Number of pairs that one rater sees. Raters whose codes end in 1, 2, 3, ... share all pairs evenly.",
+            show_default="all",
+        ),
+        between(1, 9999),
+    ] = None,
+    seed: Annotated[
+        Seed | None,
+        Parameter(
+            help="Random seed of the order and sides of pairs. Keep it secret: it reveals which clip is whose.",
+            show_default="random, kept in key.json",
+        ),
+    ] = None,
+    inline: Annotated[
+        bool, Parameter(help="Embed all clips in the page, however large it becomes.", negative=())
+    ] = False,
+) -> None:
+    """Make the page on which raters compare two methods' clips of the same faces and prompts.
+
+    The page needs no network and no server. Raters hand back their answers as files.
+    """
     from ..study.build import make
 
-    key = make(
-        args.first,
-        args.second,
-        args.out,
-        names=args.names,
-        images=args.images,
-        num_pairs=args.pairs,
-        each=args.each,
-        seed=args.seed,
-        inline=args.inline,
-    )
-    clips = args.out / "clips"
-    print(f"page: {(args.out / 'index.html').resolve()}")
+    key = make(first, second, out, names=names, images=images, num_pairs=pairs, each=each, seed=seed, inline=inline)
+    clips = out / "clips"
+    print(f"page:  {(out / 'index.html').resolve()}")
     if clips.is_dir():
-        print(f"clips: {clips.resolve()} (they go with the page)")
-    print(f"key:  {(args.out / 'key.json').resolve()} (keep it to yourself: it says whose clip is whose)")
-    print(f"{len(key['pairs'])} pairs, {key['each']} for each rater. Their files go into `lga study tally`.")
+        print(f"clips: {clips.resolve()} (send them along with the page)")
+    print(f"key:   {(out / 'key.json').resolve()} (keep it secret: it says which clip is whose)")
+    print(f"{len(key['pairs'])} pairs, {key['each']} for each rater. `lga study tally` counts the raters' files.")
 
 
-def _study_tally(args: argparse.Namespace) -> None:
+@study.command
+def tally(
+    study: Annotated[Path, Parameter("STUDY_DIR", help="Folder that `lga study make` wrote.")],
+    answers: Annotated[list[Path], Parameter("ANSWERS", help="Files of answers, or folders of such files.")],
+    /,
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="Folder for the tally.", metavar="DIR", show_default="STUDY_DIR")
+    ] = None,
+) -> None:
+    """Count raters' answers: preferences with intervals, agreement, and the files that cannot be counted.
+
+    Prints a table and writes tally.json, tally.csv, votes.csv and tally.html.
+    """
     from ..study.tally import tally
 
-    tally(args.study, args.answers, args.out)
+    tally(study, answers, out)

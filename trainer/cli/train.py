@@ -1,103 +1,169 @@
-"""`lga train`: flags from the fields of what each kind of training can be told, read by tyro.
+"""`lga train KIND`: the options are the fields of the kind's settings class.
 
-A preset, then a settings file (--config, JSON with any of the fields), then flags: each overrides the one before.
+Settings come from a preset, then from a file (--config, JSON with any of the fields), then from options: each overrides
+the one before.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import io
-import itertools
 import json
-import re
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any
+
+from cyclopts import App, ArgumentCollection, Parameter
+from cyclopts.config import Dict
 
 from lga_core import InputError
 
-from ..training.run_folder import PARTS
+from ..baselines.mocogan_hd import config as mocogan_config
+from ..baselines.mocogan_hd.config import MocoganRun
+from ..baselines.styleclip_mapper import config as mapper_config
+from ..baselines.styleclip_mapper.config import MapperRun
+from ..encoder.config import EncoderRun
+from ..motion import config as motion_config
+from ..motion.config import MotionRun
+from .arguments import whole_numbers
 
-Settings = TypeVar("Settings")
-KINDS = ("motion", "encoder", "mapper", "mocogan")
+SETTINGS = Parameter("*")
+ConfigFile = Annotated[
+    Path | None,
+    Parameter(metavar="FILE", help="JSON file of settings, such as config.json of another run. Options override it."),
+]
+NEEDED = ("accelerate", "filelock", "lpips", "rich")
+PARTS = "parts"
+"""Where a run's config.json keeps the fingerprints of its files."""
+
+train = App(
+    "train",
+    help="Train a motion model, an encoder or a baseline for your own generator.\n\n"
+    "lga train motion --help lists every setting.",
+    usage="usage: lga train {motion,encoder,mapper,mocogan} --generator G [options]",
+    help_flags=(),
+    version_flags=(),
+)
 
 
-def train(argv: Sequence[str]) -> None:
-    """Run `lga train` with these words. Raises InputError for words that mean nothing, SystemExit after --help."""
-    kind, rest = (argv[0], list(argv[1:])) if argv else ("", [])
-    if kind in ("-h", "--help", ""):
-        print(f"usage: lga train {{{','.join(KINDS)}}} --generator G [options]\n\n"
-              "  motion    words to motion for one generator: no pictures needed\n"
-              "  encoder   pictures to W+ codes of one generator\n"
-              "  mapper    a baseline: StyleCLIP's latent mapper, for one prompt\n"
-              "  mocogan   a baseline: MoCoGAN-HD's motion generator, from videos\n\n"
-              "lga train motion --help lists every setting.")  # fmt: skip
-        raise SystemExit(0)
-    if kind not in KINDS:
-        raise InputError(f"{kind!r} is nothing that can be trained. Choose {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
-    _need_tyro()
-    {"motion": _motion, "encoder": _encoder, "mapper": _mapper, "mocogan": _mocogan}[kind](rest)
+Presets = Mapping[str, Callable[[], dict[str, object]]]
 
 
-def _motion(argv: list[str]) -> None:
-    import tyro
+def _kind(what: str, settings: type, presets: Presets | None = None, usual: str = "") -> Callable[..., Any]:
+    """Registers a kind of training, with its class of `settings`; `usual` is the preset if none is named."""
+    order = "the preset, then from --config FILE, then from options" if presets else "--config FILE, then from options"
+    listed = f" Presets: {', '.join(presets)}." if presets else ""
+    help = f"{what}\n\nSettings come from {order}: each overrides the one before.{listed}"
+    return train.command(help=help, config=(_filled(settings, presets or {"": dict}, usual), whole_numbers))
 
-    from ..motion.config import PRESETS, MotionRun, preset
 
-    default = preset(_preset_of(MotionRun, argv, "anchored"), tyro.MISSING)
-    run = read_settings(MotionRun, argv, default, "lga train motion", _described(MotionRun, PRESETS))
+def _filled(settings: type, presets: Presets, usual: str) -> Callable[[App, tuple[str, ...], ArgumentCollection], None]:
+    """What fills in the settings that no option gives: from the --config file, then from the preset.
 
+    Without the last, cyclopts would fill a section that is given in part from the section's class alone.
+    """
+
+    def fill(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+        if path := _given(arguments, "--config"):
+            _fill(app, arguments, read_config(Path(path)), path)
+        preset = _given(arguments, "--preset") or usual
+        if preset not in presets:
+            raise InputError(f"There is no preset {preset!r}. Presets: {', '.join(presets)}.")
+        named = {"preset": preset} if preset else {}
+        _fill(app, arguments, {**_defaults(settings), **_plain(presets[preset]()), **named}, "the preset")
+
+    return fill
+
+
+def _defaults(settings: type) -> dict[str, Any]:
+    made = {field.name: field.default_factory() for field in fields(settings) if field.default_factory is not MISSING}
+    return _plain({field.name: field.default for field in fields(settings) if field.default is not MISSING} | made)
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}  # pyright: ignore
+
+
+def _fill(app: App, arguments: ArgumentCollection, settings: dict[str, Any], source: str) -> None:
+    Dict(settings, source=source, use_commands_as_keys=False)(app, (), arguments)
+    for argument in arguments:
+        if argument.children and argument.tokens:
+            part = next(iter(argument.children)).name
+            raise InputError(f"{argument.name} is a group of settings. Set them one by one, such as {part}.")
+
+
+def _given(arguments: ArgumentCollection, name: str) -> str:
+    tokens = arguments[name].tokens if name in arguments else []
+    return tokens[-1].value if tokens else ""
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a file. Raises InputError."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise InputError(f"{path} cannot be read ({err.strerror or err}). Check --config.") from err
+    except ValueError as err:
+        raise InputError(f"{path} is not JSON ({err}). Correct it, or leave --config out.") from err
+    if not isinstance(settings, dict):
+        raise InputError(f'{path} must hold a JSON object with settings by name, such as {{"steps": 2000}}.')
+    settings.pop(PARTS, None)
+    return settings
+
+
+@_kind(
+    "Train a motion model: text to motion for one generator. No images are needed.",
+    MotionRun,
+    motion_config.PRESETS,
+    "anchored",
+)
+def motion(*, run: Annotated[MotionRun, SETTINGS], config: ConfigFile = None) -> None:
+    _check_libraries()
     from ..motion.train import train_motion
 
     _until_stopped("motion model", run.out, lambda: train_motion(run))
 
 
-def _encoder(argv: list[str]) -> None:
-    from ..encoder.config import EncoderRun
+@_kind("Train an encoder: images to W+ codes of one generator.", EncoderRun)
+def encoder(*, run: Annotated[EncoderRun, SETTINGS], config: ConfigFile = None) -> None:
+    _check_libraries()
     from ..encoder.train import train_encoder
 
-    run = read_settings(EncoderRun, argv, None, "lga train encoder", str(EncoderRun.__doc__))
     _until_stopped("encoder", run.out, lambda: train_encoder(run))
 
 
-def _mapper(argv: list[str]) -> None:
-    import tyro
-
-    from ..baselines.styleclip_mapper.config import PRESETS, MapperRun, preset
-
-    default = preset(_preset_of(MapperRun, argv, "quick"), tyro.MISSING, tyro.MISSING)
-    run = read_settings(MapperRun, argv, default, "lga train mapper", _described(MapperRun, PRESETS))
-
+@_kind(
+    "Train a baseline: StyleCLIP's latent mapper, for one prompt.",
+    MapperRun,
+    mapper_config.PRESETS,
+    "quick",
+)
+def mapper(*, run: Annotated[MapperRun, SETTINGS], config: ConfigFile = None) -> None:
+    _check_libraries()
     from ..baselines.styleclip_mapper.train import train_mapper
 
     _until_stopped("mapper", run.out, lambda: train_mapper(run))
 
 
-def _mocogan(argv: list[str]) -> None:
-    import tyro
-
-    from ..baselines.mocogan_hd.config import PRESETS, MocoganRun, preset
-
-    default = preset(_preset_of(MocoganRun, argv, "quick"), tyro.MISSING)
-    run = read_settings(MocoganRun, argv, default, "lga train mocogan", _described(MocoganRun, PRESETS))
-
+@_kind(
+    "Train a baseline: MoCoGAN-HD's motion generator, from videos.",
+    MocoganRun,
+    mocogan_config.PRESETS,
+    "quick",
+)
+def mocogan(*, run: Annotated[MocoganRun, SETTINGS], config: ConfigFile = None) -> None:
+    _check_libraries()
     from ..baselines.mocogan_hd.train import train_mocogan
 
     _until_stopped("motion generator", run.out, lambda: train_mocogan(run))
 
 
-def _described(kind: type, presets: Iterable[str]) -> str:
-    return f"{kind.__doc__} Presets: {', '.join(presets)}."
-
-
-def _preset_of(kind: type, argv: Sequence[str], usual: str) -> str:
-    """The preset that is asked for by a flag, else by a settings file, else the usual one."""
-    config = _value_of("--config", argv)
-    told = {} if config is None else read_config(kind, Path(config))
-    return _value_of("--preset", argv) or told.get("preset", usual)
+def _check_libraries() -> None:
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise InputError(
+            f"Training needs {' and '.join(missing)}. Install the libraries for training: "
+            "pip install 'language-guided-animation[train]'."
+        )
 
 
 def _until_stopped(what: str, out: str, work: Callable[[], Path]) -> None:
@@ -112,129 +178,3 @@ def _until_stopped(what: str, out: str, work: Callable[[], Path]) -> None:
     width = len(what) + 1
     for name, place in ((what, path), ("report", Path(out) / "report.html")):
         print(f"{f'{name}:':<{width}} {place.resolve()}")
-
-
-def read_settings(
-    kind: type[Settings], argv: list[str], default: Settings | None, prog: str, description: str
-) -> Settings:
-    """Settings from words. Raises InputError, in one sentence, for a word or a value that does not fit."""
-    import tyro
-
-    config = _value_of("--config", argv)
-    if config is not None:
-        argv = [*_without("--config", argv)]
-        argv = [*flags_of(read_config(kind, Path(config))), *argv]
-    options: dict[str, Any] = {} if default is None else {"default": default}
-    words = io.StringIO()
-    asks_help = "--help" in argv or "-h" in argv
-    try:
-        with redirect_stderr(words), redirect_stdout(sys.stdout if asks_help else words):
-            found, unknown = tyro.cli(
-                kind, prog=prog, description=description, args=argv, return_unknown_args=True, **options
-            )
-    except SystemExit as err:
-        if asks_help and not err.code:
-            raise
-        _refuse(words.getvalue())
-    if unknown:
-        word = unknown[0]
-        raise InputError(
-            f"{word!r} is no setting{_close(word.split('=')[0], setting_flags(kind))} --help lists them all."
-        )
-    return found
-
-
-_PLAINER = (  # Python's words for a wrong number
-    (re.compile(r"invalid literal for int\(\) with base 10: (.*)"), r"\1 is no whole number"),
-    (re.compile(r"could not convert string to float: (.*)"), r"\1 is no number"),
-)
-
-
-def _refuse(told: str) -> NoReturn:
-    """tyro's box of lines as one sentence: its title, its message, and further help are parted by rules."""
-    parts = re.split(r"[-─]{5,}", " ".join(line.strip("│╭╮╰╯ \t") for line in told.splitlines()))
-    message = parts[1 if len(parts) > 1 else 0].strip().removeprefix("Error parsing ")
-    for pattern, plain in _PLAINER:
-        message = pattern.sub(plain, message)
-    raise InputError(f"{message.rstrip('.')}. (--help lists every setting.)")
-
-
-def read_config(kind: type, path: Path) -> dict[str, Any]:
-    """The fields in a settings file, by dotted name. Raises InputError for a name that is no setting."""
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as err:
-        raise InputError(f"{path} cannot be read ({err.strerror or err}). Check --config.") from err
-    except ValueError as err:
-        raise InputError(f"{path} is not JSON ({err}). Correct it, or leave --config out.") from err
-    if not isinstance(told, dict):
-        raise InputError(f'{path} needs a JSON object with settings by name, such as {{"steps": 2000}}.')
-    told.pop(PARTS, None)  # what a run's own config.json says of its files
-    flat = dict(_flat(told))
-    known = [name.removeprefix("--").replace("-", "_") for name in setting_flags(kind)]
-    for name in flat:
-        if name not in known:
-            raise InputError(f"{path}: {name!r} is no setting{_close(name, known)} lga train --help lists them.")
-    return flat
-
-
-def flags_of(fields: dict[str, Any]) -> list[str]:
-    """Fields as the words of a command line."""
-    words = []
-    for name, value in fields.items():
-        flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            before, _, last = flag.rpartition(".")
-            words.append(flag if value else f"{before}.no-{last}" if before else f"--no-{last.removeprefix('--')}")
-        elif isinstance(value, list):
-            words += [flag, *map(str, value)]
-        else:
-            words += [flag, str(value)]
-    return words
-
-
-def _flat(told: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found = []
-    for name, value in told.items():
-        found += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
-    return found
-
-
-def setting_flags(kind: type, prefix: str = "") -> list[str]:
-    """Every flag of a settings class."""
-    import typing
-
-    hints, flags = typing.get_type_hints(kind), []
-    for field in dataclasses.fields(kind):  # pyright: ignore
-        inner = hints[field.name]
-        name = prefix + field.name
-        flags += setting_flags(inner, f"{name}.") if dataclasses.is_dataclass(inner) else [name]  # pyright: ignore
-    return flags if prefix else [f"--{flag.replace('_', '-')}" for flag in flags]
-
-
-def _close(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else "."
-
-
-def _value_of(flag: str, argv: Sequence[str]) -> str | None:
-    for word, following in itertools.zip_longest(argv, argv[1:]):
-        if word == flag:
-            return following
-        if word.startswith(f"{flag}="):
-            return word.partition("=")[2]
-    return None
-
-
-def _without(flag: str, argv: Sequence[str]) -> list[str]:
-    index = next(i for i, word in enumerate(argv) if word == flag or word.startswith(f"{flag}="))
-    return [*argv[:index], *argv[index + (2 if argv[index] == flag else 1) :]]
-
-
-def _need_tyro() -> None:
-    try:
-        import tyro  # noqa: F401
-    except ImportError as err:
-        raise InputError(
-            "Training needs more libraries than drawing does: pip install 'language-guided-animation[train]'."
-        ) from err

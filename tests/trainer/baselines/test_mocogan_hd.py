@@ -497,7 +497,7 @@ def test_settings_that_cannot_be_are_refused_in_a_sentence(changes, told):
         (["--videos", "."], "holds no video"),
         (["--preset", "slow"], "no preset 'slow'. Presets: quick, official"),
         (["--film.size", "64"], "--film.size is 64, but the generator draws 32 px"),
-        (["--film.tiem-step", "1"], "did you mean --film.time-step"),
+        (["--film.tiem-step", "1"], "Did you mean --film.time-step?"),
     ],
 )
 def test_a_mistake_is_one_line_exit_code_2_and_no_step(lga, generator_path, tmp_path, monkeypatch, words, told):

@@ -283,7 +283,7 @@ def test_settings_that_cannot_be_are_refused_in_a_sentence(changes, told):
         ([], "--prompt"),
         (["--prompt", "smiling", "--preset", "fast"], "no preset 'fast'. Presets: quick, official"),
         (["--prompt", "smiling", "--optimizer.name", "sgd"], "ranger"),
-        (["--prompt", "smiling", "--propmt", "sad"], "'--propmt' is no setting; did you mean --prompt"),
+        (["--prompt", "smiling", "--propmt", "sad"], "Unknown option --propmt. Did you mean --prompt?"),
         (["--prompt", "xyzzy"], "xyzzy"),
         (["--prompt", "smiling", "--images", "nowhere"], "no folder nowhere"),
     ],
