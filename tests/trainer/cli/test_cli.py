@@ -270,4 +270,4 @@ def test_the_demo_commands_hand_over_their_options(lga, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "lga_trainer.demo.report", module)
     assert lga("demo", "build", "--out", "there", "--stages", "renders", "judge", "--effort", 0.5)[0] == 0
     assert lga("demo", "report", "--faces", 8)[0] == 0
-    assert calls == [(Path("there"), ["renders", "judge"], 0.5), (Path("out/report"), "doodle", 8)]
+    assert calls == [(Path("there"), ["renders", "judge"], 0.5, "doodle"), (Path("out/report"), "doodle", 8)]
