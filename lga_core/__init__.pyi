@@ -27,13 +27,13 @@ from .inversion.optimization import refine as refine
 from .inversion.pti import tune as tune
 from .latents import Faces as Faces
 from .latents import Movement as Movement
+from .motion.chaining import chain as chain
 from .motion.editing import blend as blend
-from .motion.editing import chain as chain
-from .motion.editing import keyframes as keyframes
 from .motion.editing import loop as loop
-from .motion.editing import mask_layers as mask_layers
 from .motion.editing import scale as scale
 from .motion.editing import speed as speed
+from .motion.keyframes import keyframes as keyframes
+from .motion.layers import mask_layers as mask_layers
 from .motion.model import MotionConfig as MotionConfig
 from .motion.model import MotionModel as MotionModel
 from .rendering import frames as frames

@@ -1,9 +1,9 @@
+from .contact_sheets import contact_sheet as contact_sheet
+from .contact_sheets import evenly as evenly
+from .contact_sheets import write_contact_sheet as write_contact_sheet
 from .images import fit_square as fit_square
 from .images import to_nchw as to_nchw
 from .images import to_nhwc as to_nhwc
 from .images import to_uint8 as to_uint8
 from .optical_flow import estimate_flow as estimate_flow
 from .video import check_writable as check_writable
-from .video import contact_sheet as contact_sheet
-from .video import evenly as evenly
-from .video import write_contact_sheet as write_contact_sheet

@@ -1,12 +1,12 @@
-from .editing import EASES as EASES
-from .editing import LAYERS as LAYERS
-from .editing import ROWS as ROWS
 from .editing import add as add
-from .editing import blend_faces as blend_faces
 from .editing import inbetween as inbetween
-from .editing import layer_weights as layer_weights
 from .editing import ping_pong as ping_pong
 from .identity_lock import lock_strength as lock_strength
+from .keyframes import EASES as EASES
+from .layers import LAYERS as LAYERS
+from .layers import ROWS as ROWS
+from .layers import blend_faces as blend_faces
+from .layers import layer_weights as layer_weights
 from .plot import plot_motion as plot_motion
 from .plot import stacked as stacked
 from .prompts import Text as Text

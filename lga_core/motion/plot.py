@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..imaging.figures import GREY, draw_curve, draw_steps, from_zero, new_figure, plotted, say_frames, say_seconds
 from ..shapes import Motion
-from .editing import LAYERS, amounts, steps
+from .editing import rms_offsets, rms_steps
+from .layers import LAYERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +33,7 @@ def plot_motion(motion: Motion, title: str, fps: float) -> Image.Image:
 
 
 def _figure(motion: Motion, title: str, fps: float) -> Figure:
-    layers, changes = _rms(amounts(motion), 0), _rms(steps(motion), 0)  # [t num_ws], [t-1 num_ws]
+    layers, changes = _rms(rms_offsets(motion), 0), _rms(rms_steps(motion), 0)  # [t num_ws], [t-1 num_ws]
     distance, step = _rms(layers, 1), _rms(changes, 1)
     figure = new_figure(SIZE, title)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[5, 3, 6])

@@ -13,7 +13,7 @@ from paths import ROOT
 from PIL import Image
 
 from lga_core import InputError, MismatchError, OutputError, load_image, write_clip
-from lga_core.imaging.video import contact_sheet, evenly, write_contact_sheet
+from lga_core.imaging.contact_sheets import contact_sheet, evenly, write_contact_sheet
 
 SUFFIXES = [".mp4", ".webp", ".gif"]
 

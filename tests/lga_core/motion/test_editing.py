@@ -8,21 +8,11 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import InputError, MismatchError, blend, chain, keyframes, loop, mask_layers, scale, speed
-from lga_core.motion import editing as compose
-from lga_core.motion.editing import (
-    EASES,
-    LAYERS,
-    add,
-    amounts,
-    blend_faces,
-    inbetween,
-    layer_weights,
-    neutral,
-    ping_pong,
-    retime,
-    steps,
-    stretch,
-)
+from lga_core.motion import chaining, editing, layers
+from lga_core.motion.chaining import neutral
+from lga_core.motion.editing import add, inbetween, ping_pong, retime, rms_offsets, rms_steps, stretch
+from lga_core.motion.keyframes import EASES
+from lga_core.motion.layers import LAYERS, blend_faces, layer_weights
 
 DTYPES = [torch.float32, torch.float64]
 
@@ -45,7 +35,7 @@ def rollout(rng, num_frames, n=1, speed_at_the_end=0.1):
 
 
 def largest(motion):
-    return steps(motion).square().mean(dim=-1).sqrt().max()
+    return rms_steps(motion).square().mean(dim=-1).sqrt().max()
 
 
 def values(text, num_frames, **options):
@@ -296,7 +286,7 @@ def test_inbetween_puts_even_steps_between_the_frames(rng, between):
     smooth = inbetween(motion, between)
     assert smooth.shape[1] == 4 * (between + 1) + 1
     same(smooth[:, :: between + 1], motion)
-    assert_close(steps(smooth) * (between + 1), steps(motion).repeat_interleave(between + 1, dim=1))
+    assert_close(rms_steps(smooth) * (between + 1), rms_steps(motion).repeat_interleave(between + 1, dim=1))
 
 
 def test_stretch_spreads_the_frames_evenly():
@@ -427,7 +417,7 @@ def test_a_chain_begins_with_the_path_and_goes_on_without_a_jump(rng, accumulate
     assert_close(begun, torch.cat([path, path[:, [-1, -1]]], dim=1))
     same(begun[:, 0], path[:, 0])
     slow = chain(begun, rollout(rng, 200) + path[:, :1], accumulate=accumulate)
-    assert steps(slow[:, 10:13]).max() < 0.05
+    assert rms_steps(slow[:, 10:13]).max() < 0.05
 
 
 def test_no_transition_is_a_cut_and_no_hold_holds_nothing(rng):
@@ -471,10 +461,10 @@ def test_one_face_is_chained_with_many(rng):
 
 def test_amounts_and_steps_are_root_mean_squares(rng):
     motion = rng.randn(2, 4, 6, 8)
-    assert_close(amounts(motion), motion.square().mean(dim=-1).sqrt())
-    assert_close(steps(motion), (motion[:, 1:] - motion[:, :-1]).square().mean(dim=-1).sqrt())
-    assert_close(amounts(-2 * ramp(5))[0, :, 3], 2 * torch.arange(5, dtype=torch.float64))
-    assert steps(motion[:, :1]).shape == (2, 0, 6)
+    assert_close(rms_offsets(motion), motion.square().mean(dim=-1).sqrt())
+    assert_close(rms_steps(motion), (motion[:, 1:] - motion[:, :-1]).square().mean(dim=-1).sqrt())
+    assert_close(rms_offsets(-2 * ramp(5))[0, :, 3], 2 * torch.arange(5, dtype=torch.float64))
+    assert rms_steps(motion[:, :1]).shape == (2, 0, 6)
 
 
 # Every function
@@ -492,18 +482,19 @@ CALLS = {
     "add": lambda m, o: add(m, o, 0.3),
     "chain": lambda m, o: chain(m, o, hold=1),
     "neutral": lambda m, o: neutral(m, 3, 6, 8),
-    "amounts": lambda m, o: amounts(m),
-    "steps": lambda m, o: steps(m),
+    "rms_offsets": lambda m, o: rms_offsets(m),
+    "rms_steps": lambda m, o: rms_steps(m),
 }
 
 
 def test_every_function_of_motions_is_listed_here():
     functions = [
         name
-        for name, function in inspect.getmembers(compose, inspect.isfunction)
-        if function.__module__ == compose.__name__ and not name.startswith("_")
+        for module in (chaining, editing, layers)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
     ]
-    assert {*CALLS, "blend_faces", "keyframes", "layer_weights"} == set(functions)
+    assert {*CALLS, "blend_faces", "broadcast_faces", "layer_weights"} == set(functions)
 
 
 @pytest.mark.parametrize("dtype", [*DTYPES, torch.float16, torch.bfloat16])

@@ -10,7 +10,7 @@ from PIL import Image
 from torch.testing import assert_close
 
 from lga_core.motion import plot
-from lga_core.motion.editing import amounts, steps
+from lga_core.motion.editing import rms_offsets, rms_steps
 from lga_core.motion.plot import plot_motion, stacked
 
 
@@ -32,8 +32,8 @@ def test_the_curves_are_root_mean_squares_over_everything_but_time(rng):
     assert_close(torch.tensor(bars.values), rms(motion.diff(dim=1), 0, 2, 3))
     assert list(bars.edges) == [0, 1, 2, 3, 4]  # a bar reaches from one frame to the next
     assert_close(torch.tensor(np.asarray(layers.images[0].get_array())), rms(motion, 0, 3).T)
-    assert_close(rms(motion, 0, 3), rms(amounts(motion), 0))
-    assert_close(rms(motion.diff(dim=1), 0, 3), rms(steps(motion), 0))
+    assert_close(rms(motion, 0, 3), rms(rms_offsets(motion), 0))
+    assert_close(rms(motion.diff(dim=1), 0, 3), rms(rms_steps(motion), 0))
 
 
 def test_time_is_named_in_frames_and_in_seconds(rng):
