@@ -44,7 +44,7 @@ class PublishedStep:
         """Faces ws [n l d] with their photographs [n 3 h w] and one sentence each; the loss before the step."""
         text, picture = self.clip.encode_text(sentences), self.clip.encode_images(inputs)
         code = text + picture.detach()
-        h0 = self.model.first_state(len(ws), self.rng).to(code)
+        h0 = self.model.initial_hidden_state(len(ws), self.rng).to(code)
         motion = self.model.offsets(self.model.rollout(code, self.num_frames, h0, "const"))
         shift = motion + self.model.visual(picture)[:, None]
         frames = [self.draw(ws + shift[:, t], t in (0, self.num_frames - 1)) for t in range(self.num_frames)]

@@ -31,7 +31,7 @@ PICTURES = ROOT / "web" / "docs" / "images"
 WIDTH, MARGIN, GAP = 600, 10, 6
 INNER = WIDTH - 2 * MARGIN
 TEXT, HEADING = 20, 22
-INK, GREY, PAPER, ACCENT = "#1d1d1f", "#6a6a6e", "#ffffff", "#3b4cc0"
+INK, GRAY, PAPER, ACCENT = "#1d1d1f", "#6a6a6e", "#ffffff", "#3b4cc0"
 CARD, CARD_TITLE, CARD_FIELD, CARD_INK = "#353535", "#262626", "#1c1c1c", "#eeeeee"
 COLOURS = 256
 """In a stored picture, dithered, which keeps the files small."""
@@ -171,7 +171,7 @@ def heading(words: str) -> Image.Image:
 
 
 def note(words: str) -> Image.Image:
-    return lettering(words, INNER, ink=GREY)
+    return lettering(words, INNER, ink=GRAY)
 
 
 def fitted(picture: Image.Image, width: int) -> Image.Image:
@@ -191,8 +191,8 @@ def strip(images: Sequence[Image.Image], captions: Sequence[str], columns: int =
 def arrow(length: int = 40, height: int = 30, down: bool = False) -> Image.Image:
     picture = Image.new("RGB", (length, height), PAPER)
     draw, middle = ImageDraw.Draw(picture), height / 2
-    draw.line((2, middle, length - 10, middle), GREY, 4)
-    draw.polygon([(length - 16, middle - 10), (length - 1, middle), (length - 16, middle + 10)], GREY)
+    draw.line((2, middle, length - 10, middle), GRAY, 4)
+    draw.polygon([(length - 16, middle - 10), (length - 1, middle), (length - 16, middle + 10)], GRAY)
     return picture.rotate(-90, expand=True) if down else picture
 
 

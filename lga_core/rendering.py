@@ -44,10 +44,10 @@ def frames(
             f"This generator draws one face of {rows[0]} style vectors of width {rows[1]}, but the face has shape "
             f"{list(ws.shape)} and the motion {list(motion.shape)}. Take face, motion and generator from one domain."
         )
-    return film(generator, ws, motion, chunk, dtype=dtype)
+    return video_frames(generator, ws, motion, chunk, dtype=dtype)
 
 
-def film(
+def video_frames(
     generator: Generator,
     ws: WPlus,
     motion: Motion,
@@ -63,7 +63,7 @@ def film(
     """
     n, t = len(ws), motion.shape[1]
     motion = motion.expand(n, -1, -1, -1)
-    drawn = InChunks.of(generator, ws, chunk, dtype)
+    drawn = ChunkedSynthesis.of(generator, ws, chunk, dtype)
     if not side_by_side or n == 1:
         for face, offsets in zip(ws, motion, strict=True):
             for part in offsets.split(drawn.chunk):  # [k num_ws w_dim]
@@ -72,10 +72,10 @@ def film(
     moments = max(1, drawn.chunk // n)
     for start in range(0, t, moments):
         faces = (ws[:, None] + motion[:, start : start + moments]).flatten(0, 1)  # [n k num_ws w_dim]
-        yield _laid_out(torch.cat(list(drawn(faces))).unflatten(0, (n, -1)))
+        yield _image_grid(torch.cat(list(drawn(faces))).unflatten(0, (n, -1)))
 
 
-def in_step(
+def frames_per_face(
     generator: Generator, ws: WPlus, motion: Motion, chunk: int | None = None, dtype: torch.dtype | None = None
 ) -> Iterator[Images]:
     """Frames [k c h w] of a face that is in motion already, as in a video: face i under the motion's frame i.
@@ -86,17 +86,17 @@ def in_step(
     t = len(ws)
     moments = torch.arange(t, device=motion.device).clamp_max(motion.shape[1] - 1)
     own = torch.arange(t, device=motion.device) if len(motion) > 1 else torch.zeros_like(moments)
-    yield from InChunks.of(generator, ws, chunk, dtype)(ws + motion[own, moments])
+    yield from ChunkedSynthesis.of(generator, ws, chunk, dtype)(ws + motion[own, moments])
 
 
-class InChunks:
+class ChunkedSynthesis:
     """Draws faces, at most `chunk` at once. The chunk is halved, for good, whenever memory does not suffice."""
 
     def __init__(self, generator: Generator, chunk: int, dtype: torch.dtype | None):
         self.generator, self.chunk, self.dtype = generator, chunk, dtype
 
     @classmethod
-    def of(cls, generator: Generator, ws: WPlus, chunk: int | None, dtype: torch.dtype | None) -> InChunks:
+    def of(cls, generator: Generator, ws: WPlus, chunk: int | None, dtype: torch.dtype | None) -> ChunkedSynthesis:
         """With a chunk that the free memory allows, unless it is given."""
         return cls(generator, chunk or chunk_size(generator.config, free_bytes(ws.device), dtype, ws.device), dtype)
 
@@ -134,7 +134,7 @@ def grid_shape(n: int) -> tuple[int, int]:
     return math.ceil(n / columns), columns
 
 
-def _laid_out(images: Images) -> Images:
+def _image_grid(images: Images) -> Images:
     """Pictures [n k c h w] of n faces at k moments -> k pictures [k c rows*h columns*w]."""
     n, k, c, h, w = images.shape
     rows, columns = grid_shape(n)

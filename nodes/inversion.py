@@ -8,11 +8,18 @@ import torch
 
 from ..lga_core import Faces, Images, InputError, Movement, refine, tune
 from ..lga_core.imaging import fit_square, to_nchw
-from ..lga_core.inversion import NEAR, InversionReport, load_weight_delta, quality, save_weight_delta, weight_delta_of
-from ..lga_core.metrics import PerceptualDistance, find_distance, find_identity_similarity
+from ..lga_core.inversion import (
+    LONG_RUN_REGULARIZER,
+    InversionReport,
+    inversion_report,
+    load_weight_delta,
+    save_weight_delta,
+    weight_delta_of,
+)
+from ..lga_core.metrics import PerceptualDistance, find_identity_similarity, find_perceptual_distance
 from ..lga_core.motion import lock_strength
 from ..lga_core.rendering import draw, frame_bytes
-from ..lga_core.stylegan2 import for_motion
+from ..lga_core.stylegan2 import generator_for_motion
 from .faces import picture, portraits, previewing
 from .files import ReadsFile, SavedMenu, SavesFile, save_file, save_inputs
 from .host import Model, Progress, make_ready, result_device, say
@@ -102,9 +109,11 @@ class RefineInversion:
             network, device = generator.model.module, generator.model.device
             square = fit_square(to_nchw(image.clone()), network.config.resolution).to(device)
             size = min(network.config.resolution, COMPARED)
-            distance = find_distance(None if clip is None else clip.model.module, size).to(device)
+            distance = find_perceptual_distance(None if clip is None else clip.model.module, size).to(device)
             given, progress = faces.ws.to(device).clone(), Progress(code_steps + tuning_steps + len(square))
-            ws = refine(network, given, square, code_steps, on_step=previewing(progress), pull=NEAR)
+            ws = refine(
+                network, given, square, code_steps, on_step=previewing(progress), regularizer=LONG_RUN_REGULARIZER
+            )
             tuned = network
             if tuning_steps:
                 blocks = [each for each in network.config.block_resolutions if layers == ALL or each >= FINE_FROM]
@@ -122,7 +131,7 @@ class RefineInversion:
 
 def _quality(network, ws, square: Images, distance: PerceptualDistance, identity) -> InversionReport:
     average = draw(network, network.broadcast(network.w_avg[None]))
-    return quality(square, draw(network, ws), average, distance, identity)
+    return inversion_report(square, draw(network, ws), average, distance, identity)
 
 
 class SaveTuning(SavesFile):
@@ -243,7 +252,7 @@ class IdentityLock:
             generator.model.module, identity and identity.model.module, None if clip is None else clip.model.module
         )
         ws, offsets = faces.ws.to(device), motion.offsets.to(device)
-        network, ws = for_motion(generator.model.module, ws, offsets)
+        network, ws = generator_for_motion(generator.model.module, ws, offsets)
         locked = lock_strength(
             network,
             ws,

@@ -9,7 +9,7 @@ import torch
 
 from ..lga_core import Images, InputError
 from ..lga_core.imaging import to_nchw
-from ..lga_core.metrics import Measures, identity_embedding, measure, plot_measures
+from ..lga_core.metrics import ClipMetrics, identity_embedding, measure_clip, plot_clip_metrics
 from ..lga_core.shapes import ImagesNHWC
 from .host import Progress, image_of, make_ready, new_output, say, warnings_caught
 from .types import CLIP, IDENTITY, ROOT, LoadedClip, LoadedIdentity
@@ -28,7 +28,7 @@ MEANINGS = {
     "alignment": "CLIP similarity of the last frame and the text",
     "alignment_rise": "its gain over the first frame",
 }
-"""What each of `Measures.figures` means."""
+"""What each of `ClipMetrics.figures` means."""
 
 
 class MeasureAnimation:
@@ -88,10 +88,10 @@ class MeasureAnimation:
         with warnings_caught() as warned:
             text_embedding = None if reader is None or not words.strip() else reader.encode_text([words])
         embed_images = None if text_embedding is None or reader is None else reader.encode_images
-        found = measure(_measured(frames, device), embed_identity, embed_images, text_embedding)
+        found = measure_clip(_measured(frames, device), embed_identity, embed_images, text_embedding)
         report = "\n".join([*warned, *_lines(found, clip, identity)])
         say("\n".join([*warned, _summary(found)]), node, warning=bool(warned))
-        plot = plot_measures(found, words.strip() or "Motion of the clip", fps)
+        plot = plot_clip_metrics(found, words.strip() or "Motion of the clip", fps)
         path, reference = new_output("lga/measures", ".png", "temp")
         plot.save(path, compress_level=4)
         return {"ui": {"images": [reference]}, "result": (image_of(plot), report)}
@@ -105,16 +105,16 @@ def _measured(frames: ImagesNHWC, device: torch.device) -> Iterator[Images]:
         progress.step(len(part))
 
 
-def _known(found: Measures) -> dict[str, float]:
+def _known(found: ClipMetrics) -> dict[str, float]:
     return {name: value for name, value in found.figures().items() if name in MEANINGS and not math.isnan(value)}
 
 
-def _summary(found: Measures) -> str:
+def _summary(found: ClipMetrics) -> str:
     """The metrics without their meanings, short enough for the node."""
     return ", ".join(f"{name} {value:.4f}" for name, value in _known(found).items())
 
 
-def _lines(found: Measures, clip: LoadedClip | None, identity: LoadedIdentity | None) -> list[str]:
+def _lines(found: ClipMetrics, clip: LoadedClip | None, identity: LoadedIdentity | None) -> list[str]:
     """Every metric with its meaning, then the model that judged identity, and what to connect for missing metrics."""
     lines = [f"{name} {value:.4f}: {MEANINGS[name]}" for name, value in _known(found).items()]
     if found.identities is None:

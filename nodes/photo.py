@@ -22,11 +22,11 @@ from ..lga_core.faces.detection import (
     SelectionRule,
     choose,
     draw_faces,
-    follow,
     installed_detectors,
     missing_detectors,
     ordered,
     read_points,
+    track_face,
 )
 from ..lga_core.imaging import to_nchw
 from ..lga_core.shapes import FacePoints, ImagesNHWC
@@ -121,7 +121,7 @@ def _detected(
         faces = ordered(find_faces(next(images), detectors, missing_detectors(folder)), which, near)
         progress.step()
         return faces, choose(faces, which, index, near).points[None]
-    landmarks = follow(images, detectors, which, index, near, on_frame=lambda _: progress.step())
+    landmarks = track_face(images, detectors, which, index, near, on_frame=lambda _: progress.step())
     return [FoundFace(each, 1.0, "") for each in landmarks[:1] if not each.isnan().any()], landmarks
 
 
@@ -130,7 +130,7 @@ def _report(faces: list[FoundFace], landmarks: FacePoints) -> str:
         missing = int(landmarks.isnan().any(dim=(1, 2)).sum())
         gaps = f" In {missing} of them it was not detected; Align Face interpolates its position." if missing else ""
         return f"The face was tracked through {len(landmarks)} frames.{gaps}"
-    names = ", ".join(sorted({face.finder for face in faces}))
+    names = ", ".join(sorted({face.detector for face in faces}))
     return f"{len(faces)} face{'s' * (len(faces) != 1)} detected ({names})."
 
 

@@ -6,9 +6,9 @@ import torch
 
 from ..lga_core import Faces, Generator, Motion, Movement, WPlus
 from ..lga_core.imaging import contact_sheet, evenly, to_nhwc
-from ..lga_core.motion import plot_motion, stacked
-from ..lga_core.rendering import chunk_size, film, frame_bytes, grid_shape, in_step
-from ..lga_core.stylegan2 import for_motion
+from ..lga_core.motion import plot_motion, stack_vertically
+from ..lga_core.rendering import chunk_size, frame_bytes, frames_per_face, grid_shape, video_frames
+from ..lga_core.stylegan2 import generator_for_motion
 from ..lga_core.stylegan2.inference import fastest_dtype
 from .faces import picture
 from .host import Progress, free_memory, image_of, new_output, result_device
@@ -68,7 +68,7 @@ class SynthesizeFrames:
         network = generator.model.ready(frame_bytes(generator.model.module.config, dtype, device))
         chunk = chunk_size(network.config, free_memory(device), dtype, device)
         ws, offsets = faces.ws.to(device), motion.offsets.to(device)
-        network, ws = for_motion(network, ws, offsets)
+        network, ws = generator_for_motion(network, ws, offsets)
         (rows, columns), size = grid_shape(len(ws)) if layout == GRID else (1, 1), network.config.resolution
         total = {GRID: motion.num_frames, IN_TURN: motion.num_frames * len(ws), IN_STEP: len(ws)}[layout]
         frames = torch.empty(total, rows * size, columns * size, network.config.img_channels, device=result_device())
@@ -82,8 +82,8 @@ class SynthesizeFrames:
 
 def _drawn(layout: str, network: Generator, ws: WPlus, offsets: Motion, chunk: int, dtype: torch.dtype):
     if layout == IN_STEP:
-        return in_step(network, ws, offsets, chunk, dtype)
-    return film(network, ws, offsets, chunk, side_by_side=layout == GRID, dtype=dtype)
+        return frames_per_face(network, ws, offsets, chunk, dtype)
+    return video_frames(network, ws, offsets, chunk, side_by_side=layout == GRID, dtype=dtype)
 
 
 class PreviewMotion:
@@ -114,14 +114,14 @@ class PreviewMotion:
         generator.check_draws(faces, motion)
         shown, device = evenly(motion.num_frames, SHEET_FRAMES), generator.model.device
         ws, offsets = faces.ws.to(device), motion.offsets[:, shown].to(device)
-        network, ws = for_motion(generator.model.ready(), ws, offsets)
+        network, ws = generator_for_motion(generator.model.ready(), ws, offsets)
         progress, drawn = Progress(len(shown)), []
-        for images in film(network, ws, offsets, chunk=len(ws)):
+        for images in video_frames(network, ws, offsets, chunk=len(ws)):
             drawn.append(images)
             progress.step(len(images))  # no preview: it would stay in the place of the sheet
         caption = f"Frames {', '.join(map(str, shown))} of {motion.num_frames}"
         plot = plot_motion(motion.offsets, "Motion of each frame and layer", fps)
-        sheet = stacked([contact_sheet(torch.cat(drawn), caption), plot])
+        sheet = stack_vertically([contact_sheet(torch.cat(drawn), caption), plot])
         path, reference = new_output("lga/motion", ".png", "temp")
         sheet.save(path, compress_level=4)
         return {"ui": {"images": [reference]}, "result": (image_of(sheet),)}

@@ -11,13 +11,13 @@ from ..lga_core import Faces, InputError, Movement, WPlus
 from ..lga_core.baselines.styleclip import (
     OPTIMIZATIONS,
     LatentOptimization,
+    RelevanceConfig,
     StyleDirection,
-    Survey,
     clip_similarity,
     imagenet_sentences,
+    linear_motion,
+    measure_relevance,
     optimize_latent,
-    relevance,
-    straight,
     style_direction,
     text_direction,
 )
@@ -127,13 +127,13 @@ class StyleClipEdit(ReadsFile):
             if mapper != NO_MAPPER:
                 offsets, image, report = self._mapped(generator, ws, mapper, node)
             elif clip is not None:
-                settings = replace(OPTIMIZATIONS[weights], steps=steps, normalised=colours == AS_TRAINED)
+                settings = replace(OPTIMIZATIONS[weights], steps=steps, normalized=colours == AS_TRAINED)
                 offsets, image, report = self._optimized(generator, ws, text, settings, clip, identity)
             else:
                 raise InputError("No CLIP model compares the image with the text. Connect clip, or choose a mapper.")
         report = "\n".join([*warned, report])
         say(report, node, warning=bool(warned))
-        return Movement(straight(offsets.to(result_device()), frames), generator.identity), image, report
+        return Movement(linear_motion(offsets.to(result_device()), frames), generator.identity), image, report
 
     def _optimized(
         self,
@@ -249,8 +249,8 @@ class GlobalDirection:
         reader, space = clip.model.module, StyleSpace(generator.model.module)
         with warnings_caught() as warned:
             towards = text_direction(reader, *(_sentences(each, sentences) for each in (target, neutral)))
-            survey = Survey(num_faces=survey_faces)
-            found = relevance(space, reader, survey, own_folder("cache"), Progress().reach)
+            survey = RelevanceConfig(num_faces=survey_faces)
+            found = measure_relevance(space, reader, survey, own_folder("cache"), Progress().reach)
             direction = style_direction(found, towards, beta or None)
         report = "\n".join([*warned, _described(direction)])
         say(report, node, warning=bool(warned))

@@ -13,7 +13,7 @@ from ..lga_core.latents import ModelId
 from ..lga_core.metrics import IdentityNetwork
 from ..lga_core.motion import Text
 from ..lga_core.shapes import FacePoints
-from ..lga_core.stylegan2 import moves_styles
+from ..lga_core.stylegan2 import is_stylespace_motion
 from .host import Model
 
 ROOT = "language-guided animation"
@@ -42,10 +42,10 @@ class LoadedGenerator:
     def check_draws(self, faces: Faces, motion: Movement) -> None:
         """Raise MismatchError, naming both sides, unless this generator draws these faces making this movement.
 
-        A movement may be one in StyleSpace too, see `for_motion`.
+        A movement may be one in StyleSpace too, see `generator_for_motion`.
         """
         faces.check_drawable(self.identity, self.num_ws)
-        if moves_styles(self.model.module, motion.offsets):
+        if is_stylespace_motion(self.model.module, motion.offsets):
             motion = motion.with_offsets(motion.offsets[..., : self.model.module.config.w_dim])
         motion.check_fits(faces)
 

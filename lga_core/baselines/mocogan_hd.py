@@ -2,7 +2,7 @@
 
 Tian et al. 2021, "A Good Image Generator Is What You Need for High-Resolution Video Synthesis", section 3.1.
 
-An LSTM takes noise at every frame and says how far to go along each principal direction of W (see `principal`). A face
+An LSTM takes noise at every frame and says how far to go along each principal direction of W (see `pca`). A face
 moves as its training videos did, and no one says what it does.
 """
 
@@ -24,7 +24,7 @@ from ..stylegan2.ops import initialize
 if TYPE_CHECKING:
     from ..stylegan2.pca import PrincipalComponents  # which keeps files, and they hold models such as this one
 
-Way = Float[Tensor, "n t w_dim"]
+WPath = Float[Tensor, "n t w_dim"]
 Noise = Float[Tensor, "n t-1 w_dim"]
 State = tuple[Float[Tensor, "n h"], Float[Tensor, "n h"]]
 
@@ -56,7 +56,7 @@ class MocoganConfig:
             raise ValueError(f"step_size is {self.step_size!r}; it must be a positive number")
 
 
-class ToDirections(nn.Module):
+class DirectionHead(nn.Module):
     """How far along each direction, in -1..1, from the LSTM's state: tanh(h W + b)."""
 
     def __init__(self, config: MocoganConfig):
@@ -84,20 +84,20 @@ class MocoganMotion(nn.Module):
         self.config = config
         self.start = nn.LSTMCell(config.w_dim, config.hidden_dim)
         self.cell = nn.LSTMCell(config.w_dim, config.hidden_dim)
-        self.directions = ToDirections(config)
+        self.directions = DirectionHead(config)
         widths = 2 * config.hidden_dim, config.w_dim
         self.reconstruct = nn.Sequential(nn.Linear(*widths), nn.ReLU(), nn.Linear(config.w_dim, config.w_dim))
         initialize(self, seed)
         for number, cell in enumerate((self.start, self.cell)):
             _initialize_cell(cell, 2 * seed + number)
 
-    def rollout(self, w: W, noise: Noise, principal: PrincipalComponents) -> tuple[Way, Noise]:
+    def rollout(self, w: W, noise: Noise, pca: PrincipalComponents) -> tuple[WPath, Noise]:
         """The codes w_1 .. w_T of a clip that begins at `w` [n w_dim], and the noise as it can be told from the states.
 
         w_t = w_(t-1) + step_size m_t (directions of W, each as long as its standard deviation).
         Raises MismatchError for principal directions of another W, or too few of them.
         """
-        steps = self._steps(principal).to(w)
+        steps = self._steps(pca).to(w)
         path, reconstructed = [w], []
         state: State = self.start(w)
         for each in noise.unbind(dim=1):
@@ -106,7 +106,7 @@ class MocoganMotion(nn.Module):
             reconstructed.append(self.reconstruct(torch.cat(state, dim=1)))
         return torch.stack(path, dim=1), torch.stack(reconstructed, dim=1) if reconstructed else noise
 
-    def forward(self, ws: WPlus, principal: PrincipalComponents, num_frames: int = 16, seed: int = 0) -> Motion:
+    def forward(self, ws: WPlus, pca: PrincipalComponents, num_frames: int = 16, seed: int = 0) -> Motion:
         """A motion [n num_frames num_ws w_dim] of the faces `ws` [n num_ws w_dim], the same in all rows.
 
         It was trained on W: of a face in W+ the mean row is where it begins. Every face has noise of its own.
@@ -116,17 +116,17 @@ class MocoganMotion(nn.Module):
             raise InputError(f"A motion of {num_frames} frames was asked for; it needs at least 1.")
         rng = torch.Generator().manual_seed(seed)
         noise = torch.randn(len(ws), num_frames - 1, self.config.w_dim, generator=rng).to(ws)
-        path, _ = self.rollout(ws.mean(dim=1), noise, principal)
+        path, _ = self.rollout(ws.mean(dim=1), noise, pca)
         return (path - path[:, :1])[:, :, None].expand(-1, -1, ws.shape[1], -1)
 
-    def _steps(self, principal: PrincipalComponents) -> Float[Tensor, "p w_dim"]:
-        found, need = principal.directions.shape, (self.config.num_directions, self.config.w_dim)
+    def _steps(self, pca: PrincipalComponents) -> Float[Tensor, "p w_dim"]:
+        found, need = pca.directions.shape, (self.config.num_directions, self.config.w_dim)
         if found[0] < need[0] or found[1] != need[1]:
             raise MismatchError(
                 f"{found[0]} principal directions of width {found[1]} were given, but this motion generator moves "
                 f"along {need[0]} of width {need[1]}. Use those of the generator that it was trained with."
             )
-        return principal.directions[: need[0]]
+        return pca.directions[: need[0]]
 
 
 def _initialize_cell(cell: nn.LSTMCell, seed: int) -> None:

@@ -21,7 +21,7 @@ STEP_SIZE = 0.2
 
 def random_motion(
     ws: WPlus,
-    principal: PrincipalComponents,
+    pca: PrincipalComponents,
     num_frames: int = 16,
     strength: float = 1.0,
     smoothness: float = 4.0,
@@ -45,7 +45,7 @@ def random_motion(
     Raises InputError for numbers that cannot be.
     """
     _check(num_frames, strength, smoothness, num_directions)
-    directions = principal.directions[:num_directions].to(ws)
+    directions = pca.directions[:num_directions].to(ws)
     rng = torch.Generator().manual_seed(seed)
     noise = smooth_noise(len(ws), num_frames - 1, len(directions), smoothness, rng).to(ws)
     steps = STEP_SIZE * strength * torch.tanh(noise) @ directions  # [n t-1 w_dim]

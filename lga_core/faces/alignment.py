@@ -48,19 +48,19 @@ class Alignment:
     The way down is a quarter turn of `axis`, (-y, x). Both are NaN in frames that have no face.
     """
 
-    centre: Float[Tensor, "n 2"]
+    center: Float[Tensor, "n 2"]
     axis: Float[Tensor, "n 2"]
     height: int
     """Of the picture that the squares lie in, in pixels; `width` too."""
     width: int
 
     def __len__(self) -> int:
-        return len(self.centre)
+        return len(self.center)
 
     @property
     def found(self) -> Bool[Tensor, "n"]:
         """Which of the squares are there."""
-        return self.centre.isfinite().all(dim=1) & self.axis.isfinite().all(dim=1)
+        return self.center.isfinite().all(dim=1) & self.axis.isfinite().all(dim=1)
 
     @property
     def side(self) -> Float[Tensor, "n"]:
@@ -75,11 +75,11 @@ class Alignment:
     def to_picture(self, points: Float[Tensor, "n k 2"]) -> Float[Tensor, "n k 2"]:
         """Positions in the picture, in pixels, of points of the square: right and down, -1..1 from side to side."""
         right, down = points[..., :1], points[..., 1:]
-        return self.centre[:, None] + right * self.axis[:, None] + down * _downward(self.axis)[:, None]
+        return self.center[:, None] + right * self.axis[:, None] + down * _downward(self.axis)[:, None]
 
     def to_square(self, points: Float[Tensor, "n k 2"]) -> Float[Tensor, "n k 2"]:
         """The inverse of `to_picture`."""
-        way = points - self.centre[:, None]
+        way = points - self.center[:, None]
         across = torch.stack([self.axis, _downward(self.axis)], dim=-1)  # [n 2 2]
         return way @ across / self.axis.square().sum(dim=1)[:, None, None]
 
@@ -87,11 +87,11 @@ class Alignment:
         """The squares of frames `start` to `stop` - 1, or the only one, which holds for every frame."""
         if len(self) == 1:
             return self
-        return replace(self, centre=self.centre[start:stop], axis=self.axis[start:stop])
+        return replace(self, center=self.center[start:stop], axis=self.axis[start:stop])
 
     def like(self, images: Tensor) -> Alignment:
         """The same in the dtype and on the device of `images`."""
-        return replace(self, centre=self.centre.to(images), axis=self.axis.to(images))
+        return replace(self, center=self.center.to(images), axis=self.axis.to(images))
 
     def smoothed(self, frames: float = 4.0) -> Alignment:
         """The squares of a video's frames as one calm movement, with those of frames that have none filled in.
@@ -107,11 +107,11 @@ class Alignment:
         known = self.found
         if not known.any():
             raise InputError(f"None of {len(self)} frames has a face. Use another video, or mark the face by hand.")
-        track = torch.cat([self.centre, self.axis.norm(dim=1, keepdim=True).log(), _turn(self.axis)[:, None]], dim=1)
+        track = torch.cat([self.center, self.axis.norm(dim=1, keepdim=True).log(), _turn(self.axis)[:, None]], dim=1)
         track[known, 3] = unwrapped(track[known, 3])
         track = smoothed(filled(track, known), frames)
         axis = track[:, 2:3].exp() * torch.stack([track[:, 3].cos(), track[:, 3].sin()], dim=1)
-        return replace(self, centre=track[:, :2], axis=axis)
+        return replace(self, center=track[:, :2], axis=axis)
 
 
 def _downward(axis: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
@@ -146,8 +146,8 @@ def central_square(height: int, width: int, n: int = 1) -> Alignment:
     """The square of `fit_square`, for pictures that show an aligned face already."""
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
-    centre, axis = torch.tensor([[left + side / 2, top + side / 2]]), torch.tensor([[side / 2, 0.0]])
-    return Alignment(centre.repeat(n, 1), axis.repeat(n, 1), height, width)
+    center, axis = torch.tensor([[left + side / 2, top + side / 2]]), torch.tensor([[side / 2, 0.0]])
+    return Alignment(center.repeat(n, 1), axis.repeat(n, 1), height, width)
 
 
 def _check_shape(points: FacePoints) -> None:
@@ -174,7 +174,7 @@ def _check_squares(alignment: Alignment) -> None:
     wrong = ~(possible | missing)
     if wrong.any():
         i = int(wrong.nonzero()[0])
-        x, y = alignment.centre[i].tolist()
+        x, y = alignment.center[i].tolist()
         where = f" of frame {i}" if len(alignment) > 1 else ""
         raise InputError(
             f"The points{where} cannot be a face's: they span a square of side {float(alignment.side[i]):.4g} around "

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import InputError, MismatchError
-from ..imaging.color_transfer import matched
-from ..imaging.filters import blur, cell_centres, resized, smoothstep
+from ..imaging.color_transfer import match_colors
+from ..imaging.filters import blur, cell_centers, resized, smoothstep
 from ..imaging.images import to_nchw, to_nhwc
 from ..imaging.optical_flow import agreement
 from ..shapes import Images, ImagesNHWC, Mask
@@ -31,7 +31,7 @@ EDGE = 0.04
 
 
 @dataclass(frozen=True, eq=False)
-class Pasted:
+class PastedFaces:
     """Photos with their faces, and the share of the face in each of their pixels: 0 where the photo is untouched."""
 
     images: Images
@@ -45,19 +45,19 @@ def face_mask(size: int, feather: float = 0.35, device: torch.device | str | Non
     """
     if not 0 <= feather <= 1:
         raise InputError(f"The feather is {feather}; it must be from 0, a hard edge, to 1, soft up to the middle.")
-    centres = cell_centres(size, torch.empty(0, device=device))
-    reach = torch.hypot(centres / RADII[0], (centres[:, None] - LOWER) / RADII[1])
+    centers = cell_centers(size, torch.empty(0, device=device))
+    reach = torch.hypot(centers / RADII[0], (centers[:, None] - LOWER) / RADII[1])
     return smoothstep((1 - reach) / max(feather, 1e-6))[None, None]
 
 
 def paste_back(
     photo: Images, faces: Images, alignment: Alignment, mask: Mask | None = None, rest: Images | None = None
-) -> Pasted:
+) -> PastedFaces:
     """Photos [n 3 h w] in which `faces` [n 3 s s] take the place of what `alignment` found, at the photo's resolution.
 
     Where a face looks as the photo does there, the photo's own fine texture stays: a face that equals the photo's crop
     changes nothing to speak of. Pixels where the mask is 0 stay the photo's, bit for bit. One photo serves many faces,
-    and one alignment. For several faces in one photo, paste into `Pasted.images`.
+    and one alignment. For several faces in one photo, paste into `PastedFaces.images`.
 
     Args:
         photo: [n or 1, 3, h, w] in -1..1, the pictures that were aligned.
@@ -76,7 +76,7 @@ def paste_back(
         own_mask, own_rest = (None if part is None else _own(part, i).to(photo) for part in (mask, rest))
         one = alignment.part(i, i + 1).like(photo)
         _paste(images[i : i + 1], shares[i : i + 1], one, _own(faces, i).to(photo), own_mask, own_rest)
-    return Pasted(images, shares)
+    return PastedFaces(images, shares)
 
 
 def paste_frames(
@@ -150,7 +150,7 @@ def _paste(image: Images, share: Mask, one: Alignment, face: Images, mask: Mask 
     of_square = resized(of_square, size) if painted is None else crop(painted, one, side).clamp(0, 1)
     source, face = (resized(square, size) for square in (crop(image, one, face.shape[-1]), face.clamp(-1, 1)))
     if rest is not None:
-        face = matched(face, resized(rest, size), source, of_square)
+        face = match_colors(face, resized(rest, size), source, of_square)
     kept = agreement(face, source)
     layers = torch.cat([face - kept * source, kept, of_square], dim=1)
     for rows, columns, points in _strips(one):

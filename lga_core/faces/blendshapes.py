@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SIZE = 960, 480
 """Pixels of the plot."""
-_COLOURS = "#3b4cc0", "#d1603d", "#2a9d5c", "#8e44ad", "#c9a227", "#1b9aaa", "#7a4b2a", "#e05297"
+_COLORS = "#3b4cc0", "#d1603d", "#2a9d5c", "#8e44ad", "#c9a227", "#1b9aaa", "#7a4b2a", "#e05297"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +78,9 @@ def read_expressions(
     """
     frames = images.split(1) if isinstance(images, Tensor) else images
     rows: list[dict[str, float] | None] = []
-    with MediaPipeDetector(Path(model_file)) as finder:
+    with MediaPipeDetector(Path(model_file)) as detector:
         for image in frames:
-            rows.append(finder.blendshapes(image))
+            rows.append(detector.blendshapes(image))
             if on_frame is not None:
                 on_frame(len(rows))
     names = next((tuple(row) for row in rows if row is not None), None)
@@ -102,9 +102,9 @@ def _figure(expressions: Expressions, title: str, fps: float, count: int) -> Fig
     figure = new_figure(SIZE, title)
     axes = figure.subplots()
     dots = {"marker": "o", "markersize": 4} if len(expressions.values) <= 60 else {}
-    for (name, _), colour in zip(expressions.movers(min(count, len(_COLOURS))), _COLOURS, strict=False):
+    for (name, _), color in zip(expressions.movers(min(count, len(_COLORS))), _COLORS, strict=False):
         heights = expressions.values[:, expressions.names.index(name)].tolist()
-        axes.plot(range(len(heights)), heights, color=colour, linewidth=2, label=name, **dots)
+        axes.plot(range(len(heights)), heights, color=color, linewidth=2, label=name, **dots)
     axes.set(ylim=(-0.02, 1.02), ylabel="strength (blendshape)")
     dress(axes)
     say_frames(axes)

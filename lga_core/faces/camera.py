@@ -9,7 +9,7 @@ from .alignment import Alignment
 
 def handheld_camera(
     num_frames: int,
-    centre: tuple[float, float],
+    center: tuple[float, float],
     half_side: float,
     height: int,
     width: int,
@@ -27,7 +27,7 @@ def handheld_camera(
         turn: how far it turns to either side, in radians.
     """
     time = torch.pi * torch.linspace(0, 1, num_frames)
-    x, y = centre[0] + drift[0] * (2 * time).sin(), centre[1] + drift[1] * (2 * time).cos()
+    x, y = center[0] + drift[0] * (2 * time).sin(), center[1] + drift[1] * (2 * time).cos()
     half, angle = half_side + zoom * time.sin(), turn * (2 * time).sin()
     axis = half[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
     return Alignment(torch.stack([x, y], dim=1), axis, height, width)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import InputError, MismatchError
-from ..imaging.filters import blur, cell_centres
+from ..imaging.filters import blur, cell_centers
 from ..shapes import Images
 from .alignment import Alignment
 
@@ -66,7 +66,7 @@ def _read(image: Images, one: Alignment, size: int) -> Images:
     finer = max(1, math.ceil(float(one.side) / size - 1e-3))
     mode = "bilinear" if finer > 1 else "bicubic"
     rows = max(1, MOST_SAMPLES // (size * finer**2))
-    fine = cell_centres(size * finer, image)
+    fine = cell_centers(size * finer, image)
     strips = []
     for part in fine.split(rows * finer):
         samples = F.grid_sample(image, _grid(one, part, fine), mode, padding_mode="reflection", align_corners=False)
@@ -90,8 +90,8 @@ def _places(one: Alignment, down: Float[Tensor, "h"], right: Float[Tensor, "w"])
 def _faded(square: Images, one: Alignment) -> Images:
     """A square [1 c size size] whose part beyond the picture is blurred and faded to the median colour."""
     size, side = square.shape[-1], one.side
-    centres = cell_centres(size, square)
-    x, y = _places(one, centres, centres).unbind(dim=-1)  # [1 size size] each
+    centers = cell_centers(size, square)
+    x, y = _places(one, centers, centers).unbind(dim=-1)  # [1 size size] each
     beyond = torch.stack([-x, -y, x - one.width, y - one.height])  # pixels, at each border
     overhang = beyond.amax(dim=(1, 2, 3), keepdim=True)
     if overhang.max() <= 0:

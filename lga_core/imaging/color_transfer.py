@@ -16,7 +16,7 @@ MOST_GAIN = 1.5
 """Limit of a change of contrast, and the inverse of its lower limit."""
 
 
-def matched(faces: Images, rest: Images, source: Images, mask: Mask) -> Images:
+def match_colors(faces: Images, rest: Images, source: Images, mask: Mask) -> Images:
     """Faces [n 3 s s] as far from `source` as they are from `rest`: with the light and the contrast of the photo.
 
     rest: the faces without motion. source: the photo's crop, both [n or 1, 3, s, s]. Within the mask [n or 1, 1, s, s]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FAR, FAST, GREY, LINE = "#3b4cc0", "#d1603d", "#555555", "#e4e4e4"
+FAR, FAST, GRAY, LINE = "#3b4cc0", "#d1603d", "#555555", "#e4e4e4"
 _DPI = 100
 _TITLE = 90  # characters that fit above a plot
 
@@ -51,8 +51,8 @@ def say_seconds(axes: Axes, num_frames: int, fps: float) -> None:
     ticks = [float(second) for second in MaxNLocator(10).tick_values(0, last) if 0 <= second <= last]
     seconds = axes.secondary_xaxis("top")
     seconds.set_xticks([second * fps for second in ticks], [f"{second:g}" for second in ticks])
-    seconds.set_xlabel(f"seconds, at {fps:g} frames a second", color=GREY)
-    seconds.tick_params(colors=GREY)
+    seconds.set_xlabel(f"seconds, at {fps:g} frames a second", color=GRAY)
+    seconds.tick_params(colors=GRAY)
     seconds.spines["top"].set_visible(False)
 
 

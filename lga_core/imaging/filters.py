@@ -61,6 +61,6 @@ def smoothstep(x: torch.Tensor) -> torch.Tensor:
     return x * x * (3 - 2 * x)
 
 
-def cell_centres(num: int, like: Tensor) -> Float[Tensor, "num"]:
+def cell_centers(num: int, like: Tensor) -> Float[Tensor, "num"]:
     """Where the centres of `num` pixels lie between -1 and 1."""
     return (2 * torch.arange(num, device=like.device, dtype=like.dtype) + 1) / num - 1

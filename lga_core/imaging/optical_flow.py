@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..shapes import Images, Mask
-from .filters import blur, cell_centres, resized, smoothstep
+from .filters import blur, cell_centers, resized, smoothstep
 
 Flow = Float[Tensor, "n 2 h w"]  # right and down, in halves of the picture's side
 
@@ -71,7 +71,7 @@ def _slopes(images: Images) -> tuple[Images, Images]:
 def warped(images: Images, field: Flow) -> Images:
     """Pictures [n c h w] of which each point comes from where `field`, of the same size, says."""
     h, w = images.shape[-2:]
-    down, right = cell_centres(h, images), cell_centres(w, images)
+    down, right = cell_centers(h, images), cell_centers(w, images)
     places = torch.stack([right.expand(h, w), down[:, None].expand(h, w)], dim=-1) + field.movedim(1, -1)
     return F.grid_sample(images, places, mode="bicubic", padding_mode="border", align_corners=False)
 

@@ -2,9 +2,9 @@ from .encoder import EncoderConfig as EncoderConfig
 from .encoder import reconstruction_score as reconstruction_score
 from .encoder_inversion import Inversion as Inversion
 from .encoder_inversion import invert as invert
-from .optimization import NEAR as NEAR
+from .optimization import LONG_RUN_REGULARIZER as LONG_RUN_REGULARIZER
 from .report import InversionReport as InversionReport
-from .report import quality as quality
+from .report import inversion_report as inversion_report
 from .weight_delta import WeightDelta as WeightDelta
 from .weight_delta import load_weight_delta as load_weight_delta
 from .weight_delta import save_weight_delta as save_weight_delta

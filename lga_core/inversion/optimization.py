@@ -39,7 +39,7 @@ class LatentRegularizer:
 
 WHITENING_SAMPLES = 2000
 """Random faces that the covariance of W is estimated from."""
-NEAR = LatentRegularizer(encoder=0.01)
+LONG_RUN_REGULARIZER = LatentRegularizer(encoder=0.01)
 """For hundreds of steps. Measured on doodles unlike any other (a hat, light from one side), 200 steps: what motions do,
 0.95 of the full expression before, fell to 0.76 without it and to 0.81 with it, and it cost 0.8 dB of 26.5. A pull to
 the average face cost more and kept less. At 20 steps, and on plain doodles, none of them makes a difference."""
@@ -52,12 +52,12 @@ def refine(
     steps: int = 20,
     lr: float = 0.05,
     on_step: Callable[[int, Images], None] | None = None,
-    pull: LatentRegularizer | None = None,
+    regularizer: LatentRegularizer | None = None,
 ) -> WPlus:
     """Faces closer to the pictures: `steps` of Adam on ws itself, for a mean square and half a mean absolute error.
 
     An encoder's code is nearly right; a few short steps give back what it missed (+4 dB on the doodle domain at 20
-    steps) and stay near it, so that motions keep working. Hundreds want the pull `NEAR`.
+    steps) and stay near it, so that motions keep working. Hundreds want the pull `LONG_RUN_REGULARIZER`.
 
     Args:
         generator: draws the faces; its weights do not change.
@@ -70,11 +70,11 @@ def refine(
 
     Raises InputError for pictures of another size than the generator draws.
     """
-    check_pictures(generator, ws, images)
+    check_images(generator, ws, images)
     codes, images = ws.detach().clone(), images.detach()
     if steps < 1:
         return codes
-    held = None if pull is None else LatentPenalty(generator, codes.clone(), pull)
+    penalty = None if regularizer is None else LatentPenalty(generator, codes.clone(), regularizer)
     with torch.enable_grad():
         codes.requires_grad_()
         optimizer = torch.optim.Adam([codes], lr=lr, betas=(0.9, 0.99))
@@ -82,8 +82,8 @@ def refine(
             drawn = generator.synthesis(codes)
             error = drawn - images
             loss = (error.square() + 0.5 * error.abs()).mean(dim=(1, 2, 3))  # each face by itself
-            if held is not None:
-                loss = loss + held(codes, drawn, images)
+            if penalty is not None:
+                loss = loss + penalty(codes, drawn, images)
             (codes.grad,) = torch.autograd.grad(loss.sum(), [codes])
             optimizer.step()
             if on_step is not None:
@@ -94,24 +94,24 @@ def refine(
 class LatentPenalty:
     """A `LatentRegularizer` on codes that began at `start`."""
 
-    def __init__(self, generator: Generator, start: WPlus, pull: LatentRegularizer) -> None:
-        self.start, self.pull, self.average = start, pull, generator.w_avg
+    def __init__(self, generator: Generator, start: WPlus, regularizer: LatentRegularizer) -> None:
+        self.start, self.regularizer, self.average = start, regularizer, generator.w_avg
         self.white = (
             whitening(random_w(generator, WHITENING_SAMPLES, torch.Generator().manual_seed(0))).to(start)
-            if pull.average
+            if regularizer.average
             else None
         )
 
     def __call__(self, codes: WPlus, drawn: Images, images: Images) -> Float[Tensor, "n"]:
-        total = self.pull.encoder * (codes - self.start).square().mean(dim=(1, 2))
+        total = self.regularizer.encoder * (codes - self.start).square().mean(dim=(1, 2))
         if self.white is not None:
-            total = total + self.pull.average * ((codes - self.average) @ self.white).square().mean(dim=(1, 2))
-        if self.pull.distance is not None and self.pull.perceptual:
-            total = total + self.pull.perceptual * self.pull.distance.each(drawn, images)
+            total = total + self.regularizer.average * ((codes - self.average) @ self.white).square().mean(dim=(1, 2))
+        if self.regularizer.distance is not None and self.regularizer.perceptual:
+            total = total + self.regularizer.perceptual * self.regularizer.distance.each(drawn, images)
         return total
 
 
-def check_pictures(generator: Generator, ws: WPlus, images: Images) -> None:
+def check_images(generator: Generator, ws: WPlus, images: Images) -> None:
     """Raise InputError unless there is a picture of the generator's size for each face."""
     size = (generator.config.img_channels, generator.config.resolution, generator.config.resolution)
     if images.shape[1:] != size or len(images) != len(ws):

@@ -19,14 +19,14 @@ from ..metrics.perceptual import PerceptualDistance
 from ..rendering import out_of_memory
 from ..shapes import Images, WPlus
 from ..stylegan2.generator import Generator
-from .optimization import check_pictures
+from .optimization import check_images
 
 STEPS, RATE = 350, 3e-4
 OnStep = Callable[[int, Images, Float[Tensor, "n"]], None]
 
 
 @dataclass(frozen=True)
-class Locality:
+class LocalityRegularizer:
     """Holds other faces still while one is learned: at each step a random one, `alpha` from the pivot towards a sample.
 
     Eq. 6 and 7 of Roich et al.; numbers are their code's. alpha: distance in W+ of the face that is held. psi: how far
@@ -49,7 +49,7 @@ def tune(
     stop: float | None = None,
     lr: float = RATE,
     layers: Sequence[int] | None = None,
-    locality: Locality | None = None,
+    locality: LocalityRegularizer | None = None,
     on_step: OnStep | None = None,
 ) -> Generator:
     """A generator of its own that draws the pictures from the codes `ws`; the one given in stays as it is.
@@ -73,15 +73,15 @@ def tune(
     Raises InputError for pictures of another size than the generator draws or layers that it does not have, and
     DrawingError where memory does not suffice or numbers run away.
     """
-    check_pictures(generator, ws, images)
+    check_images(generator, ws, images)
     try:
         with torch.inference_mode(False), torch.enable_grad():
             tuned = _copy(generator)
-            weights = thaw(tuned, layers)
-            hold = None if locality is None else LocalityPenalty(generator, ws.clone(), distance, locality)
+            weights = unfreeze(tuned, layers)
+            penalty = None if locality is None else LocalityPenalty(generator, ws.clone(), distance, locality)
             optimizer = torch.optim.Adam(weights, lr=lr)
             stop = distance.close if stop is None else stop
-            _fit(tuned, ws.clone(), images.clone(), distance, steps, stop, optimizer, hold, on_step)
+            _optimize(tuned, ws.clone(), images.clone(), distance, steps, stop, optimizer, penalty, on_step)
             return tuned.requires_grad_(False)
     except (MemoryError, RuntimeError) as err:
         if not out_of_memory(err):
@@ -89,7 +89,7 @@ def tune(
         raise DrawingError(_needs(generator)) from err
 
 
-def _fit(
+def _optimize(
     tuned: Generator,
     ws: WPlus,
     images: Images,
@@ -97,7 +97,7 @@ def _fit(
     steps: int,
     stop: float,
     optimizer: torch.optim.Optimizer,
-    hold: LocalityPenalty | None,
+    penalty: LocalityPenalty | None,
     on_step: OnStep | None,
 ) -> None:
     for step in range(steps):
@@ -106,8 +106,8 @@ def _fit(
         if far.max() <= stop:
             return
         loss = (drawn - images).square().mean() + far.mean()
-        if hold is not None:
-            loss = loss + hold(tuned)
+        if penalty is not None:
+            loss = loss + penalty(tuned)
         if not loss.isfinite():
             raise DrawingError(
                 f"Tuning ran away: after {step} steps the generator draws values that are not numbers. Begin again "
@@ -123,7 +123,9 @@ def _fit(
 class LocalityPenalty:
     """The locality regulariser: how much a face near the pivots has changed, another one at each call."""
 
-    def __init__(self, generator: Generator, ws: WPlus, distance: PerceptualDistance, settings: Locality) -> None:
+    def __init__(
+        self, generator: Generator, ws: WPlus, distance: PerceptualDistance, settings: LocalityRegularizer
+    ) -> None:
         self.generator, self.ws, self.distance, self.settings = generator, ws, distance, settings
         self.seed = settings.seed
 
@@ -143,7 +145,7 @@ class LocalityPenalty:
         return pivot + self.settings.alpha * way / way.norm().clamp_min(1e-8)
 
 
-def thaw(generator: Generator, layers: Sequence[int] | None) -> list[Tensor]:
+def unfreeze(generator: Generator, layers: Sequence[int] | None) -> list[Tensor]:
     """Let gradients flow to the weights of the blocks at these resolutions, and to no others; None: to all blocks.
 
     Raises InputError for a resolution without a block.

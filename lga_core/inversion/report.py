@@ -48,7 +48,7 @@ class InversionReport:
 
 
 @torch.no_grad()
-def quality(
+def inversion_report(
     images: Images,
     drawn: Images,
     average: Images,

@@ -58,7 +58,7 @@ class WeightDelta:
         return tuned.eval().requires_grad_(False)
 
 
-def difference(base: Generator, tuned: Generator) -> dict[str, Tensor]:
+def changed_weights(base: Generator, tuned: Generator) -> dict[str, Tensor]:
     """What `tuned` has more than `base`, in float16: the weights that differ, and no others.
 
     Raises MismatchError for generators of different sizes.
@@ -78,7 +78,7 @@ def difference(base: Generator, tuned: Generator) -> dict[str, Tensor]:
 def weight_delta_of(base: Generator, tuned: Generator, ws: WPlus, name: str) -> WeightDelta:
     """The difference as a value, with the faces `ws` that it was tuned for. `name`: the base's, for people."""
     owner = ModelId(fingerprint(base), name)
-    return WeightDelta(difference(base, tuned), Faces(ws.detach(), owner), owner)
+    return WeightDelta(changed_weights(base, tuned), Faces(ws.detach(), owner), owner)
 
 
 def save_weight_delta(path: PathLike, changed: WeightDelta, **metadata: Any) -> None:

@@ -36,10 +36,10 @@ def consecutive_content_distance(identities: Float[Tensor, "t c"]) -> Float[Tens
     return identities.diff(dim=0).square().sum()
 
 
-def principal_path(path: Float[Tensor, "t k"]) -> Float[Tensor, "t 2"]:
+def pca_path(path: Float[Tensor, "t k"]) -> Float[Tensor, "t 2"]:
     """Where the frames of a path [t k] lie along the two directions in which it goes furthest, from its first frame."""
-    centred = (path - path.mean(dim=0)).double()
-    values, vectors = torch.linalg.eigh(centred @ centred.T)
+    centered = (path - path.mean(dim=0)).double()
+    values, vectors = torch.linalg.eigh(centered @ centered.T)
     places = (vectors * values.clamp_min(0).sqrt())[:, -2:].flip(1)
     places = F.pad(places, (0, 2 - places.shape[1]))
     places = places - places[:1]
@@ -47,7 +47,7 @@ def principal_path(path: Float[Tensor, "t k"]) -> Float[Tensor, "t 2"]:
 
 
 @dataclass(frozen=True, eq=False)
-class Measures:
+class ClipMetrics:
     """Figures of one clip of t frames. Pictures are compared in 0..1, as means over their pixels.
 
     Attributes:
@@ -74,12 +74,12 @@ class Measures:
     @property
     def flicker(self) -> float:
         """How far frames lie from the middle of their neighbours, in steps: 0 at an even pace, 1 to and fro."""
-        return _over(self.differences[1], 2 * self.differences[0])
+        return _ratio(self.differences[1], 2 * self.differences[0])
 
     @property
     def jerk(self) -> float:
         """Third difference over the first one: 0 at an even pace or an even acceleration, 4 to and fro."""
-        return _over(self.differences[2], self.differences[0])
+        return _ratio(self.differences[2], self.differences[0])
 
     @property
     def first_step_share(self) -> float:
@@ -87,7 +87,7 @@ class Measures:
         return (self.steps[0] / self.steps.sum()).item() if self.steps.sum() > 0 else float("nan")
 
     @property
-    def sameness(self) -> Float[Tensor, "t"] | None:
+    def identity_cosines(self) -> Float[Tensor, "t"] | None:
         """Cosine of each frame's identity and the first one's."""
         if self.identities is None:
             return None
@@ -101,10 +101,10 @@ class Measures:
             "flicker": self.flicker,
             "jerk": self.jerk,
         }
-        if self.identities is not None and self.sameness is not None:
+        if self.identities is not None and self.identity_cosines is not None:
             found["acd"] = average_content_distance(self.identities).item()
             found["acd_consecutive"] = consecutive_content_distance(self.identities).item()
-            found["identity"] = self.sameness.mean().item()
+            found["identity"] = self.identity_cosines.mean().item()
         if self.alignment is not None:
             found["alignment"] = self.alignment[-1].item()
             found["alignment_rise"] = (self.alignment[-1] - self.alignment[0]).item()
@@ -113,12 +113,12 @@ class Measures:
         return found
 
 
-def _over(part: float, whole: float) -> float:
+def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
 
 
 @dataclass
-class Measuring:
+class ClipMeter:
     """Measures a clip while its frames come, and keeps no more than the last few of them.
 
     identity: pictures [n c h w] in -1..1 -> vectors [n c], see `IdentitySimilarity`. words: a unit embedding [1 c] of
@@ -142,7 +142,7 @@ class Measuring:
             raise InputError("Words can be compared with frames by one CLIP model only: give both, or neither.")
 
     @torch.no_grad()
-    def see(self, frames: Images) -> None:
+    def update(self, frames: Images) -> None:
         """The next frames [k c h w], in -1..1. Raises MismatchError for frames of another size."""
         frames = frames.float().clamp(-1, 1)
         if self._first is None:
@@ -154,7 +154,7 @@ class Measuring:
             )
         self._changes.append((frames - self._first).abs().mean(dim=(1, 2, 3)).cpu() / 2)
         for frame in frames.split(1):
-            self._differentiate(frame)
+            self._add_differences(frame)
         if self.identity is not None:
             self._identities.append(self.identity(frames).float().cpu())
         if self.look is not None and self.words is not None:
@@ -162,7 +162,7 @@ class Measuring:
         if self.distance is not None:
             self._distances.append(self.distance.each(frames, self._first.expand_as(frames)).cpu())
 
-    def _differentiate(self, frame: Images) -> None:
+    def _add_differences(self, frame: Images) -> None:
         """Sizes of the differences, of every order, that end at this frame."""
         self._last = [*self._last, frame][-DIFFERENCES:]
         differences = list(reversed(self._last))
@@ -171,12 +171,12 @@ class Measuring:
             sizes.append(differences[0].abs().mean().item() / 2)
 
     @property
-    def measures(self) -> Measures:
+    def measures(self) -> ClipMetrics:
         """Of all that was seen. Raises InputError if nothing was."""
         if self._first is None:
             raise InputError("There is no frame to measure. Give a clip of at least one.")
         means = [sum(sizes) / len(sizes) if sizes else 0.0 for sizes in self._sizes]
-        return Measures(
+        return ClipMetrics(
             torch.cat(self._changes),
             torch.tensor(self._sizes[0]),
             (means[0], means[1], means[2]),
@@ -184,18 +184,18 @@ class Measuring:
         )
 
 
-def measure(
+def measure_clip(
     frames: Iterable[Images],
     identity: Callable[[Images], Embedding] | None = None,
     look: Callable[[Images], Embedding] | None = None,
     words: Embedding | None = None,
     distance: PerceptualDistance | None = None,
-) -> Measures:
-    """Measures of the clip whose frames [k c h w], in -1..1, come in chunks; see `Measuring` for the rest.
+) -> ClipMetrics:
+    """Measures of the clip whose frames [k c h w], in -1..1, come in chunks; see `ClipMeter` for the rest.
 
     Raises InputError for an empty clip and for words without a `look`, MismatchError for frames of several sizes.
     """
-    measuring = Measuring(identity, look, words, distance)
+    measuring = ClipMeter(identity, look, words, distance)
     for chunk in frames:
-        measuring.see(chunk)
+        measuring.update(chunk)
     return measuring.measures

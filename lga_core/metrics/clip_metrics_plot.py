@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ..imaging.figures import draw_curve, draw_steps, dress, from_zero, new_figure, plotted, say_frames, say_seconds
-from .clip_metrics import Measures
+from .clip_metrics import ClipMetrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ SIZE = 960, 600
 KEPT, WORDS = "#2a7f62", "#8a4f9e"
 
 
-def plot_measures(measures: Measures, title: str, fps: float) -> Image.Image:
+def plot_clip_metrics(measures: ClipMetrics, title: str, fps: float) -> Image.Image:
     """RGB, over time: change from the first frame, steps, and who is seen and what, as far as it was measured.
 
     Time is in frames below the plot and in seconds, at `fps` frames a second, above it.
@@ -27,7 +27,7 @@ def plot_measures(measures: Measures, title: str, fps: float) -> Image.Image:
     return plotted(lambda: _figure(measures, title, fps))
 
 
-def _figure(measures: Measures, title: str, fps: float) -> Figure:
+def _figure(measures: ClipMetrics, title: str, fps: float) -> Figure:
     figure = new_figure(SIZE, title)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[5, 3, 5])
     draw_curve(top, measures.changes)
@@ -40,14 +40,14 @@ def _figure(measures: Measures, title: str, fps: float) -> Figure:
     return figure
 
 
-def _draw_kept(axes: Axes, measures: Measures) -> None:
+def _draw_kept(axes: Axes, measures: ClipMetrics) -> None:
     lines: list[tuple[str, Sequence[float], str]] = []
-    if (same := measures.sameness) is not None:
+    if (same := measures.identity_cosines) is not None:
         lines.append(("same person", same.tolist(), KEPT))
     if measures.alignment is not None:
         lines.append(("fits the words", measures.alignment.tolist(), WORDS))
-    for name, values, colour in lines:
-        axes.plot(range(len(values)), values, color=colour, linewidth=2, label=name)
+    for name, values, color in lines:
+        axes.plot(range(len(values)), values, color=color, linewidth=2, label=name)
     if lines:
         axes.legend(loc="best", frameon=False)
     axes.set_ylabel("cosine")

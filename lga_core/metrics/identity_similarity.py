@@ -24,7 +24,7 @@ from ..stylegan2.generator import Generator
 from ..stylegan2.pca import random_w
 from .perceptual import NUM_CLIP_STAGES, has_stages
 
-NUM_STRANGERS = 16
+NUM_BASELINE_FACES = 16
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class IdentitySimilarity:
 
     embed: Callable[[Images], Embedding]
     label: str
-    strangers: float = 0.0
+    baseline: float = 0.0
 
     def __call__(self, frames: Images, source: Images) -> Float[Tensor, "n"]:
         """Of each frame [n c h w] to the source [1 c h w], or to its own [n c h w], pictures in -1..1."""
         cosine = F.cosine_similarity(self.embed(frames), self.embed(source), dim=1)
-        return (cosine - self.strangers) / (1 - self.strangers)
+        return (cosine - self.baseline) / (1 - self.baseline)
 
 
 def find_identity_similarity(
@@ -59,9 +59,11 @@ def find_identity_similarity(
         return IdentitySimilarity(network, "the identity network")
     embed = identity_embedding(clip=clip, resolution=generator.config.resolution)
     if clip is not None and embed is not None:
-        return _scaled(generator, embed, f"feature maps of CLIP '{clip.name}'")
+        return _calibrated(generator, embed, f"feature maps of CLIP '{clip.name}'")
     if encoder is not None:
-        return _scaled(generator, lambda images: (encoder(images) - generator.w_avg).flatten(1), "the encoder's codes")
+        return _calibrated(
+            generator, lambda images: (encoder(images) - generator.w_avg).flatten(1), "the encoder's codes"
+        )
     raise InputError("Nothing here can tell people apart. Give an identity network, a ResNet CLIP or an encoder.")
 
 
@@ -92,9 +94,9 @@ def color_texture_features(clip: ClipModel, size: int | None = None) -> Callable
 
 
 @torch.no_grad()
-def _scaled(generator: Generator, embed: Callable[[Images], Embedding], label: str) -> IdentitySimilarity:
+def _calibrated(generator: Generator, embed: Callable[[Images], Embedding], label: str) -> IdentitySimilarity:
     """A likeness that is 0 between random faces of the generator, on average."""
-    ws = generator.broadcast(random_w(generator, NUM_STRANGERS, torch.Generator().manual_seed(0)))
+    ws = generator.broadcast(random_w(generator, NUM_BASELINE_FACES, torch.Generator().manual_seed(0)))
     known = torch.cat([F.normalize(embed(draw(generator, each)), dim=1) for each in ws.split(1)])
     cosines = known @ known.T
     total = (cosines.sum() - cosines.trace()) / (len(known) * (len(known) - 1))

@@ -1,8 +1,8 @@
-"""Perceptual distances: how different two pictures look, by the features of a network trained on something else.
+"""Perceptual distances between images: LPIPS, the same on CLIP's feature maps, and a multi-scale edge distance.
 
-Three kinds, of which `find_distance` takes the best that is at hand: LPIPS (Zhang et al. 2018) on AlexNet or VGG16,
-through the package `lpips` and weights that are already on this machine; the same idea, with unit weights, on the
-convolutional stages of a ResNet CLIP; and edges and colours at several sizes, which needs no weights at all.
+`find_perceptual_distance` takes the best one available: LPIPS (Zhang et al. 2018) on AlexNet or VGG16, through the
+package `lpips` and weights that are already on this machine; LPIPS with unit weights on the convolutional stages of a
+ResNet CLIP; and colors and edges at several scales, which need no weights at all.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from ..shapes import Features, Images
 LpipsNetwork = Literal["alex", "vgg"]
 
 LPIPS_WEIGHTS = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
-"""What torchvision calls the ImageNet weights of each."""
-SMALLEST = 64  # AlexNet's strides leave nothing of smaller pictures
-NUM_CLIP_STAGES = 4  # the stem and three stages; the last one knows little of places
+"""torchvision's file names of the ImageNet weights."""
+SMALLEST = 64  # AlexNet's strides leave nothing of smaller images
+NUM_CLIP_STAGES = 4  # the stem and three stages; the last stage has little spatial detail
 SMALLEST_SCALE = 8
 """Side, in pixels, of the smallest size at which edges are compared."""
 
 
 class PerceptualDistance(nn.Module):
-    """How different pictures look: `each` of them, and `forward` as a mean over the batch. Both are differentiable.
+    """A perceptual distance: `each` per image, `forward` as the mean over the batch. Both are differentiable.
 
-    label: who measures, for reports. close: the distance at which a person hardly sees a difference, where fitting may
-    stop.
+    label: name of the measure, for reports. close: the distance at which a person hardly sees a difference, where
+    optimization may stop.
     """
 
     label: str
     close: float
 
     def each(self, drawn: Images, pictures: Images) -> Float[Tensor, "n"]:
-        """Distance of each drawn picture [n 3 h w] from its picture, both in -1..1; 0 for the same picture."""
+        """Distance of each drawn image [n 3 h w] from its reference [n 3 h w], both in -1..1; 0 for equal images."""
         raise NotImplementedError
 
     def forward(self, drawn: Images, pictures: Images) -> Float[Tensor, ""]:
@@ -89,10 +89,11 @@ class Lpips(PerceptualDistance):
         return self.distance(drawn, pictures).flatten()
 
 
-class ClipStages(PerceptualDistance):
-    """`feature_distance` on the stages of a ResNet CLIP. Raises MismatchError, when called, for a vision transformer.
+class ClipFeatureDistance(PerceptualDistance):
+    """LPIPS with unit weights on the feature maps of a ResNet CLIP, see `feature_distance`.
 
-    `size`: side, in pixels, at which pictures are compared: CLIP's own at least, and for None. Finer is not seen.
+    `size`: side, in pixels, at which images are compared; at least CLIP's own, which None stands for. Calling it raises
+    MismatchError for a vision transformer.
     """
 
     close = 0.002  # as far as noise of two levels of 255 is, measured on the doodle domain
@@ -111,8 +112,8 @@ class ClipStages(PerceptualDistance):
         return self.clip.stages(images, self.size)[:NUM_CLIP_STAGES]
 
 
-class Edges(PerceptualDistance):
-    """Mean absolute difference of colours, and of their differences between neighbouring pixels, at every size."""
+class EdgeDistance(PerceptualDistance):
+    """Mean absolute difference of colors and of their gradients between neighboring pixels, at several scales."""
 
     label = "edges and colours at several sizes"
     close = 0.0065  # as far as noise of two levels of 255 is
@@ -130,7 +131,7 @@ class Edges(PerceptualDistance):
 
 
 def feature_distance(maps: Sequence[Features], seen: Sequence[Features]) -> Float[Tensor, "n"]:
-    """LPIPS with unit weights: mean squared distance of channel-normalised features, a mean over the maps."""
+    """LPIPS with unit weights: mean squared distance of channel-normalized features [n c h w], averaged over the maps."""
     parts = [
         (F.normalize(ours.float(), dim=1) - F.normalize(theirs.float(), dim=1)).square().sum(dim=1).mean(dim=(1, 2))
         for ours, theirs in zip(maps, seen, strict=True)
@@ -138,21 +139,21 @@ def feature_distance(maps: Sequence[Features], seen: Sequence[Features]) -> Floa
     return torch.stack(parts).mean(dim=0)
 
 
-def find_distance(
+def find_perceptual_distance(
     clip: ClipModel | None = None, size: int | None = None, weights: Path | None = None
 ) -> PerceptualDistance:
-    """The best perceptual distance at hand: LPIPS on AlexNet, else CLIP's stages, else edges. Nothing is downloaded.
+    """The best perceptual distance available: LPIPS on AlexNet, else CLIP features, else edges. Downloads nothing.
 
-    clip: the domain's own, used where it is a ResNet. size: of the pictures that CLIP compares, see `ClipStages`.
-    weights: torchvision's file of AlexNet; None looks where torchvision keeps it.
+    clip: the domain's CLIP, used if it is a ResNet. size: see `ClipFeatureDistance`. weights: torchvision's file of
+    AlexNet; None looks in torchvision's cache.
 
-    Raises InputError, CheckpointError as `Lpips` does, where `weights` are given.
+    Raises InputError and CheckpointError as `Lpips` does if `weights` are given.
     """
     found = weights or cached_weights("alex")
     with torch.inference_mode(False):  # its weights take part in gradients
         if found is not None and (weights is not None or has_lpips()):
             return Lpips("alex", found)
-        return Edges() if clip is None or not has_stages(clip) else ClipStages(clip, size)
+        return EdgeDistance() if clip is None or not has_stages(clip) else ClipFeatureDistance(clip, size)
 
 
 def has_stages(clip: ClipModel) -> bool:
@@ -160,7 +161,7 @@ def has_stages(clip: ClipModel) -> bool:
 
 
 def cached_weights(network: LpipsNetwork) -> Path | None:
-    """ImageNet weights where torchvision keeps them, if it has fetched them once. Nothing is downloaded."""
+    """ImageNet weights in torchvision's cache, None if they are not there. Downloads nothing."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_WEIGHTS[network]
     return path if path.is_file() else None
 

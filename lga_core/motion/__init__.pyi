@@ -8,7 +8,7 @@ from .layers import ROWS as ROWS
 from .layers import blend_faces as blend_faces
 from .layers import layer_weights as layer_weights
 from .plot import plot_motion as plot_motion
-from .plot import stacked as stacked
+from .plot import stack_vertically as stack_vertically
 from .prompts import Text as Text
 from .prompts import Wording as Wording
 from .prompts import embed as embed

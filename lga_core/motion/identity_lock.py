@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import InputError
-from ..rendering import InChunks, chunk_size, free_bytes
+from ..rendering import ChunkedSynthesis, chunk_size, free_bytes
 from ..shapes import Images, Motion, WPlus
 from ..stylegan2.generator import Generator
 
@@ -28,7 +28,7 @@ STEP_BACK = 0.8
 
 
 @dataclass(frozen=True)
-class Locked:
+class LockedStrength:
     """The strength that was found, how alike the most different frame then is, and all strengths that were tried.
 
     tried: pairs of a strength and the likeness of its most different frame, in the order of trying; the last is the
@@ -57,7 +57,7 @@ def lock_strength(
     most: float = 1.0,
     draws: int = DRAWS,
     on_try: Callable[[int, Images], None] | None = None,
-) -> Locked:
+) -> LockedStrength:
     """The largest strength up to `most` for which every frame stays as alike to the still face as `threshold`.
 
     Strength 0 always is: it is the still face. Where likeness rises and falls more than once a larger strength than the
@@ -77,16 +77,16 @@ def lock_strength(
     Raises InputError for several faces or a strength or threshold that cannot be.
     """
     _check(ws, motion, threshold, most)
-    trial = Trial(generator, ws, motion, similarity, on_try)
-    strength = _searched(trial, threshold, most, draws)
+    trial = StrengthTrial(generator, ws, motion, similarity, on_try)
+    strength = _bisected(trial, threshold, most, draws)
     while strength and trial(strength, PROOF_FRAMES) < threshold:
-        strength = _lower(strength, trial.tried, threshold)
+        strength = _stepped_back(strength, trial.tried, threshold)
     if not strength:
         trial.tried.append((0.0, trial.still()))
-    return Locked(strength, trial.tried[-1][1], threshold, tuple(trial.tried))
+    return LockedStrength(strength, trial.tried[-1][1], threshold, tuple(trial.tried))
 
 
-class Trial:
+class StrengthTrial:
     """Draws a clip's frames at a strength and says how alike the most different one is; keeps account in `tried`."""
 
     def __init__(
@@ -98,7 +98,9 @@ class Trial:
         on_try: Callable[[int, Images], None] | None,
     ) -> None:
         self.ws, self.offsets, self.similarity, self.on_try = ws, motion[0], similarity, on_try
-        self.draw = InChunks(generator, chunk_size(generator.config, free_bytes(ws.device), None, ws.device), None)
+        self.draw = ChunkedSynthesis(
+            generator, chunk_size(generator.config, free_bytes(ws.device), None, ws.device), None
+        )
         (self.source,) = self.draw(ws)
         self.tried: list[tuple[float, float]] = []
 
@@ -124,7 +126,7 @@ def farthest(offsets: Float[Tensor, "t num_ws w_dim"], count: int) -> list[int]:
     return list(dict.fromkeys([int(lengths.argmax()), *others]))[:count]
 
 
-def _searched(trial: Trial, threshold: float, most: float, draws: int) -> float:
+def _bisected(trial: StrengthTrial, threshold: float, most: float, draws: int) -> float:
     """The largest strength that halving finds; `most` itself where that is alike enough."""
     good, bad = 0.0, most
     if most == 0 or trial(most, SEARCH_FRAMES) >= threshold:
@@ -138,7 +140,7 @@ def _searched(trial: Trial, threshold: float, most: float, draws: int) -> float:
     return good
 
 
-def _lower(strength: float, tried: list[tuple[float, float]], threshold: float) -> float:
+def _stepped_back(strength: float, tried: list[tuple[float, float]], threshold: float) -> float:
     """Where to step back to: four fifths, or the next smaller strength that was alike enough, whichever is more.
 
     0, the still face, once that is next to nothing.

@@ -18,12 +18,12 @@ STEPS = 4
 
 
 def _overshoot(x: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
-    """Passes 1 by a tenth at about three fifths of the way, and returns. Numbers chosen so that 0 and 1 are exact."""
+    """Exceeds 1 by a tenth at about three fifths of the time, then returns; the constants make 0 and 1 exact."""
     return 1 + (x - 1).square() * (2.75 * (x - 1) + 1.75)
 
 
 def _bounce(x: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
-    """A ball that falls on 1 and bounces three times: the lowest of four parabolas, which meet where v is 1, 2, 2.5."""
+    """Falls to 1 and bounces three times: the minimum of four parabolas, which meet at v = 1, 2 and 2.5."""
     v = 2.75 * x
     falls = [v.square(), (v - 1.5).square() + 0.75, (v - 2.25).square() + 0.9375, (v - 2.625).square() + 0.984375]
     return torch.stack(falls).amin(dim=0)
@@ -38,11 +38,11 @@ EASES: dict[str, Callable[[Float[Tensor, "k"]], Float[Tensor, "k"]]] = {
     "bounce": _bounce,
     "steps": lambda x: (STEPS * x).floor() / STEPS,
 }
-"""How a way from 0 to 1 is gone, for times in 0..1. Each takes 0 to 0 and 1 to 1 exactly; only `overshoot` leaves 0..1
-in between."""
+"""Easing functions, time 0..1 -> progress 0..1. Each maps 0 to 0 and 1 to 1 exactly; only `overshoot` exceeds 1."""
 
 
 def ease_function(name: str, entry: str = "") -> Callable[[Float[Tensor, "k"]], Float[Tensor, "k"]]:
+    """The easing function `name`; `entry` is the keyframe that names it. Raises InputError for an unknown name."""
     if name not in EASES:
         where = f'In the entry "{entry}", "{name}"' if entry else f'"{name}"'
         raise InputError(f"{where} is not the name of an ease. Use one of: {', '.join(EASES)}.")
@@ -57,16 +57,16 @@ _KEY = re.compile(
 
 
 def keyframes(text: str, num_frames: int, ease: str = "linear") -> Float[Tensor, "t"]:
-    """A value for each of `num_frames` frames, float32, from keyframes written as text: "0:0, 12:1, 24:0".
+    """Intensity curve from keyframes written as text, such as "0:0, 12:1, 24:0": float32 [num_frames].
 
-    Entries are frame:value, separated by commas, semicolons or new lines, in any order. A frame is a number (from 0,
-    fractions too, beyond the clip too), a percentage of the clip ("50%", 100% being the last frame) or "end". An entry
-    may name the ease of the way that leads to it ("12:1 bounce"); other ways take `ease`. Before the first key the
-    curve has its value, after the last one that one's. Empty text is the value 1 throughout.
+    Entries are frame:value, separated by commas, semicolons or new lines, in any order. A frame is a number (from 0;
+    fractions and frames beyond the clip are allowed), a percentage of the clip ("50%"; 100% is the last frame) or
+    "end". An entry may name the easing of the segment before it ("12:1 bounce"); other segments use `ease`. The curve
+    is constant before the first and after the last keyframe. Empty text is the constant 1.
 
-    Brackets around a value, as in "12:(1)", and full-width punctuation are read as well.
+    Brackets around a value, as in "12:(1)", and full-width punctuation are accepted.
 
-    Raises InputError for an entry that cannot be read, a frame that is named twice, and an unknown ease.
+    Raises InputError for an entry that cannot be parsed, a frame named twice, and an unknown ease.
     """
     ease_function(ease)
     keys: dict[float, tuple[float, str, str]] = {}  # frame -> value, ease, entry
@@ -92,7 +92,7 @@ def keyframes(text: str, num_frames: int, ease: str = "linear") -> Float[Tensor,
 
 
 def entries(text: str) -> list[str]:
-    """What stands between commas, semicolons and new lines, in lower case, single spaces, blanks left out."""
+    """Non-empty entries between commas, semicolons and new lines, in lower case, with single spaces."""
     parts = re.split(r"[,;\n\r]", unicodedata.normalize("NFKC", text))
     return [entry for part in parts if (entry := " ".join(part.lower().split()))]
 
@@ -110,7 +110,9 @@ def _key(entry: str, num_frames: int) -> tuple[float, float, str]:
         frame = frame * last / 100
     value = float(match["value"])
     if not 0 <= frame < math.inf:
-        raise InputError(f'The keyframe "{entry}" names frame {frame:g}; frames count from 0. For example: {EXAMPLE}')
+        raise InputError(
+            f'The keyframe "{entry}" names frame {frame:g}; frames are counted from 0. For example: {EXAMPLE}'
+        )
     if abs(value) > MAX_VALUE:
         raise InputError(f'The value of the keyframe "{entry}" is too large. For example: {EXAMPLE}')
     if match["ease"]:

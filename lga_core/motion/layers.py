@@ -14,17 +14,17 @@ from .keyframes import MAX_VALUE, NUMBER, entries
 
 EXAMPLE = "4-7:1, 8-:0.2"
 SMALL = 12
-"""Rows of W+ of a 128 px generator. Up to there features are drawn from 8 px on, in larger ones from 16 px on: on the
-doodle domain rows 2-7 keep .79 of an expression's .83 and rows 4-7 only .52."""
+"""Rows of W+ of a 128 px generator. Up to this size expressions need the 8 px rows: on the doodle domain rows 2-7 keep
+.79 of an expression's .83, rows 4-7 only .52."""
 LAYERS: dict[str, Callable[[int], slice] | None] = {
     "everything": lambda num_ws: slice(0, None),
     "expression only": lambda num_ws: slice(2 if num_ws <= SMALL else 4, 8),
     "colour only": lambda num_ws: slice(8, None),  # 64 px and finer
     "custom": None,
 }
-"""The rows of W+ that a preset lets move in a generator with num_ws of them; `custom` reads them from text."""
+"""Presets: num_ws -> the rows of W+ that may move; `custom` reads the rows from text."""
 ROWS = {"everything": slice(0, None), "coarse": slice(0, 4), "middle": slice(4, 8), "fine": slice(8, None)}
-"""Rows of W+ by what StyleGAN's authors call them: to 8 px, 16 and 32 px, 64 px and finer."""
+"""Rows of W+ by StyleGAN's names: coarse (up to 8 px), middle (16 and 32 px), fine (64 px and up)."""
 
 _ROWS = re.compile(
     rf"(?P<first>[0-9]{{1,9}})(?: ?(?P<dash>[-–]) ?(?P<last>[0-9]{{1,9}})?)?(?: ?: ?(?P<weight>{NUMBER}))?"
@@ -32,14 +32,14 @@ _ROWS = re.compile(
 
 
 def layer_weights(layers: str, num_ws: int, custom: str = "") -> Float[Tensor, "num_ws"]:
-    """A factor for each row of W+, float32: 1 for the rows of the preset `layers`, 0 for others.
+    """Layer mask: a factor for each row of W+, float32 [num_ws], 1 for the rows of the preset `layers`, 0 for others.
 
-    The preset `custom` reads "4-7:1, 8-:0.2" from the text `custom`: rows or ranges of rows (both ends included, an
-    open end reaches to the last row), each with a weight or else 1. Rows that are not named get 0; of two entries for
-    one row the later counts.
+    The preset `custom` parses the text `custom`, such as "4-7:1, 8-:0.2": rows or ranges of rows (both ends included;
+    an open end reaches the last row), each with a weight, by default 1. Rows that are not named get 0; the later of two
+    entries for one row counts.
 
-    Raises InputError for an unknown preset, for one whose rows this generator does not have, and for an entry of
-    `custom` that cannot be read.
+    Raises InputError for an unknown preset, a preset whose rows this generator lacks, and an entry of `custom` that
+    cannot be parsed.
     """
     if layers not in LAYERS:
         raise InputError(f'"{layers}" is not a choice of layers. Use one of: {", ".join(LAYERS)}.')
@@ -49,13 +49,13 @@ def layer_weights(layers: str, num_ws: int, custom: str = "") -> Float[Tensor, "
             named, weight = _named_rows(entry, num_ws)
             weights[named] = weight
         if not entries(custom):
-            raise InputError(f"Custom layers need rows that move, from 0 to {num_ws - 1}; for example: {EXAMPLE}")
+            raise InputError(f"The custom layers are empty. Name rows from 0 to {num_ws - 1}, for example: {EXAMPLE}")
         return weights
     rows = preset(num_ws)
     weights[rows] = 1
     if not weights.any():
         raise InputError(
-            f'"{layers}" begins at row {rows.start}, but this generator has the rows 0 to {num_ws - 1} only: nothing '
+            f'"{layers}" begins at row {rows.start}, but this generator has only the rows 0 to {num_ws - 1}: nothing '
             "would move. Choose everything or custom."
         )
     return weights
@@ -83,15 +83,15 @@ def _named_rows(entry: str, num_ws: int) -> tuple[slice, float]:
 
 
 def blend_faces(a: WPlus, b: WPlus, amount: float, rows: str = "everything") -> WPlus:
-    """Faces (1 - amount) a + amount b on the named `rows` of W+ (see `ROWS`), and a on the others.
+    """Style mixing of faces [n num_ws w_dim]: (1 - amount) a + amount b on the named `rows` (see `ROWS`), else a.
 
-    One face of a or b serves for all of the other's. Raises MismatchError for other numbers of faces, and InputError
-    for rows that this generator does not have.
+    One face of a or b is broadcast to the other's. Raises MismatchError for other numbers of faces, and InputError for
+    rows that this generator does not have.
     """
     if not range(a.shape[1])[ROWS[rows]]:
         raise InputError(
-            f'The "{rows}" rows begin at row {ROWS[rows].start}, but this generator has the rows 0 to {a.shape[1] - 1} '
-            "only: nothing would be mixed. Choose others, or everything."
+            f'The "{rows}" rows begin at row {ROWS[rows].start}, but this generator has only the rows 0 to '
+            f"{a.shape[1] - 1}: nothing would be mixed. Choose other rows, or everything."
         )
     a, b = (faces[:, 0] for faces in broadcast_faces(a[:, None], b[:, None]))
     mixed = a.clone()
@@ -100,5 +100,5 @@ def blend_faces(a: WPlus, b: WPlus, amount: float, rows: str = "everything") -> 
 
 
 def mask_layers(motion: Motion, weights: Float[Tensor, "num_ws"]) -> Motion:
-    """Each row of W+ times its weight."""
+    """Layer mask: each row of W+ times its weight [num_ws]."""
     return motion * weights.to(motion)[:, None]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from ..imaging.figures import GREY, draw_curve, draw_steps, from_zero, new_figure, plotted, say_frames, say_seconds
+from ..imaging.figures import GRAY, draw_curve, draw_steps, from_zero, new_figure, plotted, say_frames, say_seconds
 from ..shapes import Motion
 from .editing import rms_offsets, rms_steps
 from .layers import LAYERS
@@ -75,7 +75,7 @@ def _draw_layers(axes: Axes, layers: Float[Tensor, "t num_ws"]) -> None:
     names.tick_params(length=0)
     for rows in list(groups.values())[1:]:
         axes.axhline(rows[0] - 0.5, color="white", linewidth=2)
-        axes.axhline(rows[0] - 0.5, color=GREY, linewidth=0.8)
+        axes.axhline(rows[0] - 0.5, color=GRAY, linewidth=0.8)
 
 
 def _groups(num_ws: int) -> dict[str, range]:
@@ -86,7 +86,7 @@ def _groups(num_ws: int) -> dict[str, range]:
     return {name: range(num_ws)[rows] for name, rows in groups.items()}
 
 
-def stacked(pictures: Sequence[Image.Image]) -> Image.Image:
+def stack_vertically(pictures: Sequence[Image.Image]) -> Image.Image:
     """Pictures one below the other, on white, in one as wide as the widest."""
     sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
     top = 0

@@ -4,5 +4,5 @@ from .pca import PrincipalComponents as PrincipalComponents
 from .pca import principal_components as principal_components
 from .pca import random_w as random_w
 from .stylespace import StyleSpace as StyleSpace
-from .stylespace import for_motion as for_motion
-from .stylespace import moves_styles as moves_styles
+from .stylespace import generator_for_motion as generator_for_motion
+from .stylespace import is_stylespace_motion as is_stylespace_motion

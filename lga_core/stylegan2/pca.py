@@ -56,19 +56,19 @@ def principal_components(
     if num_samples < 2:
         raise InputError(f"{num_samples} faces were asked for; their directions need at least 2.")
     if folder is None:
-        return from_covariance(covariance(generator, num_samples, on_step))
+        return pca_from_covariance(covariance(generator, num_samples, on_step))
     made_for = fingerprint(generator)
     path = Path(folder) / f"{KIND}_{made_for}_{num_samples}.safetensors"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        found = from_covariance(covariance(generator, num_samples, on_step))
+        found = pca_from_covariance(covariance(generator, num_samples, on_step))
         tensors = {"components": found.components, "deviations": found.deviations}
         about = {"w_dim": generator.config.w_dim, "num_samples": num_samples}
         save_checkpoint(path, KIND, tensors, about, generator_fingerprint=made_for)
-    return load_principal(path, generator.config.w_dim).to(generator.w_avg.device)
+    return load_components(path, generator.config.w_dim).to(generator.w_avg.device)
 
 
-def load_principal(path: PathLike, w_dim: int) -> PrincipalComponents:
+def load_components(path: PathLike, w_dim: int) -> PrincipalComponents:
     """Principal directions of a W of this width, from a file. Raises CheckpointError."""
     tensors = load_checkpoint(path, KIND).tensors
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
@@ -109,7 +109,7 @@ def random_w(generator: Generator, n: int, rng: torch.Generator, positions: Int6
     return generator.mapping(z, F.one_hot(labels, config.c_dim).to(z))
 
 
-def from_covariance(matrix: Float[Tensor, "w_dim w_dim"]) -> PrincipalComponents:
+def pca_from_covariance(matrix: Float[Tensor, "w_dim w_dim"]) -> PrincipalComponents:
     """Directions of a covariance matrix; of each the number that is largest in size is positive, on any machine."""
     variances, directions = torch.linalg.eigh(matrix)
     components = directions.T.flip(0)

@@ -37,7 +37,7 @@ class StyleSpace:
         self.generator = generator
         self.convs = convolutions(generator)
         self.widths = [conv.weight.shape[1] for conv in self.convs]
-        self.wide = _wide(generator, max(self.widths))
+        self.wide = _widened_generator(generator, max(self.widths))
 
     @property
     def num_channels(self) -> int:
@@ -67,18 +67,18 @@ class StyleSpace:
         return F.pad(torch.stack(rows, dim=1), (self.generator.config.w_dim, 0))
 
 
-def moves_styles(generator: Generator, motion: Motion) -> bool:
+def is_stylespace_motion(generator: Generator, motion: Motion) -> bool:
     """Whether a motion of this generator is one for its `StyleSpace.wide`: its rows are as wide as there."""
     further = max(conv.weight.shape[1] for conv in convolutions(generator))
     return motion.shape[-1] == generator.config.w_dim + further
 
 
-def for_motion(generator: Generator, ws: WPlus, motion: Motion) -> tuple[Generator, WPlus]:
+def generator_for_motion(generator: Generator, ws: WPlus, motion: Motion) -> tuple[Generator, WPlus]:
     """The generator that draws the faces `ws` under a motion, and the faces as it takes them.
 
     Those that are given, or where the motion moves styles `StyleSpace.wide` and the widened faces.
     """
-    if not moves_styles(generator, motion):
+    if not is_stylespace_motion(generator, motion):
         return generator, ws
     space = StyleSpace(generator)
     return space.wide, space.widened(ws)
@@ -89,7 +89,7 @@ def convolutions(generator: Generator) -> list[StyledConv]:
     return [layer for layer in generator.synthesis.modules() if isinstance(layer, StyledConv)]
 
 
-def _wide(generator: Generator, channels: int) -> Generator:
+def _widened_generator(generator: Generator, channels: int) -> Generator:
     """The same generator with rows of w_dim + channels numbers; convolutions share their weights with it."""
     with torch.device("meta"):
         wide = Generator(replace(generator.config, w_dim=generator.config.w_dim + channels))
@@ -97,21 +97,21 @@ def _wide(generator: Generator, channels: int) -> Generator:
     for name, layer in generator.synthesis.named_modules():
         if hasattr(layer, "affine"):
             edited = isinstance(layer, StyledConv)
-            state[f"{name}.affine.weight"] = _wide_weight(layer.affine.weight.detach(), channels, edited)  # pyright: ignore
+            state[f"{name}.affine.weight"] = _widened_affine(layer.affine.weight.detach(), channels, edited)  # pyright: ignore
     wide.synthesis.load_state_dict(state, assign=True)
     wide.synthesis.requires_grad_(False)
-    wide.mapping = WideMapping(generator.mapping, channels)
+    wide.mapping = ZeroPaddedMapping(generator.mapping, channels)
     return wide.eval()
 
 
-def _wide_weight(weight: Float[Tensor, "i w_dim"], channels: int, edited: bool) -> Float[Tensor, "i w_dim+channels"]:
+def _widened_affine(weight: Float[Tensor, "i w_dim"], channels: int, edited: bool) -> Float[Tensor, "i w_dim+channels"]:
     """[A, 1] (or [A, 0]) as a layer stores it: its gain, one over the root of its inputs, is applied when it runs."""
     i, w_dim = weight.shape
     further = torch.eye(i, channels, dtype=weight.dtype, device=weight.device) * edited
     return torch.cat([weight / math.sqrt(w_dim), further], dim=1) * math.sqrt(w_dim + channels)
 
 
-class WideMapping(Mapping):
+class ZeroPaddedMapping(Mapping):
     """The plain generator's mapping, with zeros behind w."""
 
     def __init__(self, plain: Mapping, channels: int):

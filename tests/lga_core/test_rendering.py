@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import DrawingError, Generator, GeneratorConfig, MismatchError, frames
-from lga_core.rendering import chunk_size, draw, film, frame_bytes, free_bytes, grid_shape, in_step
+from lga_core.rendering import chunk_size, draw, frame_bytes, frames_per_face, free_bytes, grid_shape, video_frames
 from lga_core.stylegan2.inference.engine import Engine
 
 
@@ -97,7 +97,7 @@ def alone(generator, ws, motion, index):
 @pytest.mark.parametrize("shared", [False, True])
 def test_faces_side_by_side_play_at_the_same_time_on_white(generator, several, chunk, shared):
     ws, motion = several[0], several[1][:1] if shared else several[1]
-    clip = torch.cat(list(film(generator, ws, motion, chunk)))
+    clip = torch.cat(list(video_frames(generator, ws, motion, chunk)))
     assert clip.shape == (5, 3, 32, 32)
     for index, (top, left) in enumerate([(0, 0), (0, 16), (16, 0)]):
         assert_close(clip[:, :, top : top + 16, left : left + 16], alone(generator, ws, motion, index))
@@ -108,14 +108,14 @@ def test_faces_side_by_side_play_at_the_same_time_on_white(generator, several, c
 @pytest.mark.parametrize("shared", [False, True])
 def test_faces_in_turn_play_one_clip_after_the_other(generator, several, chunk, shared):
     ws, motion = several[0], several[1][:1] if shared else several[1]
-    clip = torch.cat(list(film(generator, ws, motion, chunk, side_by_side=False)))
+    clip = torch.cat(list(video_frames(generator, ws, motion, chunk, side_by_side=False)))
     assert_close(clip, torch.cat([alone(generator, ws, motion, index) for index in range(3)]))
 
 
 @pytest.mark.parametrize("side_by_side", [False, True])
 @pytest.mark.parametrize("chunk", [1, 2, 4, 7])
 def test_no_more_faces_are_drawn_at_once_than_the_chunk_allows(generator, several, chunk, side_by_side, drawn):
-    clip = film(generator, *several, chunk, side_by_side=side_by_side)
+    clip = video_frames(generator, *several, chunk, side_by_side=side_by_side)
     next(clip)
     assert sum(drawn) <= max(chunk, 3 if side_by_side else 1)  # lazy: one chunk, or one moment of all faces
     list(clip)
@@ -270,7 +270,7 @@ def test_where_memory_does_not_suffice_the_chunk_is_halved_for_good(generator, f
     monkeypatch.setattr(Engine, "__call__", scarce)
     assert_close(torch.cat(list(frames(generator, face, motion, chunk=6))), whole)
     assert asked == {1: [6, 3, *[1] * 7], 2: [6, 3, *[1] * 7], 3: [6, 3, 3, 1]}[most]
-    side_by_side = list(film(generator, face.repeat(2, 1, 1), motion, chunk=6))
+    side_by_side = list(video_frames(generator, face.repeat(2, 1, 1), motion, chunk=6))
     assert_close(torch.cat(side_by_side)[:, :, :, 16:], whole)
 
 
@@ -294,16 +294,16 @@ def video(generator):
 
 @pytest.mark.parametrize("chunk", [1, 3, 16, None])
 def test_a_face_in_motion_already_moves_by_its_frame_of_the_motion(generator, video, motion, chunk):
-    images = torch.cat(list(in_step(generator, video, motion, chunk)))
+    images = torch.cat(list(frames_per_face(generator, video, motion, chunk)))
     assert_close(images, draw(generator, video + motion[0, :4]), rtol=0, atol=1e-9)  # a longer motion is cut
 
 
 def test_where_the_motion_is_shorter_its_last_frame_holds(generator, video, motion):
-    images = torch.cat(list(in_step(generator, video, motion[:, 2:4])))
+    images = torch.cat(list(frames_per_face(generator, video, motion[:, 2:4])))
     assert_close(images, draw(generator, video + motion[0, [2, 3, 3, 3]]), rtol=0, atol=1e-9)
 
 
 def test_each_moment_of_a_face_may_have_a_motion_of_its_own(generator, video, motion):
     each = torch.cat([motion * scale for scale in (1, 2, 3, 4)])
-    images = torch.cat(list(in_step(generator, video, each)))
+    images = torch.cat(list(frames_per_face(generator, video, each)))
     assert_close(images, draw(generator, video + each[range(4), range(4)]), rtol=0, atol=1e-9)

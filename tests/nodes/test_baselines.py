@@ -220,7 +220,7 @@ def test_a_direction_is_the_cores(tiny):
     space, clip = core.stylegan2.StyleSpace(tiny.generator.model.module), tiny.clip.model.module
     with torch.no_grad():
         towards = core.baselines.styleclip.text_direction(clip, ["It is happy."], ["It is stormy."])
-        found = core.baselines.styleclip.relevance(space, clip, core.baselines.styleclip.Survey(num_faces=1))
+        found = core.baselines.styleclip.relevance(space, clip, core.baselines.styleclip.RelevanceConfig(num_faces=1))
         direction = core.baselines.styleclip.style_direction(found, towards, 0.01)
     assert_close(motion.offsets, direction.motion(space, 2.0, 5))
     assert report == f"{direction.num_channels} of {space.num_channels} style channels move, at beta 0.010 (as given)."
@@ -286,16 +286,16 @@ def test_a_motion_of_styles_that_names_no_generator_is_not_mixed_with_ours(tiny)
 def test_random_motion_without_a_model_says_that_it_is_untrained(tiny):
     motion, label = wandered(tiny, seed=3)
     assert label == core.baselines.RANDOM_MOTION and "untrained" in label
-    principal = core.stylegan2.principal_components(tiny.generator.model.module)
-    assert_close(motion.offsets, core.baselines.random_motion(tiny.faces().ws, principal, 5, strength=0.5, seed=3))
+    pca = core.stylegan2.principal_components(tiny.generator.model.module)
+    assert_close(motion.offsets, core.baselines.random_motion(tiny.faces().ws, pca, 5, strength=0.5, seed=3))
     assert not same(motion.offsets, wandered(tiny, seed=4)[0].offsets)
 
 
 def test_a_model_of_mocogan_moves_by_itself(tiny, with_models):
     motion, label = wandered(tiny, model="tiny.safetensors", seed=2, strength=0.5)
     model = core.checkpoints.load_mocogan("models/lga/mocogan/tiny.safetensors")
-    principal = core.stylegan2.principal_components(tiny.generator.model.module)
-    assert_close(motion.offsets, 0.5 * model(tiny.faces().ws, principal, 5, 2))
+    pca = core.stylegan2.principal_components(tiny.generator.model.module)
+    assert_close(motion.offsets, 0.5 * model(tiny.faces().ws, pca, 5, 2))
     assert label == "MoCoGAN-HD ('tiny.safetensors')"
 
 

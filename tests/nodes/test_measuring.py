@@ -25,7 +25,9 @@ def test_figures_are_the_cores_and_each_is_explained(tiny):
     with torch.no_grad():
         people = core.metrics.color_texture_features(network, 64)
         words = network.encode_text(["It is happy."])
-        expected = core.metrics.measure([core.imaging.to_nchw(frames)], people, network.encode_images, words).figures()
+        expected = core.metrics.measure_clip(
+            [core.imaging.to_nchw(frames)], people, network.encode_images, words
+        ).figures()
     assert figures(report) == {name: pytest.approx(value, abs=6e-5) for name, value in expected.items()}
     assert plot.shape[0] == 1 and plot.std() > 0
 

@@ -121,7 +121,7 @@ def test_frames_without_the_face_lie_between_their_neighbours(tiny):
     image = photo(3)
     places = type(placed(image))(points, 60, 80)
     alignment = run("LGA_AlignFace", generator=tiny.generator, image=image, places=places, smoothing=0.0)[1]
-    assert_close(alignment.centre[1], (alignment.centre[0] + alignment.centre[2]) / 2)
+    assert_close(alignment.center[1], (alignment.center[0] + alignment.center[2]) / 2)
 
 
 # Details and pasting

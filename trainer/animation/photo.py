@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lga_core import Domain, Generator, Images, WPlus, align, find_faces, paste_back, tune
 from lga_core.faces import Alignment, add_details, crop
 from lga_core.faces.detection import choose, installed_detectors, missing_detectors, read_points
-from lga_core.metrics import find_distance
+from lga_core.metrics import find_perceptual_distance
 from lga_core.rendering import draw
 from lga_core.shapes import FacePoints
 
@@ -83,7 +83,7 @@ def find_scene(photo: Images, domain: Domain, face: PhotoFace) -> PhotoScene:
 
 
 def _tuned(domain: Domain, ws: WPlus, image: Images, steps: int) -> Generator:
-    distance = find_distance(domain.clip, min(domain.generator.config.resolution, COMPARED)).to(ws.device)
+    distance = find_perceptual_distance(domain.clip, min(domain.generator.config.resolution, COMPARED)).to(ws.device)
     with tqdm(total=steps, desc="pivotal tuning", unit="step", disable=None) as bar:
 
         def show(*_: object) -> None:

@@ -43,14 +43,14 @@ class Framer:
     missing: what to install for more finders, for the words of an error.
     """
 
-    finders: Sequence[Detector]
+    detectors: Sequence[Detector]
     framing: Framing
     size: int
     missing: Sequence[str] = ()
 
     def __call__(self, photo: Images) -> Images:
         """[1 3 h w] -> [1 3 size size], in -1..1. Raises InputError where no face is found."""
-        face = choose(find_faces(photo, self.finders, self.missing), "largest")
+        face = choose(find_faces(photo, self.detectors, self.missing), "largest")
         height, width = photo.shape[-2:]
         return crop(photo, align(face.points[None], height, width, self.framing), self.size)
 
@@ -62,10 +62,10 @@ def framer_of(generator: str, size: int, models: Path = FACE_MODELS) -> Framer:
     """
     card = find_card(generator)
     own = None if card is None or card.finder is None else load_detector(card.finder)
-    finders, missing = installed_detectors(models, own), missing_detectors(models)
-    if not finders:
+    detectors, missing = installed_detectors(models, own), missing_detectors(models)
+    if not detectors:
         raise InputError(f"--align needs something that finds faces. {' '.join(missing)}")
-    return Framer(finders, Framing() if card is None else card.framing, size, missing)
+    return Framer(detectors, Framing() if card is None else card.framing, size, missing)
 
 
 class Aligned(NamedTuple):

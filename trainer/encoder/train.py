@@ -15,7 +15,7 @@ import torch
 from lga_core import Encoder, Generator, InputError, MismatchError, OutputError, load_encoder
 from lga_core.checkpoints import as_native, save_encoder
 from lga_core.formats import fingerprint
-from lga_core.metrics import ClipStages, Lpips, cached_weights, has_lpips, load_identity
+from lga_core.metrics import ClipFeatureDistance, Lpips, cached_weights, has_lpips, load_identity
 
 from ..data.alignment import Aligned, aligned, framer_of
 from ..data.faces import find_pictures
@@ -141,7 +141,7 @@ def find_comparisons(run: EncoderRun, domain: Domain) -> dict[str, Comparison]:
     return found
 
 
-def find_perceptual(run: EncoderRun, domain_clip: Path | None) -> Lpips | ClipStages | None:
+def find_perceptual(run: EncoderRun, domain_clip: Path | None) -> Lpips | ClipFeatureDistance | None:
     """The perceptual distance that is asked for; of "auto" what is at hand, with a warning if nothing is."""
     asked, clip = run.losses.perceptual_network, run.clip or domain_clip
     if not run.losses.perceptual or asked == "none":
@@ -152,7 +152,7 @@ def find_perceptual(run: EncoderRun, domain_clip: Path | None) -> Lpips | ClipSt
         if weights is not None:
             return Lpips(network, weights)
     if clip is not None and asked in ("clip", "auto"):
-        return ClipStages(open_clip_model(str(clip), torch.device("cpu")))
+        return ClipFeatureDistance(open_clip_model(str(clip), torch.device("cpu")))
     if asked != "auto":
         raise InputError(
             f"--losses.perceptual-network {asked} needs {'--clip' if asked == 'clip' else '--perceptual-weights'} FILE."

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from lga_core import ClipModel, Domain, Images, InputError, WPlus, load_clip
-from lga_core.metrics import find_distance, find_identity_similarity, load_identity
+from lga_core.metrics import find_identity_similarity, find_perceptual_distance, load_identity
 from lga_core.rendering import draw
 from lga_core.shapes import Embedding
 
@@ -53,7 +53,7 @@ def _plain_setup(domain: Domain, files: UserFiles, judge: Judge | None) -> Evalu
     features = None if files.inception is None else inception(files.inception)
     found = Networks(
         Network(likeness.embed, likeness.label),
-        find_distance(domain.clip, domain.generator.config.resolution),
+        find_perceptual_distance(domain.clip, domain.generator.config.resolution),
         features,
         _scorer(files.scorer),
         judge,

@@ -10,7 +10,7 @@ import torch
 
 from lga_core import ClipModel, Domain, InputError, Motion, MotionModel, WPlus
 from lga_core.baselines import MocoganMotion, random_motion
-from lga_core.baselines.styleclip import OPTIMIZATIONS, LatentMapper, optimize_latent, straight
+from lga_core.baselines.styleclip import OPTIMIZATIONS, LatentMapper, linear_motion, optimize_latent
 from lga_core.metrics import find_identity_similarity
 from lga_core.rendering import draw
 from lga_core.stylegan2 import PrincipalComponents
@@ -88,7 +88,7 @@ class Optimised:
         found = optimize_latent(
             domain.generator, domain.clip, ws, text, settings, likeness.embed, dtype=fast, compiled=True
         )
-        return straight(found, NUM_FRAMES)
+        return linear_motion(found, NUM_FRAMES)
 
 
 @dataclass(frozen=True)
@@ -111,30 +111,28 @@ class Mocogan:
     """MoCoGAN-HD: motion as a network learned it from videos, which heeds no words."""
 
     model: MocoganMotion
-    principal: PrincipalComponents
+    pca: PrincipalComponents
     strength: float = 1.0
     label: str = "MoCoGAN-HD"
     about: str = "Motion learned from videos. It heeds no words: every prompt gives other noise."
     heeds_words: bool = False
 
     def __call__(self, ws: WPlus, words: Words) -> Motion:
-        return self.strength * by_face(lambda w, seed: self.model(w, self.principal, NUM_FRAMES, seed), ws, words)
+        return self.strength * by_face(lambda w, seed: self.model(w, self.pca, NUM_FRAMES, seed), ws, words)
 
 
 @dataclass(frozen=True)
 class RandomWalk:
     """Random motion that nobody trained."""
 
-    principal: PrincipalComponents
+    pca: PrincipalComponents
     strength: float = 1.0
     label: str = "random motion, untrained"
     about: str = "Smooth noise along the principal directions of W. It is no method, but what every method must beat."
     heeds_words: bool = False
 
     def __call__(self, ws: WPlus, words: Words) -> Motion:
-        return by_face(
-            lambda w, seed: random_motion(w, self.principal, NUM_FRAMES, self.strength, seed=seed), ws, words
-        )
+        return by_face(lambda w, seed: random_motion(w, self.pca, NUM_FRAMES, self.strength, seed=seed), ws, words)
 
 
 def by_face(move: Callable[[WPlus, int], Motion], ws: WPlus, words: Words) -> Motion:

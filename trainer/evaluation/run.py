@@ -18,7 +18,7 @@ from tqdm import tqdm
 from lga_core import Domain, InputError, WPlus, load_domain
 from lga_core.demo import DEFAULT_DOMAIN
 from lga_core.formats import fingerprint
-from lga_core.metrics import measure
+from lga_core.metrics import measure_clip
 from lga_core.rendering import draw
 
 from ..metrics.evaluation_setup import EvaluationSetup
@@ -189,7 +189,7 @@ def equally_strong(
 def magnitude_of(motion: Any, domain: Domain, faces: WPlus) -> float:
     """How much clips move, over all faces."""
     found = [
-        measure(draw(domain.generator, part) for part in (face + offsets).split(8)).magnitude
+        measure_clip(draw(domain.generator, part) for part in (face + offsets).split(8)).magnitude
         for face, offsets in zip(faces, motion, strict=True)
     ]
     return sum(found) / len(found)

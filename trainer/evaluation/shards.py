@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lga_core import Domain, Images, Motion, WPlus, frames, write_clip
-from lga_core.metrics import measure, principal_path
+from lga_core.metrics import measure_clip, pca_path
 from lga_core.stylegan2.inference import fastest_dtype
 
 from ..data.prompts import Prompt
@@ -95,7 +95,7 @@ def run_shard(
     with costing(ws.device) as drawing:
         fast = fastest_dtype(ws.device)
         films = (frames(domain.generator, *pair, dtype=fast) for pair in zip(ws.split(1), motion.split(1), strict=True))
-        clips = [torch.cat(list(film)) for film in films]
+        clips = [torch.cat(list(video_frames)) for video_frames in films]
     rows = [measured(clip, setup, piece.prompt) for clip in clips]
     for row, judged in zip(rows, verdicts(clips, prompt, setup), strict=True):
         row |= judged | {
@@ -118,7 +118,7 @@ def measured(clip: Images, setup: EvaluationSetup, prompt: int) -> dict[str, Any
     if networks.scorer is not None:
         texts = networks.scorer.encode_text(setup.prompts.sentences)
         options = {"look": networks.scorer.encode_images, "words": texts[prompt : prompt + 1]}
-    found = measure(
+    found = measure_clip(
         [clip], lambda images: in_batches(networks.identity.look, images), distance=networks.distance, **options
     )
     row: dict[str, Any] = found.figures() | {"changes": found.changes.tolist()}
@@ -157,4 +157,4 @@ def looked_at(clips: Sequence[Images], motion: Motion, piece: Shard, setup: Eval
 
 
 def path_of(motion: Float[Tensor, "t l d"]) -> Float[Tensor, "t 2"]:
-    return principal_path(motion.flatten(1).float().cpu())
+    return pca_path(motion.flatten(1).float().cpu())

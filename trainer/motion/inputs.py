@@ -15,7 +15,7 @@ from lga_core.domain import DomainCard
 from lga_core.formats import fingerprint
 from lga_core.imaging import fit_square
 from lga_core.latents import ModelId
-from lga_core.metrics import LPIPS_WEIGHTS, ClipStages, IdentityNetwork, Lpips, cached_weights, load_identity
+from lga_core.metrics import LPIPS_WEIGHTS, ClipFeatureDistance, IdentityNetwork, Lpips, cached_weights, load_identity
 
 from ..data.alignment import framer_of
 from ..data.augmentation import at_score_size
@@ -159,7 +159,7 @@ def perceptual_distance(run: MotionRun, parts: Parts) -> Callable[[Tensor, Tenso
     if run.losses.perceptual_network == "clip":
         resnet = _resnet(parts)
         assert resnet is not None
-        return ClipStages(resnet)
+        return ClipFeatureDistance(resnet)
     network = run.losses.perceptual_network
     weights = Path(run.perceptual_weights) if run.perceptual_weights else cached_weights(network)
     if weights is None:

@@ -131,7 +131,7 @@ class MotionTask:
         faces = torch.randint(len(self.sources.ws), (n,), generator=rng)
         chosen = deal(len(self.prompts.prompts), n, rng)
         spoken = self.say(chosen, rng)
-        h0 = self.model.first_state(n, rng)
+        h0 = self.model.initial_hidden_state(n, rng)
         others = torch.randint(len(self.variety), (n,), generator=rng)
         looks = sample_augmentations(n * run.losses.views, rng) if run.losses.views else None
         longest = run.num_frames if run.num_frames_max is None else run.num_frames_max

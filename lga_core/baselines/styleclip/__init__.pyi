@@ -1,10 +1,10 @@
-from .channel_relevance import Survey as Survey
-from .channel_relevance import relevance as relevance
+from .channel_relevance import RelevanceConfig as RelevanceConfig
+from .channel_relevance import measure_relevance as measure_relevance
 from .global_directions import StyleDirection as StyleDirection
 from .global_directions import imagenet_sentences as imagenet_sentences
 from .global_directions import style_direction as style_direction
 from .global_directions import text_direction as text_direction
-from .interpolation import straight as straight
+from .interpolation import linear_motion as linear_motion
 from .latent_mapper import LatentMapper as LatentMapper
 from .latent_mapper import LatentMapperConfig as LatentMapperConfig
 from .latent_optimization import OPTIMIZATIONS as OPTIMIZATIONS

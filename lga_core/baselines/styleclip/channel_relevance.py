@@ -35,7 +35,7 @@ DRAWN_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Survey:
+class RelevanceConfig:
     """How channels are looked at; defaults as published. Raises InputError for what cannot be.
 
     Attributes:
@@ -59,7 +59,7 @@ class Survey:
 
 
 @dataclass(frozen=True, eq=False)
-class Relevance:
+class ChannelRelevance:
     """Of each channel: mean and standard deviation over faces, and the unit direction in which CLIP's embedding moves.
 
     directions is zero for channels that were not tried, and for those that nothing depends on.
@@ -70,13 +70,13 @@ class Relevance:
     directions: Float[Tensor, "s c"]
 
 
-def relevance(
+def measure_relevance(
     space: StyleSpace,
     clip: ClipModel,
-    survey: Survey = Survey(),  # noqa: B008 (immutable)
+    config: RelevanceConfig = RelevanceConfig(),  # noqa: B008 (immutable)
     folder: PathLike | None = None,
     on_step: Callable[[int, int], None] | None = None,
-) -> Relevance:
+) -> ChannelRelevance:
     """What every channel does, from 2 num_faces pictures of each.
 
     `folder` keeps what was found for this generator, this CLIP and this survey, after every few channels: what was
@@ -85,14 +85,17 @@ def relevance(
 
     Raises CheckpointError for a kept file that is damaged.
     """
-    kept = None if folder is None else Kept(Path(folder), space, clip, survey)
+    kept = None if folder is None else RelevanceFile(Path(folder), space, clip, config)
     found, done = (None, 0) if kept is None else kept.read()
-    channels, faces = tried(space, clip, survey), sampled(space.generator, survey, survey.num_faces, seed=1)
+    channels, faces = (
+        surveyed_channels(space, clip, config),
+        sample_faces(space.generator, config, config.num_faces, seed=1),
+    )
     if found is None:
-        found = _untried(space, clip, survey, None if on_step is None else lambda: on_step(0, len(channels)))
+        found = _start(space, clip, config, None if on_step is None else lambda: on_step(0, len(channels)))
     while done < len(channels):
         part = channels[done : done + AT_ONCE]
-        found.directions[part] = moved(space, clip, survey, found, faces, part)
+        found.directions[part] = relevance_directions(space, clip, config, found, faces, part)
         done += len(part)
         if kept is not None:
             kept.write(found, done)
@@ -101,23 +104,25 @@ def relevance(
     return found
 
 
-def _untried(space: StyleSpace, clip: ClipModel, survey: Survey, on_chunk: Callable[[], None] | None) -> Relevance:
-    mean, deviation = statistics(space, survey, on_chunk)
-    return Relevance(mean, deviation, mean.new_zeros(len(mean), clip.embed_dim))
+def _start(
+    space: StyleSpace, clip: ClipModel, config: RelevanceConfig, on_chunk: Callable[[], None] | None
+) -> ChannelRelevance:
+    mean, deviation = style_statistics(space, config, on_chunk)
+    return ChannelRelevance(mean, deviation, mean.new_zeros(len(mean), clip.embed_dim))
 
 
 @torch.no_grad()
-def statistics(
-    space: StyleSpace, survey: Survey, on_chunk: Callable[[], None] | None = None
+def style_statistics(
+    space: StyleSpace, config: RelevanceConfig, on_chunk: Callable[[], None] | None = None
 ) -> tuple[Float[Tensor, "s"], Float[Tensor, "s"]]:
     """Mean and standard deviation of every channel, float32. Sums are all that is kept of the faces.
 
     `on_chunk` is called after every few thousand faces; what it raises stops.
     """
     origin = space.styles(space.generator.broadcast(space.generator.w_avg[None]))[0].double()
-    total, squares, n = torch.zeros_like(origin), torch.zeros_like(origin), survey.num_samples
+    total, squares, n = torch.zeros_like(origin), torch.zeros_like(origin), config.num_samples
     for start in range(0, n, CHUNK):
-        faces = sampled(space.generator, survey, min(CHUNK, n - start), seed=2 + start)
+        faces = sample_faces(space.generator, config, min(CHUNK, n - start), seed=2 + start)
         styles = space.styles(faces).double() - origin
         total, squares = total + styles.sum(dim=0), squares + styles.square().sum(dim=0)
         if on_chunk is not None:
@@ -127,66 +132,71 @@ def statistics(
 
 
 @torch.no_grad()
-def sampled(generator: Generator, survey: Survey, n: int, seed: int) -> WPlus:
+def sample_faces(generator: Generator, config: RelevanceConfig, n: int, seed: int) -> WPlus:
     """Random faces [n num_ws w_dim], truncated as the survey says."""
     w = random_w(generator, n, torch.Generator().manual_seed(seed))
-    return generator.truncate(generator.broadcast(w), survey.psi, survey.cutoff)
+    return generator.truncate(generator.broadcast(w), config.psi, config.cutoff)
 
 
-def drawn_at(generator: Generator, clip: ClipModel) -> int:
+def survey_resolution(generator: Generator, clip: ClipModel) -> int:
     """The resolution at which pictures are drawn to be looked at: no finer than CLIP sees, where that can be."""
     config = generator.config
     fine_enough = [r for r in config.block_resolutions if r >= clip.image_size]
     return fine_enough[0] if fine_enough and config.architecture == "skip" else config.resolution
 
 
-def tried(space: StyleSpace, clip: ClipModel, survey: Survey) -> Int64[Tensor, "k"]:
+def surveyed_channels(space: StyleSpace, clip: ClipModel, config: RelevanceConfig) -> Int64[Tensor, "k"]:
     """Channels that are tried, in order: of convolutions that are neither too fine nor finer than what is drawn."""
-    finest = min(survey.finest, drawn_at(space.generator, clip))
+    finest = min(config.finest, survey_resolution(space.generator, clip))
     kept = [conv.noise_const.shape[0] <= finest for conv in space.convs]
     return torch.tensor(kept).repeat_interleave(torch.tensor(space.widths)).nonzero()[:, 0]
 
 
 @torch.no_grad()
-def moved(
-    space: StyleSpace, clip: ClipModel, survey: Survey, found: Relevance, faces: WPlus, channels: Int64[Tensor, "k"]
+def relevance_directions(
+    space: StyleSpace,
+    clip: ClipModel,
+    config: RelevanceConfig,
+    found: ChannelRelevance,
+    faces: WPlus,
+    channels: Int64[Tensor, "k"],
 ) -> Float[Tensor, "k c"]:
     """Unit directions in which CLIP's embedding moves from pictures with these channels low to pictures with them high.
 
     Of each face the two are compared as unit vectors; the mean over the faces is what counts.
     """
     total = torch.zeros(len(channels), clip.embed_dim)
-    reach = survey.deviations * found.deviation[channels]
+    reach = config.deviations * found.deviation[channels]
     for face in faces.split(1):
         styles = space.styles(face)[0, channels]
         ends = torch.cat([found.mean[channels].to(styles) + sign * reach.to(styles) - styles for sign in (1, -1)])
         offsets = ends.new_zeros(len(ends), space.num_channels)
         offsets[torch.arange(len(ends)), channels.repeat(2)] = ends
-        high, low = _seen(space, clip, space.widened(face) + space.offsets(offsets)).chunk(2)
+        high, low = _embed(space, clip, space.widened(face) + space.offsets(offsets)).chunk(2)
         total += F.normalize(high - low, dim=1).cpu()
     return F.normalize(total, dim=1).to(found.directions)
 
 
-def _seen(space: StyleSpace, clip: ClipModel, wide_faces: WPlus) -> Embedding:
+def _embed(space: StyleSpace, clip: ClipModel, wide_faces: WPlus) -> Embedding:
     """CLIP's embeddings of the pictures that the wide generator draws."""
     engine = prepared(space.wide, torch.promote_types(wide_faces.dtype, torch.float32), wide_faces.device)
-    pictures = (engine(part, drawn_at(space.wide, clip)) for part in wide_faces.split(DRAWN_AT_ONCE))
+    pictures = (engine(part, survey_resolution(space.wide, clip)) for part in wide_faces.split(DRAWN_AT_ONCE))
     return torch.cat([clip.encode_images(each.to(clip.mean)) for each in pictures])
 
 
-class Kept:
+class RelevanceFile:
     """The file in which a relevance is kept while it grows, and afterwards."""
 
-    def __init__(self, folder: Path, space: StyleSpace, clip: ClipModel, survey: Survey):
+    def __init__(self, folder: Path, space: StyleSpace, clip: ClipModel, config: RelevanceConfig):
         self.made_with = {"generator_fingerprint": fingerprint(space.generator), "clip_fingerprint": clip.fingerprint}
-        self.survey = asdict(survey)
+        self.config = asdict(config)
         self.need = {"mean": [space.num_channels], "deviation": [space.num_channels]}
         self.need["directions"] = [space.num_channels, clip.embed_dim]
-        self.most, self.device = len(tried(space, clip, survey)), space.generator.w_avg.device
-        digest = hashlib.sha256(json.dumps(self.survey, sort_keys=True).encode()).hexdigest()
+        self.most, self.device = len(surveyed_channels(space, clip, config)), space.generator.w_avg.device
+        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
         self.path = folder / f"{KIND}_{'_'.join(self.made_with.values())}_{digest[:8]}.safetensors"
 
-    def read(self) -> tuple[Relevance | None, int]:
+    def read(self) -> tuple[ChannelRelevance | None, int]:
         """What was found so far, and the number of channels done. Raises CheckpointError."""
         if not self.path.is_file():
             return None, 0
@@ -195,10 +205,10 @@ class Kept:
         done = checkpoint.metadata.get("channels_done")
         if shapes != self.need or not isinstance(done, int) or not 0 <= done <= self.most:
             raise CheckpointError(f"{self.path} holds {shapes}, {self.need} are needed. Delete it: it is made again.")
-        return Relevance(**{name: tensor.to(self.device) for name, tensor in checkpoint.tensors.items()}), done
+        return ChannelRelevance(**{name: tensor.to(self.device) for name, tensor in checkpoint.tensors.items()}), done
 
-    def write(self, found: Relevance, done: int) -> None:
+    def write(self, found: ChannelRelevance, done: int) -> None:
         """Raises OutputError where it cannot be written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {"mean": found.mean, "deviation": found.deviation, "directions": found.directions}
-        save_checkpoint(self.path, KIND, tensors, self.survey, half=False, channels_done=done, **self.made_with)
+        save_checkpoint(self.path, KIND, tensors, self.config, half=False, channels_done=done, **self.made_with)

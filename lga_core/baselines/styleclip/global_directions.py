@@ -20,12 +20,12 @@ from ...clip import ClipModel
 from ...errors import InputError, MismatchError
 from ...shapes import Motion
 from ...stylegan2.stylespace import StyleSpace
-from .channel_relevance import Relevance
-from .interpolation import straight
+from .channel_relevance import ChannelRelevance
+from .interpolation import linear_motion
 
 BETAS = [step / 100 for step in range(29, 9, -1)]
 """Thresholds that the automatic choice tries, the strictest first (published)."""
-FEWEST = 20
+MIN_CHANNELS = 20
 """Channels of which more should move: published for faces of people. For other domains it is 100."""
 
 
@@ -63,7 +63,7 @@ class StyleDirection:
                 f"The direction is of a generator with {len(self.styles)} style channels, but this one has "
                 f"{space.num_channels}. Find it for this generator."
             )
-        return straight(space.offsets(alpha * self.styles[None]), num_frames)
+        return linear_motion(space.offsets(alpha * self.styles[None]), num_frames)
 
 
 def imagenet_sentences(text: str) -> list[str]:
@@ -95,7 +95,7 @@ def text_direction(clip: ClipModel, target: Sequence[str], neutral: Sequence[str
 
 
 def style_direction(
-    found: Relevance, towards: Float[Tensor, "c"], beta: float | None = None, fewest: int = FEWEST
+    found: ChannelRelevance, towards: Float[Tensor, "c"], beta: float | None = None, min_channels: int = MIN_CHANNELS
 ) -> StyleDirection:
     """The edit of StyleSpace that goes where the texts go.
 
@@ -105,10 +105,11 @@ def style_direction(
     Args:
         found: of the generator and of the CLIP model that gave `towards`.
         towards: unit vector.
-        beta: 0.08 to 0.4; lower moves more, less alike. None is the largest of 0.29 .. 0.10 that leaves more than
-            `fewest` channels, or else 0.10. Where nothing would be left, `fewest` channels are left instead, with a
-            warning where beta was asked for: the published code divides by zero there, and its pictures are black.
-        fewest: see `beta`.
+        beta: threshold on |r_c|, 0.08 to 0.4 as published; a lower one changes more channels and entangles more. None:
+            the largest of 0.29 .. 0.10 that keeps more than `min_channels` channels, or else 0.10. If no channel
+            passes, the best `min_channels` channels are kept instead, with a warning if beta was given: the published
+            code divides by zero there and its images are black.
+        min_channels: see `beta`.
 
     Raises InputError for a beta outside 0..1 and where no channel matters, MismatchError for another CLIP's `towards`.
     """
@@ -123,7 +124,7 @@ def style_direction(
     most = agreement.abs().max()
     if not most > 0:
         raise InputError("No channel of the generator does anything that the texts speak of. Use other texts.")
-    used = _leaving_some(agreement, automatic_beta(agreement, fewest) if beta is None else beta, fewest)
+    used = _lowered_beta(agreement, automatic_beta(agreement, min_channels) if beta is None else beta, min_channels)
     if beta is not None and used < beta:
         warnings.warn(
             f"No channel agrees with the texts by beta = {beta:g} (the best by {most:.3f}): lowered to {used:.3f}.",
@@ -133,13 +134,13 @@ def style_direction(
     return StyleDirection(kept / most * found.deviation, used, beta)
 
 
-def automatic_beta(agreement: Float[Tensor, "s"], fewest: int = FEWEST) -> float:
-    """The largest beta of `BETAS` that leaves more than `fewest` channels; the least of them where none does."""
-    enough = (beta for beta in BETAS if int((agreement.abs() >= beta).sum()) > fewest)
+def automatic_beta(agreement: Float[Tensor, "s"], min_channels: int = MIN_CHANNELS) -> float:
+    """The largest beta of `BETAS` that leaves more than `min_channels` channels; the least of them where none does."""
+    enough = (beta for beta in BETAS if int((agreement.abs() >= beta).sum()) > min_channels)
     return next(enough, BETAS[-1])
 
 
-def _leaving_some(agreement: Float[Tensor, "s"], beta: float, fewest: int) -> float:
-    """`beta`, or where it would leave no channel the one that leaves the best `fewest`."""
+def _lowered_beta(agreement: Float[Tensor, "s"], beta: float, min_channels: int) -> float:
+    """`beta`, or where it would leave no channel the one that leaves the best `min_channels`."""
     best = agreement.abs().sort(descending=True).values
-    return beta if float(best[0]) >= beta else float(best[min(max(fewest, 1), len(best)) - 1])
+    return beta if float(best[0]) >= beta else float(best[min(max(min_channels, 1), len(best)) - 1])

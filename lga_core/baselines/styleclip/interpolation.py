@@ -6,7 +6,7 @@ from ...motion.editing import stretch
 from ...shapes import Motion, WPlus
 
 
-def straight(offsets: WPlus, num_frames: int) -> Motion:
+def linear_motion(offsets: WPlus, num_frames: int) -> Motion:
     """The way from a face to face + offsets [n num_ws w_dim] in even steps: [n num_frames num_ws w_dim].
 
     The first frame is exactly zero and the last exactly the offsets. Raises InputError for fewer than one frame.

@@ -14,7 +14,7 @@ from torch import nn
 from ...errors import MismatchError
 from ...shapes import Motion, WPlus
 from ...stylegan2.ops import EqualLinear, initialize, leaky_relu, normalize_second_moment
-from .interpolation import straight
+from .interpolation import linear_motion
 
 LEVELS = {"coarse": slice(0, 4), "medium": slice(4, 8), "fine": slice(8, None), "all": slice(0, None)}
 """Rows of W+ that a network of each name takes."""
@@ -97,4 +97,4 @@ class LatentMapper(nn.ModuleDict):
 
         Raises InputError for fewer than one frame, MismatchError as `offsets` does.
         """
-        return straight(self.offsets(ws), num_frames)
+        return linear_motion(self.offsets(ws), num_frames)

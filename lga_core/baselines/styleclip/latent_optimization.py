@@ -1,8 +1,8 @@
-"""StyleCLIP's latent optimisation: a face's own code, moved until CLIP finds the words in its picture.
+"""StyleCLIP's latent optimization: a face's W+ code, optimized until CLIP matches its image to the text.
 
-Patashnik et al. 2021, "StyleCLIP: Text-Driven Manipulation of StyleGAN Imagery", section 4. As a baseline for motion it
-becomes a clip by the straight way from the face to what was found (Hang et al. 2023, IV-B; see `straight`). It takes
-hundreds of steps through generator and CLIP for every face and every sentence.
+Patashnik et al. 2021, "StyleCLIP: Text-Driven Manipulation of StyleGAN Imagery", section 4. As a baseline for motion,
+the clip interpolates linearly from the face to the result (Hang et al. 2023, IV-B; see `linear_motion`). It takes
+hundreds of steps through generator and CLIP for every face and every text.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LatentOptimization:
     lr: float = 0.1
     rampup: float = 0.05
     rampdown: float = 0.25
-    normalised: bool = False
+    normalized: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.steps, int) or self.steps < 0:
@@ -92,14 +92,14 @@ def latent_distance(ws: WPlus, start: WPlus) -> Float[Tensor, "n"]:
 
 
 def clip_distance(
-    clip: ClipModel, images: Images, text_embedding: Embedding, normalised: bool = False
+    clip: ClipModel, images: Images, text_embedding: Embedding, normalized: bool = False
 ) -> Float[Tensor, "n"]:
     """One minus the cosine of each picture [n 3 res res] in -1..1 to its sentence [n c], or all to one [1 c].
 
-    `normalised`: see `LatentOptimization`.
+    `normalized`: see `LatentOptimization`.
     """
     pixels = clip_input(images, clip.image_size).to(clip.mean)
-    if normalised:
+    if normalized:
         pixels = ((pixels + 1) / 2 - clip.mean) / clip.std
     return 1 - F.cosine_similarity(clip.model.encode_image(pixels), text_embedding, dim=1)
 
@@ -118,16 +118,16 @@ class Objective:
         clip: ClipModel,
         text_embedding: Embedding,
         start: WPlus,
-        first: Images,
+        start_images: Images,
         settings: LatentOptimization,
         identity: IdentityEmbedding | None,
     ):
         self.clip, self.text_embedding, self.start, self.settings = clip, text_embedding, start, settings
         self.identity = identity if settings.identity else None
-        self.person = None if self.identity is None else self.identity(first).detach()
+        self.person = None if self.identity is None else self.identity(start_images).detach()
 
     def __call__(self, codes: WPlus, drawn: Images) -> Float[Tensor, "n"]:
-        total = clip_distance(self.clip, drawn, self.text_embedding, self.settings.normalised)
+        total = clip_distance(self.clip, drawn, self.text_embedding, self.settings.normalized)
         total = total + self.settings.l2 * latent_distance(codes, self.start)
         if self.identity is None or self.person is None:
             return total

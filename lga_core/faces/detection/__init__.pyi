@@ -10,7 +10,7 @@ from .registry import installed_detectors as installed_detectors
 from .registry import missing_detectors as missing_detectors
 from .selection import SelectionRule as SelectionRule
 from .selection import choose as choose
-from .selection import follow as follow
 from .selection import ordered as ordered
+from .selection import track_face as track_face
 from .types import Detector as Detector
 from .types import FoundFace as FoundFace

@@ -22,19 +22,19 @@ from ...shapes import Images
 from .domain_networks import DetectorConfig, LandmarkRegressor, ProposalNetwork, Squares, corrected, squares_of
 from .types import FoundFace
 
-STEP = 2 / 3
+PYRAMID_STEP = 2 / 3
 """From one level of the pyramid to the next."""
 LARGEST, MAGNIFIED, SMALLEST = 1280, 1.5, 40
 """The longest side of the first level in pixels, how much larger than the picture it may be, and the side at which the
 levels end."""
 MARGIN = 32
 """Pixels of grey around a level: faces may be half outside the picture."""
-SPOTTED, SURE = 0.15, 0.85
+PROPOSAL_THRESHOLD, SCORE_THRESHOLD = 0.15, 0.85
 """The spotter's probability of what is looked at from near, and the geometric mean of both networks' of a face.
 
 The second is chosen on photographs that the networks were trained with: about one in thirteen is taken for a face.
 """
-MOST, ROUNDS = 48, 4
+MAX_PROPOSALS, REFINEMENTS = 48, 4
 """Squares that are looked at from near, and how many times."""
 
 
@@ -62,46 +62,46 @@ class DomainDetector(nn.Module):
 
         Squares are sought from 24 pixels (and a 60th of the picture) up to the whole of it.
         """
-        centres, axes, scores = self.squares(images)
-        rest = torch.view_as_complex(torch.tensor(self.config.points)).to(centres)
-        points = torch.view_as_real(centres[:, None] + axes[:, None] * rest).cpu()
+        centers, axes, scores = self.squares(images)
+        rest = torch.view_as_complex(torch.tensor(self.config.points)).to(centers)
+        points = torch.view_as_real(centers[:, None] + axes[:, None] * rest).cpu()
         return [FoundFace(*face, self.name) for face in zip(points, scores.tolist(), strict=True)]
 
     def squares(self, images: Images) -> tuple[Squares, Squares, Float[Tensor, "k"]]:
         """Centres, axes and scores of the faces in a picture [1 3 h w], the surest first."""
         levels = pyramid(images.to(self.spotter.head.weight))
-        centres, axes, chances = (torch.cat(each) for each in zip(*map(self._spotted, levels), strict=True))
-        kept = distinct(centres, axes, chances)[:MOST]
-        centres, axes, chances = centres[kept], axes[kept], chances[kept]
-        scores = chances
-        for _ in range(ROUNDS if len(kept) else 0):
-            windows = torch.cat([self._window(levels, *each) for each in zip(centres, axes, strict=True)])
+        centers, axes, probabilities = (torch.cat(each) for each in zip(*map(self._proposals, levels), strict=True))
+        kept = non_maximum_suppression(centers, axes, probabilities)[:MAX_PROPOSALS]
+        centers, axes, probabilities = centers[kept], axes[kept], probabilities[kept]
+        scores = probabilities
+        for _ in range(REFINEMENTS if len(kept) else 0):
+            windows = torch.cat([self._window(levels, *each) for each in zip(centers, axes, strict=True)])
             seen = self.measurer(windows)
-            centres, axes = corrected(centres, axes, seen[:, 1:])
-            scores = (seen[:, 0].sigmoid() * chances).sqrt()
-        kept = distinct(centres, axes, scores)
-        kept = kept[scores[kept] >= SURE]
-        return centres[kept], axes[kept], scores[kept]
+            centers, axes = corrected(centers, axes, seen[:, 1:])
+            scores = (seen[:, 0].sigmoid() * probabilities).sqrt()
+        kept = non_maximum_suppression(centers, axes, scores)
+        kept = kept[scores[kept] >= SCORE_THRESHOLD]
+        return centers[kept], axes[kept], scores[kept]
 
-    def _spotted(self, level: Level) -> tuple[Squares, Squares, Float[Tensor, "k"]]:
+    def _proposals(self, level: Level) -> tuple[Squares, Squares, Float[Tensor, "k"]]:
         """Squares in pixels of the picture itself, where a cell is surer than its neighbours."""
         h, w = level.picture.shape[2:]
         right, below = -w % self.spotter.stride, -h % self.spotter.stride
         cells = self.spotter(F.pad(level.picture, (MARGIN, MARGIN + right, MARGIN, MARGIN + below)))[0]
-        chance = cells[0].sigmoid()
-        peak = F.max_pool2d(chance[None], 3, 1, 1)[0]
-        rows, columns = torch.nonzero((chance == peak) & (chance >= SPOTTED), as_tuple=True)
+        probability = cells[0].sigmoid()
+        peak = F.max_pool2d(probability[None], 3, 1, 1)[0]
+        rows, columns = torch.nonzero((probability == peak) & (probability >= PROPOSAL_THRESHOLD), as_tuple=True)
         found = cells[:, rows, columns].T
-        centres, axes = squares_of(found, rows, columns, self.spotter.stride, self.config.side)
-        return (centres - complex(MARGIN, MARGIN)) / level.scale, axes / level.scale, chance[rows, columns]
+        centers, axes = squares_of(found, rows, columns, self.spotter.stride, self.config.side)
+        return (centers - complex(MARGIN, MARGIN)) / level.scale, axes / level.scale, probability[rows, columns]
 
-    def _window(self, levels: Sequence[Level], centre: Tensor, axis: Tensor) -> Float[Tensor, "1 3 s s"]:
+    def _window(self, levels: Sequence[Level], center: Tensor, axis: Tensor) -> Float[Tensor, "1 3 s s"]:
         """What lies around a square, upright, from the smallest level that has all of its detail."""
         need = 0.9 * self.config.window / self.config.reach / (2 * axis.abs().item())
         level = min((each for each in levels if each.scale >= need), key=lambda each: each.scale, default=levels[0])
-        steps = (torch.arange(self.config.window, device=centre.device) + 0.5) / self.config.window * 2 - 1
+        steps = (torch.arange(self.config.window, device=center.device) + 0.5) / self.config.window * 2 - 1
         y, x = torch.meshgrid(steps, steps, indexing="ij")
-        places = (centre + axis * self.config.reach * torch.complex(x, y)) * level.scale
+        places = (center + axis * self.config.reach * torch.complex(x, y)) * level.scale
         h, w = level.picture.shape[2:]
         places = torch.stack([places.real / w, places.imag / h], dim=-1) * 2 - 1
         return F.grid_sample(level.picture, places[None], align_corners=False)
@@ -111,9 +111,11 @@ def pyramid(picture: Images) -> list[Level]:
     """A picture [1 3 h w] at falling scales, the first one magnified where it is small."""
     scale = min(MAGNIFIED, LARGEST / max(picture.shape[2:]))
     levels = [Level(scale, resized(picture, scale))]
-    while min(levels[-1].picture.shape[2:]) * STEP >= SMALLEST or max(levels[-1].picture.shape[2:]) > 3 * SMALLEST:
-        scale *= STEP
-        smaller = resized(levels[-1].picture, STEP)
+    while (
+        min(levels[-1].picture.shape[2:]) * PYRAMID_STEP >= SMALLEST or max(levels[-1].picture.shape[2:]) > 3 * SMALLEST
+    ):
+        scale *= PYRAMID_STEP
+        smaller = resized(levels[-1].picture, PYRAMID_STEP)
         if min(smaller.shape[2:]) < 2:
             break
         levels.append(Level(scale, smaller))
@@ -130,13 +132,13 @@ def resized(picture: Images, scale: float) -> Images:
     return F.interpolate(picture, scale_factor=scale, mode="bilinear", antialias=True, recompute_scale_factor=False)
 
 
-def distinct(centres: Squares, axes: Squares, scores: Float[Tensor, "k"]) -> Int[Tensor, "m"]:
+def non_maximum_suppression(centers: Squares, axes: Squares, scores: Float[Tensor, "k"]) -> Int[Tensor, "m"]:
     """Indices of the squares, the surest first, without those that mean the face of a surer one."""
     order, kept = scores.argsort(descending=True), []
     for index in order.tolist():
         rivals = torch.tensor(kept, dtype=torch.long, device=axes.device)
         sides, side = 2 * axes[rivals].abs(), 2 * axes[index].abs()
-        near = (centres[rivals] - centres[index]).abs() < 0.4 * torch.maximum(sides, side)
+        near = (centers[rivals] - centers[index]).abs() < 0.4 * torch.maximum(sides, side)
         alike = torch.maximum(sides / side, side / sides) < 2.0
         if not (near & alike).any():
             kept.append(index)
@@ -146,9 +148,9 @@ def distinct(centres: Squares, axes: Squares, scores: Float[Tensor, "k"]) -> Int
 # Files
 
 
-def save_detector(path: str | PathLike[str], finder: DomainDetector, *, half: bool = False, **metadata: Any) -> None:
+def save_detector(path: str | PathLike[str], detector: DomainDetector, *, half: bool = False, **metadata: Any) -> None:
     """Write a finder; see `save_checkpoint`."""
-    save_checkpoint(path, "finder", _state(finder), asdict(finder.config), half=half, **metadata)
+    save_checkpoint(path, "finder", _state(detector), asdict(detector.config), half=half, **metadata)
 
 
 def load_detector(path: str | PathLike[str]) -> DomainDetector:
@@ -157,20 +159,20 @@ def load_detector(path: str | PathLike[str]) -> DomainDetector:
     checkpoint = load_checkpoint(path, "finder")
     config = _config(path, checkpoint.architecture)
     with torch.device("meta"):  # nothing is allocated before the file is known to fit
-        finder = DomainDetector(config)
-    need, found = _state(finder), checkpoint.tensors
+        detector = DomainDetector(config)
+    need, found = _state(detector), checkpoint.tensors
     if wrong := sorted(n for n in need.keys() | found.keys() if _shape(need, n) != _shape(found, n)):
         raise CheckpointError(
             f"{path} is no face finder: its tensor '{wrong[0]}' has shape {_shape(found, wrong[0])}, but its "
             f"architecture needs {_shape(need, wrong[0])}. Fetch or make it again."
         )
-    counters = {name: torch.tensor(0) for name in finder.state_dict() if name not in need}  # not stored
-    finder.load_state_dict({**found, **counters}, assign=True)
-    return finder.eval().requires_grad_(False)
+    counters = {name: torch.tensor(0) for name in detector.state_dict() if name not in need}  # not stored
+    detector.load_state_dict({**found, **counters}, assign=True)
+    return detector.eval().requires_grad_(False)
 
 
-def _state(finder: DomainDetector) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in finder.state_dict().items() if tensor.is_floating_point()}
+def _state(detector: DomainDetector) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in detector.state_dict().items() if tensor.is_floating_point()}
 
 
 def _shape(tensors: Mapping[str, Tensor], name: str) -> list[int] | None:

@@ -1,6 +1,6 @@
 """The two networks of a domain's own face finder: one sees where faces are, the other how exactly.
 
-A face is a square of the picture at any angle, written as two complex numbers: its `centre`, and its `axis` from there
+A face is a square of the picture at any angle, written as two complex numbers: its `center`, and its `axis` from there
 to the middle of its right side. A point p of the square, -1..1, lies at centre + axis * p in the picture, y down.
 """
 
@@ -98,11 +98,11 @@ class LandmarkRegressor(nn.Module):
         return self.head(self.hidden(self.squeeze(self.body(windows)).flatten(1)))
 
 
-def corrected(centres: Squares, axes: Squares, amiss: Float[Tensor, "k 4"]) -> tuple[Squares, Squares]:
+def corrected(centers: Squares, axes: Squares, error: Float[Tensor, "k 4"]) -> tuple[Squares, Squares]:
     """The squares with what the measurer found amiss put right."""
-    amiss = amiss.float()
-    change = torch.complex(amiss[:, 2], amiss[:, 3])
-    return centres + axes * torch.complex(amiss[:, 0], amiss[:, 1]), axes * torch.exp(change)
+    error = error.float()
+    change = torch.complex(error[:, 2], error[:, 3])
+    return centers + axes * torch.complex(error[:, 0], error[:, 1]), axes * torch.exp(change)
 
 
 def squares_of(cells: Float[Tensor, "k 6"], rows: Tensor, columns: Tensor, stride: int, side: float):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...shapes import Images
-from .multiscale import Picture, Seen, look_for_faces
+from .multiscale import Detection, Picture, detect_multiscale
 from .types import FoundFace
 
 FACE, EYE, SMILE = (f"haarcascade_{part}.xml" for part in ("frontalface_default", "eye", "smile"))
@@ -35,7 +35,7 @@ _MOUTH_DOWN, _NOSE_DOWN = 0.95, 0.6  # from the eyes: the mouth in distances of 
 _MOUTH_WIDTH = 0.9  # in distances of the eyes
 
 
-class CascadeFinder:
+class CascadeDetector:
     """Finds human faces with OpenCV's cascades: those in `folder`, or else those that came with OpenCV.
 
     Raises InputError if OpenCV does not start, or if it cannot read the files.
@@ -49,27 +49,27 @@ class CascadeFinder:
 
     def find(self, images: Images) -> list[FoundFace]:
         """Faces in the one picture [1 3 h w] in -1..1."""
-        return look_for_faces(Picture(images), self._seen, self.name, _SURE, TURNS)
+        return detect_multiscale(Picture(images), self._detect, self.name, _SURE, TURNS)
 
-    def _seen(self, look: UInt8[Tensor, "side side 3"]) -> list[Seen]:
+    def _detect(self, view: UInt8[Tensor, "side side 3"]) -> list[Detection]:
         weights = torch.tensor([0.299, 0.587, 0.114])
-        grey = (look.float() @ weights).round().to(torch.uint8)
-        least = round(look.shape[0] * _SMALLEST)
-        faces = self._face.detectMultiScale(grey.numpy(), 1.1, _NEIGHBOURS, minSize=(least, least))
-        seen = [self._parts(grey, *(int(number) for number in box)) for box in faces]
-        return [face for face in seen if face.confidence >= _SEEN]
+        gray = (view.float() @ weights).round().to(torch.uint8)
+        least = round(view.shape[0] * _SMALLEST)
+        faces = self._face.detectMultiScale(gray.numpy(), 1.1, _NEIGHBOURS, minSize=(least, least))
+        detections = [self._parts(gray, *(int(number) for number in box)) for box in faces]
+        return [face for face in detections if face.confidence >= _SEEN]
 
-    def _parts(self, grey: UInt8[Tensor, "side side"], left: int, top: int, width: int, _: int) -> Seen:
+    def _parts(self, gray: UInt8[Tensor, "side side"], left: int, top: int, width: int, _: int) -> Detection:
         """Points of the face in a box; the confidence is the share of face, eyes and mouth that was seen."""
         corner = torch.tensor([left, top], dtype=torch.float)
-        boxes = [_largest(self._eye, grey, corner, width, region, 3) for region in _EYE_REGIONS]
+        boxes = [_largest(self._eye, gray, corner, width, region, 3) for region in _EYE_REGIONS]
         eyes = [
             corner + width * torch.tensor(usual) if box is None else box[:2] + box[2:] * torch.tensor([0.5, _EYE_LOW])
             for box, usual in zip(boxes, _EYES, strict=True)
         ]
-        smile = _largest(self._smile, grey, corner, width, _MOUTH_REGION, 12)
-        seen = 1 + sum(box is not None for box in (*boxes, smile))
-        return Seen(_five(torch.stack(eyes), smile), seen / 4)
+        smile = _largest(self._smile, gray, corner, width, _MOUTH_REGION, 12)
+        detections = 1 + sum(box is not None for box in (*boxes, smile))
+        return Detection(_five(torch.stack(eyes), smile), detections / 4)
 
 
 def _five(eyes: Float[Tensor, "2 2"], smile: Float[Tensor, "4"] | None) -> Float[Tensor, "5 2"]:
@@ -85,19 +85,19 @@ def _five(eyes: Float[Tensor, "2 2"], smile: Float[Tensor, "4"] | None) -> Float
 
 def _largest(
     cascade: Any,
-    grey: UInt8[Tensor, "side side"],
+    gray: UInt8[Tensor, "side side"],
     corner: Float[Tensor, "2"],
     width: int,
     region: tuple[float, float, float, float],
-    neighbours: int,
+    neighbors: int,
 ) -> Float[Tensor, "4"] | None:
     """Left, top, width and height of the largest box that the cascade sees in a region of the face's box."""
     left, top, right, bottom = (round(width * part) for part in region)
     x, y = max(int(corner[0]) + left, 0), max(int(corner[1]) + top, 0)
-    part = grey[y : int(corner[1]) + bottom, x : int(corner[0]) + right].contiguous()
+    part = gray[y : int(corner[1]) + bottom, x : int(corner[0]) + right].contiguous()
     if not part.numel():
         return None
-    boxes = cascade.detectMultiScale(part.numpy(), 1.05, neighbours, minSize=(max(width // 8, 4), max(width // 10, 4)))
+    boxes = cascade.detectMultiScale(part.numpy(), 1.05, neighbors, minSize=(max(width // 8, 4), max(width // 10, 4)))
     if not len(boxes):
         return None
     best = max(boxes, key=lambda box: box[2] * box[3])

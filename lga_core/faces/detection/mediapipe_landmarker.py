@@ -20,7 +20,7 @@ from torch import Tensor
 from ...errors import InputError
 from ...imaging.images import to_uint8
 from ...shapes import Images
-from .multiscale import Picture, Seen, look_for_faces, upright
+from .multiscale import Detection, Picture, detect_multiscale, upright
 from .types import FoundFace, face_size
 
 MODEL = "face_landmarker.task"
@@ -58,9 +58,9 @@ class Landmarker:
     def landmarks(self, picture: UInt8[Tensor, "h w 3"]) -> list[Landmarks]:
         import mediapipe  # pyright: ignore[reportMissingImports]
 
-        seen = self._task.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, picture.cpu().contiguous().numpy()))
+        detections = self._task.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, picture.cpu().contiguous().numpy()))
         sides = torch.tensor([picture.shape[1], picture.shape[0]])
-        faces = zip(seen.face_landmarks, seen.face_blendshapes, strict=True)
+        faces = zip(detections.face_landmarks, detections.face_blendshapes, strict=True)
         return [
             Landmarks(torch.tensor([[p.x, p.y] for p in points]) * sides, {s.category_name: s.score for s in shapes})
             for points, shapes in faces
@@ -125,9 +125,9 @@ class MediaPipeDetector:
         """Faces in the one picture [1 3 h w] in -1..1. Raises InputError for a model file that is none."""
         picture = Picture(images)
         if self._open:
-            return look_for_faces(picture, self._seen, self.name, SURE * 0.9)
+            return detect_multiscale(picture, self._detect, self.name, SURE * 0.9)
         with self:
-            return look_for_faces(picture, self._seen, self.name, SURE * 0.9)
+            return detect_multiscale(picture, self._detect, self.name, SURE * 0.9)
 
     def blendshapes(self, images: Images) -> dict[str, float] | None:
         """The blendshapes of the largest face in the picture [1 3 h w], read upright and large; None without a face."""
@@ -136,13 +136,13 @@ class MediaPipeDetector:
             return None
         face = upright(Picture(images), max(faces, key=lambda face: face.size).points)
         with self if not self._open else nullcontext():
-            seen = self._open[UNSURE].landmarks(face)
-        return max(seen, key=lambda face: face_size(face.five)).blendshapes if seen else None
+            detections = self._open[UNSURE].landmarks(face)
+        return max(detections, key=lambda face: face_size(face.five)).blendshapes if detections else None
 
-    def _seen(self, look: UInt8[Tensor, "side side 3"]) -> list[Seen]:
+    def _detect(self, view: UInt8[Tensor, "side side 3"]) -> list[Detection]:
         for confidence, landmarker in self._open.items():
-            if faces := landmarker.landmarks(look):
-                return [Seen(face.five, confidence) for face in faces]
+            if faces := landmarker.landmarks(view):
+                return [Detection(face.five, confidence) for face in faces]
         return []
 
 
@@ -152,8 +152,8 @@ def read_blendshapes(model: Path, images: Images) -> list[dict[str, float] | Non
     Raises InputError for a file that is no face landmarker.
     """
     with open_landmarker(model) as landmarker:
-        seen = [landmarker.landmarks(to_uint8(_enlarged(image))[0]) for image in images.split(1)]
-    return [faces[0].blendshapes if faces else None for faces in seen]
+        detections = [landmarker.landmarks(to_uint8(_enlarged(image))[0]) for image in images.split(1)]
+    return [faces[0].blendshapes if faces else None for faces in detections]
 
 
 def _enlarged(images: Images) -> Images:

@@ -20,21 +20,21 @@ from torch import Tensor
 from ...errors import InputError
 from ...imaging.images import to_uint8
 from ...shapes import Images
-from .types import FoundFace, face_centre, face_size, in_order, right_of
+from .types import FoundFace, face_center, face_size, in_order, right_of
 
 QUARTERS = (0, 90, 270, 180)
 """Turns of the picture, in degrees, that are enough for a detector that stands faces lying up to 45 degrees askew."""
-_LOOK = 256  # side, in pixels, of the pictures that a detector is shown
-_AGAIN = 384  # the same for a second look
-_ROUND = 2.6  # side of a second look, in sizes of the face
-_AGREE = 0.1  # how far apart the points of two looks may lie on average, in sizes of the face
-_SHARP = 0.02  # the same while there are looks left
-_LOOKS = 5
-_SMALLEST_PIECE = 48  # pixels
+_VIEW_SIZE = 256  # side, in pixels, of the pictures that a detector is shown
+_REFINED_VIEW_SIZE = 384  # the same for a second look
+_CONTEXT = 2.6  # side of a second look, in sizes of the face
+_MAX_GAP = 0.1  # how far apart the points of two looks may lie on average, in sizes of the face
+_CONVERGED_GAP = 0.02  # the same while there are looks left
+_MAX_REFINEMENTS = 5
+_MIN_TILE = 48  # pixels
 _LARGE = 0.3  # size of a face, in longer sides of the picture, beside which no smaller ones are sought
 
 
-class Seen(NamedTuple):
+class Detection(NamedTuple):
     """What a detector sees in one look: `points` in pixels of the look, and how sure it is, 0..1."""
 
     points: Float[Tensor, "5 2"]
@@ -42,20 +42,20 @@ class Seen(NamedTuple):
 
 
 class UprightDetector(Protocol):
-    def __call__(self, look: UInt8[Tensor, "side side 3"]) -> list[Seen]: ...
+    def __call__(self, view: UInt8[Tensor, "side side 3"]) -> list[Detection]: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Square:
-    """A square in a picture, any way up: its `centre`, and `axis`, from there to the middle of its right side."""
+    """A square in a picture, any way up: its `center`, and `axis`, from there to the middle of its right side."""
 
-    centre: Float[Tensor, "2"]
+    center: Float[Tensor, "2"]
     axis: Float[Tensor, "2"]
 
     def to_picture(self, points: Float[Tensor, "... 2"]) -> Float[Tensor, "... 2"]:
         """Points in -1..1 of the square as pixels of the picture."""
         down = torch.stack([-self.axis[1], self.axis[0]])
-        return self.centre + points[..., :1] * self.axis + points[..., 1:] * down
+        return self.center + points[..., :1] * self.axis + points[..., 1:] * down
 
     @property
     def side(self) -> float:
@@ -91,10 +91,10 @@ class Picture:
             self._halved.append(F.interpolate(last, half, mode="area"))
         return self._halved[times]
 
-    def pieces(self, parts: int) -> Iterator[tuple[Float[Tensor, "2"], float]]:
+    def tiles(self, parts: int) -> Iterator[tuple[Float[Tensor, "2"], float]]:
         """Centre and half side of squares, 1/`parts` of the longer side each, that overlap by half; one for 1 part."""
         side = max(self.height, self.width) / parts
-        if parts > 1 and side < _SMALLEST_PIECE:
+        if parts > 1 and side < _MIN_TILE:
             return
         for y in _middles(self.height, side):
             for x in _middles(self.width, side):
@@ -109,7 +109,7 @@ def _middles(length: float, side: float) -> list[float]:
     return [side / 2 + (length - side) * step / steps for step in range(steps + 1)]
 
 
-def look_for_faces(
+def detect_multiscale(
     picture: Picture, detect: UprightDetector, name: str, sure: float, turns: Sequence[int] = QUARTERS
 ) -> list[FoundFace]:
     """Faces in the picture, the surest first.
@@ -121,7 +121,7 @@ def look_for_faces(
     for turn in turns:
         for parts in (1, 2, 4) if turn == turns[0] else (1, 2):
             surely = [face for face in found if face.score >= sure]
-            found = _distinct(found + _among(picture, detect, name, turn, parts, surely))
+            found = _non_maximum_suppression(found + _detected_in_tiles(picture, detect, name, turn, parts, surely))
             if any(face.score >= sure and face.size >= _LARGE * max(picture.height, picture.width) for face in found):
                 return found
         if found and found[0].score >= sure:
@@ -129,41 +129,43 @@ def look_for_faces(
     return found
 
 
-def _among(
+def _detected_in_tiles(
     picture: Picture, detect: UprightDetector, name: str, turn: int, parts: int, known: Sequence[FoundFace]
 ) -> list[FoundFace]:
     """Faces in the pieces of the picture, besides those that are known."""
     angle = math.radians(turn)
     axis = torch.tensor([math.cos(angle), math.sin(angle)])
     found: list[FoundFace] = []
-    for centre, reach in picture.pieces(parts):
-        for seen in _seen(picture, detect, Square(centre, axis * reach), _LOOK):
-            if not any(_same(seen.points, face.points) for face in (*known, *found)):
-                found += _settled(picture, detect, name, seen.points)
+    for center, reach in picture.tiles(parts):
+        for seen in _detect(picture, detect, Square(center, axis * reach), _VIEW_SIZE):
+            if not any(_is_same_face(seen.points, face.points) for face in (*known, *found)):
+                found += _refined(picture, detect, name, seen.points)
     return found
 
 
-def _seen(picture: Picture, detect: UprightDetector, square: Square, size: int, mirrored: bool = False) -> list[Seen]:
+def _detect(
+    picture: Picture, detect: UprightDetector, square: Square, size: int, mirrored: bool = False
+) -> list[Detection]:
     """What the detector sees in the square, in pixels of the picture."""
-    look = picture.cut(square, size)
+    view = picture.cut(square, size)
     side = torch.tensor([-1.0 if mirrored else 1.0, 1.0])
-    found = [(side * (points / size * 2 - 1), sure) for points, sure in detect(look.flip(1) if mirrored else look)]
-    return [Seen(in_order(square.to_picture(points)[None])[0], sure) for points, sure in found]
+    found = [(side * (points / size * 2 - 1), sure) for points, sure in detect(view.flip(1) if mirrored else view)]
+    return [Detection(in_order(square.to_picture(points)[None])[0], sure) for points, sure in found]
 
 
-def _settled(picture: Picture, detect: UprightDetector, name: str, points: Float[Tensor, "5 2"]) -> list[FoundFace]:
+def _refined(picture: Picture, detect: UprightDetector, name: str, points: Float[Tensor, "5 2"]) -> list[FoundFace]:
     """The face at `points` as the detector sees it upright: the mean of two looks that agree; none if none do."""
-    for look in range(_LOOKS):
+    for view in range(_MAX_REFINEMENTS):
         size = face_size(points)
-        if not (math.isfinite(size) and size > 1 and _inside(picture, points)):
+        if not (math.isfinite(size) and size > 1 and _contains_center(picture, points)):
             return []
-        square = _round(points)
-        again = _seen(picture, detect, square, _AGAIN, mirrored=look % 2 == 0)
+        square = _square_around(points)
+        again = _detect(picture, detect, square, _REFINED_VIEW_SIZE, mirrored=view % 2 == 0)
         if not again:
             return []
         nearest = min(again, key=lambda seen: _gap(seen.points, points))
         gap = _gap(nearest.points, points)
-        if look > 0 and gap < (_SHARP if look < _LOOKS - 1 else _AGREE):
+        if view > 0 and gap < (_CONVERGED_GAP if view < _MAX_REFINEMENTS - 1 else _MAX_GAP):
             return [FoundFace((points + nearest.points) / 2, nearest.confidence * (1 - gap), name)]
         points = nearest.points
     return []
@@ -171,15 +173,15 @@ def _settled(picture: Picture, detect: UprightDetector, name: str, points: Float
 
 def upright(picture: Picture, points: Float[Tensor, "5 2"]) -> UInt8[Tensor, "side side 3"]:
     """The face with these points, turned upright and large, with what is round it."""
-    return picture.cut(_round(points), _AGAIN)
+    return picture.cut(_square_around(points), _REFINED_VIEW_SIZE)
 
 
-def _round(points: Float[Tensor, "5 2"]) -> Square:
-    return Square(face_centre(points), right_of(points) * face_size(points) * _ROUND / 2)
+def _square_around(points: Float[Tensor, "5 2"]) -> Square:
+    return Square(face_center(points), right_of(points) * face_size(points) * _CONTEXT / 2)
 
 
-def _inside(picture: Picture, points: Float[Tensor, "5 2"]) -> bool:
-    x, y = face_centre(points).tolist()
+def _contains_center(picture: Picture, points: Float[Tensor, "5 2"]) -> bool:
+    x, y = face_center(points).tolist()
     return 0 <= x <= picture.width and 0 <= y <= picture.height
 
 
@@ -188,16 +190,16 @@ def _gap(points: Float[Tensor, "5 2"], others: Float[Tensor, "5 2"]) -> float:
     return (points - others).norm(dim=1).mean().item() / max(face_size(others), 1e-6)
 
 
-def _same(points: Float[Tensor, "5 2"], others: Float[Tensor, "5 2"]) -> bool:
+def _is_same_face(points: Float[Tensor, "5 2"], others: Float[Tensor, "5 2"]) -> bool:
     """Whether both are one face: the centre of either lies well inside the other's box."""
-    apart = (face_centre(points) - face_centre(others)).norm().item()
+    apart = (face_center(points) - face_center(others)).norm().item()
     return apart < 0.4 * max(face_size(points), face_size(others))
 
 
-def _distinct(faces: Sequence[FoundFace]) -> list[FoundFace]:
+def _non_maximum_suppression(faces: Sequence[FoundFace]) -> list[FoundFace]:
     """The surest first, without those that are seen already."""
     kept: list[FoundFace] = []
     for face in sorted(faces, key=lambda face: -face.score):
-        if not any(_same(face.points, other.points) for other in kept):
+        if not any(_is_same_face(face.points, other.points) for other in kept):
             kept.append(face)
     return kept

@@ -14,7 +14,7 @@ from .types import FoundFace
 SMALLEST = 512
 """Longer side, in pixels, that smaller pictures are enlarged to, so that the marks can be read."""
 _BOX, _LEFT, _RIGHT, _NOSE, _DARK = "#ffd23f", "#3bceac", "#ff5d73", "#ffffff", "#101010"
-_COLOURS = _LEFT, _RIGHT, _NOSE, _LEFT, _RIGHT  # of each pair the first and the second
+_COLORS = _LEFT, _RIGHT, _NOSE, _LEFT, _RIGHT  # of each pair the first and the second
 
 
 def draw_faces(images: Images, faces: Sequence[FoundFace]) -> Image.Image:
@@ -43,8 +43,8 @@ def _mark(picture: Image.Image, face: FoundFace, index: int, scale: float) -> No
     draw.rectangle((left, top, right, bottom), outline=_BOX, width=line)
     radius = max(2.0, min(1.5 * line, (right - left) / 20), (right - left) / 60)
     rim = max(1.0, radius / 2)
-    for (x, y), colour in zip((face.points * scale).tolist(), _COLOURS, strict=True):
-        for size, fill in ((radius + rim, _DARK), (radius, colour)):
+    for (x, y), color in zip((face.points * scale).tolist(), _COLORS, strict=True):
+        for size, fill in ((radius + rim, _DARK), (radius, color)):
             draw.ellipse((x - size, y - size, x + size, y + size), fill=fill)
     _label(draw, str(index), left, top, picture.size)
 

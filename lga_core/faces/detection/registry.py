@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...shapes import Images
-from .haar_cascade import CascadeFinder, has_cascades
+from .haar_cascade import CascadeDetector, has_cascades
 from .mediapipe_landmarker import MODEL, MediaPipeDetector, has_mediapipe
 from .types import Detector, FoundFace
-from .yunet import WEIGHTS, YuNetFinder, has_kornia
+from .yunet import WEIGHTS, YuNetDetector, has_kornia
 
 BY_HAND = (
     "Or give five points by hand (eye, eye, nose, mouth corner, mouth corner), or, if the picture is nothing but an "
@@ -24,14 +24,14 @@ def installed_detectors(folder: Path | None, network: Detector | None = None) ->
     `folder` holds files that users fetch: MediaPipe's face_landmarker.task, YuNet's yunet_final.pth, OpenCV's
     haarcascade_*.xml. The most exact comes first. Raises CheckpointError or InputError for a file that is damaged.
     """
-    finders: list[Detector] = [] if network is None else [network]
+    detectors: list[Detector] = [] if network is None else [network]
     if folder is not None and has_mediapipe() and (folder / MODEL).is_file():
-        finders.append(MediaPipeDetector(folder / MODEL))
+        detectors.append(MediaPipeDetector(folder / MODEL))
     if folder is not None and has_kornia() and (folder / WEIGHTS).is_file():
-        finders.append(YuNetFinder(folder / WEIGHTS))
+        detectors.append(YuNetDetector(folder / WEIGHTS))
     if has_cascades(folder):
-        finders.append(CascadeFinder(folder))
-    return finders
+        detectors.append(CascadeDetector(folder))
+    return detectors
 
 
 def missing_detectors(folder: Path | None) -> list[str]:
@@ -51,16 +51,16 @@ def missing_detectors(folder: Path | None) -> list[str]:
     return hints
 
 
-def find_faces(images: Images, finders: Sequence[Detector], missing: Sequence[str] = ()) -> list[FoundFace]:
+def find_faces(images: Images, detectors: Sequence[Detector], missing: Sequence[str] = ()) -> list[FoundFace]:
     """Faces in the one picture [1 3 h w] in -1..1: those of the first finder that finds any.
 
     Raises InputError if none does. `missing` says, in sentences, what other finders would need (`missing_detectors`).
     """
-    for finder in finders:
-        if faces := finder.find(images):
+    for detector in detectors:
+        if faces := detector.find(images):
             return faces
     height, width = images.shape[-2:]
-    names = [finder.name for finder in finders]
+    names = [detector.name for detector in detectors]
     tried = f"{_listed(names)} looked" if names else "no face finder is installed to look"
     raise InputError(
         " ".join(

@@ -31,8 +31,8 @@ def ordered(faces: Sequence[FoundFace], which: SelectionRule, near: Point | None
     keys: dict[str, Callable[[FoundFace], float]] = {
         "largest": lambda face: -face.size,
         "best": lambda face: -face.score,
-        "left to right": lambda face: face.centre[0].item(),
-        "nearest": lambda face: math.dist(face.centre.tolist(), (x, y)),
+        "left to right": lambda face: face.center[0].item(),
+        "nearest": lambda face: math.dist(face.center.tolist(), (x, y)),
     }
     if which not in keys:
         raise InputError(f"There is no order '{which}' of faces; there are {', '.join(keys)}.")
@@ -50,9 +50,9 @@ def choose(faces: Sequence[FoundFace], which: SelectionRule, index: int = 0, nea
     return ordered(faces, which, near)[index]
 
 
-def follow(
+def track_face(
     frames: Iterable[Images],
-    finders: Sequence[Detector],
+    detectors: Sequence[Detector],
     which: SelectionRule = "largest",
     index: int = 0,
     near: Point | None = None,
@@ -68,24 +68,24 @@ def follow(
     """
     track: list[Float[Tensor, "5 2"] | None] = []
     with ExitStack() as stack:
-        for finder in finders:
-            if isinstance(finder, AbstractContextManager):
-                stack.enter_context(finder)
+        for detector in detectors:
+            if isinstance(detector, AbstractContextManager):
+                stack.enter_context(detector)
         for images in frames:
-            track.append(_next(images, finders, track, which, index, near))
+            track.append(_next(images, detectors, track, which, index, near))
             if on_frame is not None:
                 on_frame(len(track))
     if all(points is None for points in track):
         raise InputError(
             f"None of the {len(track)} frames has a face number {index}, counted from 0, that "
-            f"{_names(finders)} can find. Use another video, ask for face 0, or give five points by hand."
+            f"{_names(detectors)} can find. Use another video, ask for face 0, or give five points by hand."
         )
     return torch.stack([torch.full((5, 2), math.nan) if points is None else points for points in track])
 
 
 def _next(
     images: Images,
-    finders: Sequence[Detector],
+    detectors: Sequence[Detector],
     track: Sequence[Float[Tensor, "5 2"] | None],
     which: SelectionRule,
     index: int,
@@ -93,31 +93,31 @@ def _next(
 ) -> Float[Tensor, "5 2"] | None:
     last = next((points for points in reversed(track) if points is not None), None)
     if last is None:
-        faces = _found(images, finders)
+        faces = _found(images, detectors)
         return choose(faces, which, index, near).points if index < len(faces) else None
     missed = next(number for number, points in enumerate(reversed(track)) if points is not None)
     there = FoundFace(last, 0.0, "")
-    for faces in (_around(images, finders, there), _found(images, finders)):
-        for face in ordered(faces, "nearest", (there.centre[0].item(), there.centre[1].item()))[:1]:
-            if math.dist(face.centre.tolist(), there.centre.tolist()) <= _STRAY * face_size(last) * (1 + missed):
+    for faces in (_around(images, detectors, there), _found(images, detectors)):
+        for face in ordered(faces, "nearest", (there.center[0].item(), there.center[1].item()))[:1]:
+            if math.dist(face.center.tolist(), there.center.tolist()) <= _STRAY * face_size(last) * (1 + missed):
                 return face.points
     return None
 
 
-def _around(images: Images, finders: Sequence[Detector], there: FoundFace) -> list[FoundFace]:
+def _around(images: Images, detectors: Sequence[Detector], there: FoundFace) -> list[FoundFace]:
     """Faces in the part of the picture round a place."""
-    (x, y), reach = there.centre.tolist(), max(there.size * _AROUND / 2, _SMALLEST / 2)
+    (x, y), reach = there.center.tolist(), max(there.size * _AROUND / 2, _SMALLEST / 2)
     height, width = images.shape[2:]
     left, right = (min(max(round(edge), 0), width) for edge in (x - reach, x + reach))
     top, bottom = (min(max(round(edge), 0), height) for edge in (y - reach, y + reach))
     if left >= right or top >= bottom:
         return []
-    return [face.moved(left, top) for face in _found(images[..., top:bottom, left:right], finders)]
+    return [face.moved(left, top) for face in _found(images[..., top:bottom, left:right], detectors)]
 
 
-def _found(images: Images, finders: Sequence[Detector]) -> list[FoundFace]:
-    return next((faces for finder in finders if (faces := finder.find(images))), [])
+def _found(images: Images, detectors: Sequence[Detector]) -> list[FoundFace]:
+    return next((faces for detector in detectors if (faces := detector.find(images))), [])
 
 
-def _names(finders: Sequence[Detector]) -> str:
-    return " or ".join(finder.name for finder in finders)
+def _names(detectors: Sequence[Detector]) -> str:
+    return " or ".join(detector.name for detector in detectors)

@@ -28,12 +28,12 @@ class FoundFace:
 
     points: Float[Tensor, "5 2"]
     score: float
-    finder: str
+    detector: str
 
     @property
     def box(self) -> tuple[float, float, float, float]:
         """Left, top, right and bottom, in pixels, of a square round eyes, nose and mouth; it may leave the picture."""
-        (x, y), reach = face_centre(self.points).tolist(), face_size(self.points) / 2
+        (x, y), reach = face_center(self.points).tolist(), face_size(self.points) / 2
         return x - reach, y - reach, x + reach, y + reach
 
     @property
@@ -42,8 +42,8 @@ class FoundFace:
         return face_size(self.points)
 
     @property
-    def centre(self) -> Float[Tensor, "2"]:
-        return face_centre(self.points)
+    def center(self) -> Float[Tensor, "2"]:
+        return face_center(self.points)
 
     def moved(self, x: float, y: float) -> FoundFace:
         """The same face, seen in a picture whose upper left corner lies (x, y) pixels further out."""
@@ -65,7 +65,7 @@ def middles(points: Float[Tensor, "... 5 2"]) -> tuple[Float[Tensor, "... 2"], F
     return points[..., :2, :].mean(dim=-2), points[..., 3:, :].mean(dim=-2)
 
 
-def face_centre(points: Float[Tensor, "5 2"]) -> Float[Tensor, "2"]:
+def face_center(points: Float[Tensor, "5 2"]) -> Float[Tensor, "2"]:
     """Halfway between eyes and mouth."""
     eyes, mouth = middles(points)
     return (eyes + mouth) / 2

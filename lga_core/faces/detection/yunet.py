@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...errors import CheckpointError, InputError
 from ...formats.foreign import read_foreign
 from ...shapes import Images
-from .multiscale import Picture, Seen, look_for_faces
+from .multiscale import Detection, Picture, detect_multiscale
 from .types import FoundFace
 
 WEIGHTS = "yunet_final.pth"
@@ -29,7 +29,7 @@ _STEP = 0.1  # what 1 in the network's output moves a point by, in sizes of the 
 _MOST = 50  # candidates of one look
 
 
-class YuNetFinder:
+class YuNetDetector:
     """Finds human faces with the weights in `path`; those that lean by more than 70 degrees come out wrong.
 
     Raises CheckpointError for a file of other weights.
@@ -43,16 +43,16 @@ class YuNetFinder:
     @torch.no_grad()
     def find(self, images: Images) -> list[FoundFace]:
         """Faces in the one picture [1 3 h w] in -1..1."""
-        return look_for_faces(Picture(images), self._seen, self.name, CONFIDENCE, TURNS)
+        return detect_multiscale(Picture(images), self._detect, self.name, CONFIDENCE, TURNS)
 
-    def _seen(self, look: UInt8[Tensor, "side side 3"]) -> list[Seen]:
-        said = self.network(look.flip(2).permute(2, 0, 1)[None].float())  # blue, green, red in 0..255
+    def _detect(self, view: UInt8[Tensor, "side side 3"]) -> list[Detection]:
+        said = self.network(view.flip(2).permute(2, 0, 1)[None].float())  # blue, green, red in 0..255
         points, confidences = decoded(
-            said["loc"].reshape(-1, 14), said["conf"].reshape(-1, 2), said["iou"].reshape(-1), look.shape[0]
+            said["loc"].reshape(-1, 14), said["conf"].reshape(-1, 2), said["iou"].reshape(-1), view.shape[0]
         )
         best = confidences.argsort(descending=True)[:_MOST]
         best = best[confidences[best] >= CONFIDENCE]
-        return _apart([Seen(points[i], confidences[i].item()) for i in best.tolist()])
+        return _non_maximum_suppression([Detection(points[i], confidences[i].item()) for i in best.tolist()])
 
 
 def has_kornia() -> bool:
@@ -98,10 +98,10 @@ def _anchors(cells: int, stride: int, sizes: tuple[int, ...]) -> Float[Tensor, "
     return torch.stack([x, y, size], dim=-1).reshape(-1, 3)
 
 
-def _apart(seen: list[Seen]) -> list[Seen]:
+def _non_maximum_suppression(detections: list[Detection]) -> list[Detection]:
     """The surest first, without those whose nose lies between the eyes and mouth of a surer one."""
-    kept: list[Seen] = []
-    for face in seen:
+    kept: list[Detection] = []
+    for face in detections:
         reach = (face.points - face.points.mean(dim=0)).norm(dim=1).max()
         if all((face.points[2] - other.points[2]).norm() > reach for other in kept):
             kept.append(face)

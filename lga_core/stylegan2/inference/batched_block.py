@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from ...shapes import Features, FeaturesOut, Images, Styles, W, WPlus
 from ..fused_ops import compiled_passes
 from ..upsampling_conv import PolyphaseUpConv2d
-from .folded_layers import Blur, Residual, Styling, ToRGB, doubled, exact
+from .folded_layers import Blur, FoldedStyledConv, Residual, ToRGB, style_dtype, upsample2d_bilinear
 
 
 class BatchedBlock:
@@ -32,20 +32,20 @@ class BatchedBlock:
         if self.skip is not None and x is not None:
             features = features.add_(self.skip(x))
         if self.rgb is not None:
-            drawn = self.rgb(features, self.rgb.mixer(ws[:, -1]))
-            image = drawn if image is None else drawn.add_(doubled(image))
+            drawn = self.rgb(features, self.rgb.rgb_weight(ws[:, -1]))
+            image = drawn if image is None else drawn.add_(upsample2d_bilinear(image))
         return features, image
 
 
-class BatchedConv(Styling):
+class BatchedConv(FoldedStyledConv):
     """`generator.StyledConv` for all frames at once."""
 
     def __init__(self, layer: Any, dtype: torch.dtype, device: torch.device, compiled: bool):
         super().__init__(layer, dtype, device)
         self.weight = self.weight.to(dtype).contiguous(memory_format=torch.channels_last)
-        self.doubling = PolyphaseUpConv2d(self.weight.transpose(0, 1)) if self.up else None
+        self.up_conv = PolyphaseUpConv2d(self.weight.transpose(0, 1)) if self.up else None
         self.blur = Blur(len(self.bias), dtype, device) if self.up else None
-        self.passes = compiled_passes(dtype, exact(dtype), device) if compiled else None
+        self.passes = compiled_passes(dtype, style_dtype(dtype), device) if compiled else None
         shift = self.noise + self.bias[:, None, None]
         # Once for all on a processor, where these blocks are small; a card has room for better and adds fast.
         self.shift = shift.contiguous(memory_format=torch.channels_last) if device.type == "cpu" else None
@@ -56,27 +56,27 @@ class BatchedConv(Styling):
         if self.dtype == torch.float16:  # Its range is small. What the style loses here, demodulation gives back.
             peak = style.abs().amax(dim=1, keepdim=True).clamp_min(1e-8)
             style, demodulation = style / peak, demodulation * peak
-        return self.finished(self.convolved(x * spread(style, x)), demodulation)
+        return self.demodulated(self.convolve(x * broadcast_style(style, x)), demodulation)
 
-    def convolved(self, x: Features) -> FeaturesOut:
+    def convolve(self, x: Features) -> FeaturesOut:
         x = x.contiguous(memory_format=torch.channels_last)
-        if self.doubling is None or self.blur is None:
+        if self.up_conv is None or self.blur is None:
             return F.conv2d(x, self.weight, padding=1)
-        return self.blur(self.doubling(x), padding=(1, 1))
+        return self.blur(self.up_conv(x), padding=(1, 1))
 
-    def finished(self, x: Features, demodulation: Styles) -> Features:
+    def demodulated(self, x: Features, demodulation: Styles) -> Features:
         if self.passes is not None:
             rows, noise, bias = (
                 x.permute(0, 2, 3, 1),
                 self.noise.view(-1, 1).to(demodulation),
                 self.bias.to(demodulation),
             )
-            y, _ = self.passes.forward(rows.flatten(1, 2).contiguous(), demodulation, noise, bias, self.limit, None)
+            y, _ = self.passes.forward(rows.flatten(1, 2).contiguous(), demodulation, noise, bias, self.clamp, None)
             return y.unflatten(1, rows.shape[1:3]).permute(0, 3, 1, 2)
         shift = self.noise + self.bias[:, None, None] if self.shift is None else self.shift
-        return self.activated(torch.addcmul(shift, x, spread(demodulation, x), out=x))
+        return self.activated(torch.addcmul(shift, x, broadcast_style(demodulation, x), out=x))
 
 
-def spread(values: Styles, x: Features) -> Features:
+def broadcast_style(values: Styles, x: Features) -> Features:
     """[n i] -> [n i 1 1] of the type of `x`."""
     return values.to(x.dtype)[:, :, None, None]

@@ -15,14 +15,14 @@ WARM_UPS = 3
 Draw = Callable[[WPlus], Images]
 
 
-class Replayed:
+class CudaGraphReplay:
     """`draw(ws, *what)`, recorded once for each number of frames and each `what`.
 
     Where recording fails, work is launched as ever, for good, and the log says so once.
     """
 
     def __init__(self, draw: Callable[..., Images], record: Callable[[Draw, WPlus], Draw] | None = None):
-        self.draw, self.record = draw, record or recorded
+        self.draw, self.record = draw, record or record_graph
         self.recordings: OrderedDict[tuple, Draw] = OrderedDict()
         self.works = True
 
@@ -46,7 +46,7 @@ class Replayed:
         return self.recordings[key](ws)
 
 
-def recorded(draw: Draw, ws: WPlus) -> Draw:
+def record_graph(draw: Draw, ws: WPlus) -> Draw:
     """`draw` as a CUDA graph for so many frames as `ws` has."""
     given = ws.clone()
     stream = torch.cuda.Stream(ws.device)

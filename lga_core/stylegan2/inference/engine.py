@@ -15,8 +15,8 @@ from torch import Tensor
 from ...shapes import Features, Images, WPlus
 from ..generator import Generator
 from .batched_block import BatchedBlock
-from .cuda_graphs import Replayed
-from .folded_layers import exact
+from .cuda_graphs import CudaGraphReplay
+from .folded_layers import style_dtype
 from .tiled_block import TiledBlock
 
 LOG = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Engine:
                 else:
                     first = not self.blocks or isinstance(self.blocks[-1], BatchedBlock)
                     self.blocks.append(TiledBlock(block, dtype, device, rows, first, last))
-        self._draw = Replayed(self._pictures) if device.type == "cuda" else self._pictures
+        self._draw = CudaGraphReplay(self._draw_chunks) if device.type == "cuda" else self._draw_chunks
 
     @torch.no_grad()
     def __call__(self, ws: WPlus, max_resolution: int | None = None) -> Images:
@@ -86,23 +86,23 @@ class Engine:
         precision cannot hold are drawn by the generator itself.
         """
         self._definition._check(ws, "const", max_resolution)
-        ws = ws.detach().to(self.device, exact(self.dtype))
+        ws = ws.detach().to(self.device, style_dtype(self.dtype))
         count = len(self.config.block_resolutions)
         if max_resolution is not None:
             count = self.config.block_resolutions.index(max_resolution) + 1
         with torch.autocast(self.device.type, enabled=False):
-            return self._mended(self.drawn(ws, count), ws, max_resolution)
+            return self._redraw_overflowed(self.drawn(ws, count), ws, max_resolution)
 
     def drawn(self, ws: WPlus, count: int) -> Images:
         """Pictures of the first `count` blocks, as the engine's type has them."""
-        return self._draw(ws, self._shared(ws, count), count)
+        return self._draw(ws, self._num_shared_blocks(ws, count), count)
 
-    def _pictures(self, ws: WPlus, shared: int, count: int) -> Images:
+    def _draw_chunks(self, ws: WPlus, shared: int, count: int) -> Images:
         """`drawn`, where the first `shared` blocks are the same in all frames."""
         batched = [block for block in self.blocks[:count] if isinstance(block, BatchedBlock)]
         start = self._run((None, None), ws[:1], 0, shared)
         if shared == count:
-            return _picture(start).repeat(len(ws), 1, 1, 1)
+            return _image(start).repeat(len(ws), 1, 1, 1)
         resolution = self.config.block_resolutions[count - 1]
         images = ws.new_empty(len(ws), self.config.img_channels, resolution, resolution)
         for first in range(0, len(ws), self._batch):
@@ -112,8 +112,8 @@ class Engine:
                 images[first : first + len(part)] = image
                 continue
             for index, w in enumerate(part.split(1)):
-                state = self._run((_one(x, index), _one(image, index)), w, max(shared, len(batched)), count)
-                images[first + index] = _picture(state)[0]
+                state = self._run((_frame(x, index), _frame(image, index)), w, max(shared, len(batched)), count)
+                images[first + index] = _image(state)[0]
         return images
 
     def _run(self, state: State, ws: WPlus, first: int, end: int) -> State:
@@ -123,7 +123,7 @@ class Engine:
             state = block(*state, ws[:, row : row + (2 if index == 0 else 3)])  # pyright: ignore
         return state
 
-    def _shared(self, ws: WPlus, count: int) -> int:
+    def _num_shared_blocks(self, ws: WPlus, count: int) -> int:
         """How many of the first `count` blocks are the same in all frames."""
         if len(ws) <= 1:
             return 0
@@ -131,7 +131,7 @@ class Engine:
         rows = same.index(False) if False in same else len(same)
         return min(count, rows // 2)  # Block b reads rows up to 2 b + 1.
 
-    def _mended(self, images: Images, ws: WPlus, max_resolution: int | None) -> Images:
+    def _redraw_overflowed(self, images: Images, ws: WPlus, max_resolution: int | None) -> Images:
         if self.dtype.itemsize > 2:
             return images
         good = images.sum(dim=(1, 2, 3)).isfinite().tolist()  # A sum is as good a sign, and one pass.
@@ -145,12 +145,12 @@ class Engine:
         return images
 
 
-def _picture(state: State) -> Images:
+def _image(state: State) -> Images:
     assert state[1] is not None
     return state[1]
 
 
-def _one(x: Tensor | None, index: int) -> Tensor | None:
+def _frame(x: Tensor | None, index: int) -> Tensor | None:
     """Frame `index` of features that each frame has of its own, or that they share."""
     return x if x is None or len(x) == 1 else x[index : index + 1]
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...shapes import Features, FeaturesOut, Images, Kernel, W, WPlus
-from .folded_layers import Blur, Residual, Styling, ToRGB, doubled
+from .folded_layers import Blur, FoldedStyledConv, Residual, ToRGB, upsample2d_bilinear
 
 
 class TiledBlock:
@@ -23,7 +23,7 @@ class TiledBlock:
     """
 
     def __init__(self, block: Any, dtype: torch.dtype, device: torch.device, rows: int, first: bool, last: bool):
-        self.up, self.flat = FoldedConv(block.conv0, dtype, device), FoldedConv(block.conv1, dtype, device)
+        self.up, self.flat = PerFrameConv(block.conv0, dtype, device), PerFrameConv(block.conv1, dtype, device)
         self.blur = Blur(len(self.up.bias), dtype, device)
         self.skip = Residual(block.skip, dtype, device) if hasattr(block, "skip") else None
         self.rgb = ToRGB(block.torgb, dtype, device) if hasattr(block, "torgb") else None
@@ -35,26 +35,26 @@ class TiledBlock:
 
         After the last block features are not kept, unless residuals are summed in them.
         """
-        mixer = None if self.rgb is None else self.rgb.mixer(ws[:, -1])
+        rgb_weight = None if self.rgb is None else self.rgb.rgb_weight(ws[:, -1])
         x = F.pad(x, (0, 0, 1, 1)) if self.first else x
-        kept = None if self.last and self.skip is None else self.room(x)
+        kept = None if self.last and self.skip is None else self.empty_features(x)
         features = None if kept is None else kept[:, :, 1:-1]
         if self.skip is not None and features is not None:
             features.copy_(self.skip(x[:, :, 1:-1]))
-        if mixer is not None:
-            blank = (1, mixer.shape[1], *self.shape[1:])
-            image = mixer.new_zeros(blank) if image is None else doubled(image).contiguous()
+        if rgb_weight is not None:
+            blank = (1, rgb_weight.shape[1], *self.shape[1:])
+            image = rgb_weight.new_zeros(blank) if image is None else upsample2d_bilinear(image).contiguous()
         for top, strip in self.strips(x, ws):
             here = slice(top, top + strip.shape[2])
             if self.skip is not None and features is not None:
                 strip = strip.add_(features[:, :, here])
             if not self.last and features is not None:
                 features[:, :, here] = strip
-            if self.rgb is not None and mixer is not None and image is not None:
-                image[:, :, here] += self.rgb(strip, mixer)
+            if self.rgb is not None and rgb_weight is not None and image is not None:
+                image[:, :, here] += self.rgb(strip, rgb_weight)
         return kept, image
 
-    def room(self, x: Features) -> FeaturesOut:
+    def empty_features(self, x: Features) -> FeaturesOut:
         """For the features of one frame, with the rows of zeros."""
         channels, height, width = self.shape
         kept = empty_like(x, (channels, height + 2, width))
@@ -67,29 +67,34 @@ class TiledBlock:
         A strip's second convolution wants a row more below than the first has drawn: it ends one row earlier, and the
         first one's last two rows stay for the next strip.
         """
-        first, second, rows, size = self.up.folded(ws[:, 0]), self.flat.folded(ws[:, 1]), self.rows, self.shape[1]
+        first, second, rows, size = (
+            self.up.folded_weight(ws[:, 0]),
+            self.flat.folded_weight(ws[:, 1]),
+            self.rows,
+            self.shape[1],
+        )
         inner = empty_like(x, (self.shape[0], rows + 3, size))
         inner[:, :, 1] = 0
         for top in range(0, size, rows):
             bottom = top + rows
-            self.doubled_strip(x[:, :, top // 2 : bottom // 2 + 2], first, top, inner[:, :, 2 : rows + 2])
+            self.upsampled_strip(x[:, :, top // 2 : bottom // 2 + 2], first, top, inner[:, :, 2 : rows + 2])
             if bottom == size:
                 inner[:, :, rows + 2] = 0
             # Of the first strip there is no row above the zeros, and of the last a row of zeros below.
             seen = inner[:, :, int(top == 0) : rows + 2 + int(bottom == size)]
             begin = max(0, top - 1)
-            strip = self.flat.noisy(F.conv2d(seen, second, self.flat.bias, padding=(0, 1)), begin)
+            strip = self.flat.add_noise(F.conv2d(seen, second, self.flat.bias, padding=(0, 1)), begin)
             yield begin, self.flat.activated(strip)
             inner[:, :, :2] = inner[:, :, rows : rows + 2].clone()
 
-    def doubled_strip(self, x: Features, weight: Kernel, top: int, out: Features) -> None:
+    def upsampled_strip(self, x: Features, weight: Kernel, top: int, out: Features) -> None:
         """The up-sampling convolution of `x`, half a strip and a row above and below it, into `out`."""
         # Outermost rows lack what lies beyond x; padding leaves them out, and the blur wants no more.
         x = self.blur(F.conv_transpose2d(x, weight, stride=2, padding=(1, 0)), (0, 1), self.up.bias)
-        self.up.activated(self.up.noisy(x, top), out)
+        self.up.activated(self.up.add_noise(x, top), out)
 
 
-class FoldedConv(Styling):
+class PerFrameConv(FoldedStyledConv):
     """`generator.StyledConv` of one frame: its weight with style and demodulation folded in."""
 
     def __init__(self, layer: Any, dtype: torch.dtype, device: torch.device):
@@ -98,7 +103,7 @@ class FoldedConv(Styling):
         self.weight = weight.contiguous(memory_format=torch.channels_last)
         self.ones = torch.ones(1, len(self.bias), dtype=dtype, device=device)
 
-    def noisy(self, x: Features, top: int) -> Features:
+    def add_noise(self, x: Features, top: int) -> Features:
         """`x`, the rows of one frame from `top` on, with noise added in place."""
         x, noise = x.contiguous(memory_format=torch.channels_last), self.noise[:, :, top : top + x.shape[2]]
         if self.dtype != torch.bfloat16:
@@ -107,7 +112,7 @@ class FoldedConv(Styling):
         x.permute(0, 2, 3, 1).view(-1, x.shape[1]).addmm_(noise.reshape(-1, 1), self.ones)
         return x
 
-    def folded(self, w: W) -> Tensor:
+    def folded_weight(self, w: W) -> Tensor:
         """[1 w_dim] -> [o i 3 3], or [i o 3 3] where the resolution doubles."""
         style = self.affine(w)
         demodulation = self.demodulation(style)

@@ -31,8 +31,8 @@ def test_the_learning_rate_is_styleclips(golden):
         fields = re.fullmatch(SCHEDULE, name).groupdict()
         steps = int(fields.pop("steps"))
         settings = LatentOptimization(steps=steps, **{key: float(value) for key, value in fields.items()})
-        rates = torch.tensor([learning_rate(step, settings) for step in range(steps)], dtype=torch.float64)
-        assert_close(rates, golden[name], atol=float(golden.metadata["tolerance"]), rtol=0)
+        residual_schedule = torch.tensor([learning_rate(step, settings) for step in range(steps)], dtype=torch.float64)
+        assert_close(residual_schedule, golden[name], atol=float(golden.metadata["tolerance"]), rtol=0)
 
 
 @pytest.mark.golden("StyleCLIP latent optimisation learning-rate")
@@ -96,13 +96,13 @@ def test_the_motion_generator_is_mocogan_hds(golden):
     width, num_frames = sizes["z_dim"], int(golden.metadata["n_frames"])
     rows, k = int(golden.metadata["pca_rows_in_file"]), golden.k
     components = u1("pca_comp", (rows, width), 0, 1 / width**0.5, k)
-    principal = PrincipalComponents(components, u1("pca_stdev", (rows,), 0.6, 0.3, k))
+    pca = PrincipalComponents(components, u1("pca_stdev", (rows,), 0.6, 0.3, k))
     batch = int(golden.metadata["batch"])
     z, noise = (
         golden.get(name) if name in golden else u1(f"input.{name}.0", shape, 0, 1, k)
         for name, shape in {"z": (batch, width), "eps": (num_frames - 1, batch, width)}.items()
     )
-    way, reconstructed = model.requires_grad_(False).rollout(z, noise.transpose(0, 1), principal)
+    way, reconstructed = model.requires_grad_(False).rollout(z, noise.transpose(0, 1), pca)
     frames = range(num_frames) if golden["out"].shape[1] == num_frames else [0, 1, num_frames // 2, num_frames - 1]
     golden.check("out", way[:, frames])
     golden.check("e_rec", reconstructed.flatten(0, 1)[: len(golden["e_rec"])])

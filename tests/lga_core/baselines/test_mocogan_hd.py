@@ -19,7 +19,7 @@ def generator() -> Generator:
 
 
 @pytest.fixture(scope="module")
-def principal(generator) -> PrincipalComponents:
+def pca(generator) -> PrincipalComponents:
     return principal_components(generator, 3000)
 
 
@@ -31,33 +31,33 @@ def model() -> MocoganMotion:
 # The motion generator
 
 
-def test_a_motion_begins_at_the_face_and_is_the_same_in_all_rows(generator, model, principal):
-    motion = model(generator.sample([0, 1]), principal, 7)
+def test_a_motion_begins_at_the_face_and_is_the_same_in_all_rows(generator, model, pca):
+    motion = model(generator.sample([0, 1]), pca, 7)
     assert motion.shape == (2, 7, 6, 8) and not motion[:, 0].any()
     assert torch.equal(motion, motion[:, :, :1].expand_as(motion))
     assert motion[:, 1:].abs().amax(dim=(2, 3)).min() > 0
 
 
-def test_no_step_is_longer_than_it_may_be_in_any_direction(generator, model, principal):
-    steps = model(generator.sample([0]), principal, 20)[:, :, 0].diff(dim=1) @ principal.components.T
-    assert (steps.abs() <= 0.2 * principal.deviations + 1e-5).all()
+def test_no_step_is_longer_than_it_may_be_in_any_direction(generator, model, pca):
+    steps = model(generator.sample([0]), pca, 20)[:, :, 0].diff(dim=1) @ pca.components.T
+    assert (steps.abs() <= 0.2 * pca.deviations + 1e-5).all()
     assert steps[..., SMALL.num_directions :].abs().max() < 1e-5
 
 
-def test_a_seed_gives_the_same_motion_and_another_gives_another(generator, model, principal):
+def test_a_seed_gives_the_same_motion_and_another_gives_another(generator, model, pca):
     ws = generator.sample([0])
-    assert torch.equal(model(ws, principal, 5, seed=3), model(ws, principal, 5, seed=3))
-    assert not torch.equal(model(ws, principal, 5, seed=3), model(ws, principal, 5, seed=4))
+    assert torch.equal(model(ws, pca, 5, seed=3), model(ws, pca, 5, seed=3))
+    assert not torch.equal(model(ws, pca, 5, seed=3), model(ws, pca, 5, seed=4))
 
 
-def test_one_frame_is_the_still_face_and_none_are_refused(generator, model, principal):
-    assert not model(generator.sample([0]), principal, 1).any()
+def test_one_frame_is_the_still_face_and_none_are_refused(generator, model, pca):
+    assert not model(generator.sample([0]), pca, 1).any()
     with pytest.raises(InputError, match="0 frames"):
-        model(generator.sample([0]), principal, 0)
+        model(generator.sample([0]), pca, 0)
 
 
-def test_directions_of_another_generator_are_refused(generator, model, principal):
-    few = PrincipalComponents(principal.components[:3], principal.deviations[:3])
+def test_directions_of_another_generator_are_refused(generator, model, pca):
+    few = PrincipalComponents(pca.components[:3], pca.deviations[:3])
     with pytest.raises(MismatchError, match="3 principal directions of width 8 .* along 5 of width 8"):
         model(generator.sample([0]), few)
 
@@ -75,10 +75,10 @@ def test_noise_that_is_told_exactly_has_the_least_loss(rng):
     assert_close(reconstruction_loss(2 * noise, noise), torch.tensor(-1.0, dtype=torch.float64))
 
 
-def test_a_saved_motion_generator_moves_as_before(generator, model, principal, tmp_path):
+def test_a_saved_motion_generator_moves_as_before(generator, model, pca, tmp_path):
     save_mocogan(tmp_path / "m.safetensors", model)
     loaded, ws = load_mocogan(tmp_path / "m.safetensors"), generator.sample([0])
-    assert loaded.config == SMALL and torch.equal(loaded(ws, principal), model(ws, principal))
+    assert loaded.config == SMALL and torch.equal(loaded(ws, pca), model(ws, pca))
 
 
 def published(model: MocoganMotion) -> dict:
@@ -95,14 +95,14 @@ def published(model: MocoganMotion) -> dict:
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_a_published_file_opens(generator, model, principal, prefix, wrapped, tmp_path):
+def test_a_published_file_opens(generator, model, pca, prefix, wrapped, tmp_path):
     state = {prefix + name: tensor for name, tensor in published(model).items()}
     torch.save({"state_dict": state} if wrapped else state, tmp_path / "modelR_epoch_12.pth")
     (described,) = inspect(tmp_path / "modelR_epoch_12.pth")["models"]
     assert described["kind"] == "mocogan" and described["licence"]["non_commercial"]
     (file,) = convert(tmp_path / "modelR_epoch_12.pth")
     ws = generator.sample([0])
-    assert torch.equal(load_mocogan(file)(ws, principal), model(ws, principal))
+    assert torch.equal(load_mocogan(file)(ws, pca), model(ws, pca))
 
 
 def test_a_damaged_file_is_refused_by_name(model, tmp_path):
@@ -161,26 +161,26 @@ def test_kept_directions_that_are_damaged_are_refused(generator, tmp_path):
 # Wandering
 
 
-def test_wandering_begins_at_the_face_and_each_face_goes_its_own_way(generator, principal):
+def test_wandering_begins_at_the_face_and_each_face_goes_its_own_way(generator, pca):
     ws = generator.sample([0, 1])
-    motion = random_motion(ws, principal, 9)
+    motion = random_motion(ws, pca, 9)
     assert motion.shape == (2, 9, 6, 8) and not motion[:, 0].any()
     assert not torch.equal(motion[0], motion[1])
-    assert torch.equal(motion, random_motion(ws, principal, 9))
-    assert not torch.equal(motion, random_motion(ws, principal, 9, seed=1))
+    assert torch.equal(motion, random_motion(ws, pca, 9))
+    assert not torch.equal(motion, random_motion(ws, pca, 9, seed=1))
 
 
-def test_steps_keep_within_their_length_and_their_directions(generator, principal):
-    motion = random_motion(generator.sample([0]), principal, 30, strength=0.5, num_directions=3)
-    steps = motion[:, :, 0].diff(dim=1) @ principal.components.T
-    assert (steps.abs() <= 0.5 * STEP_SIZE * principal.deviations + 1e-5).all()
+def test_steps_keep_within_their_length_and_their_directions(generator, pca):
+    motion = random_motion(generator.sample([0]), pca, 30, strength=0.5, num_directions=3)
+    steps = motion[:, :, 0].diff(dim=1) @ pca.components.T
+    assert (steps.abs() <= 0.5 * STEP_SIZE * pca.deviations + 1e-5).all()
     assert steps[..., 3:].abs().max() < 1e-5
 
 
-def test_a_smoother_motion_turns_less(generator, principal):
+def test_a_smoother_motion_turns_less(generator, pca):
     turns = []
     for smoothness in (0.0, 2.0, 8.0):
-        motion = random_motion(generator.sample([0]), principal, 60, smoothness=smoothness)[:, :, 0]
+        motion = random_motion(generator.sample([0]), pca, 60, smoothness=smoothness)[:, :, 0]
         turns.append(float(motion.diff(n=2, dim=1).norm() / motion.diff(dim=1).norm()))
     assert turns[0] > 2 * turns[1] > 4 * turns[2]
 
@@ -191,9 +191,9 @@ def test_smoothed_noise_has_unit_variance():
         assert noise.shape == (4, 500, 50) and abs(float(noise.std()) - 1) < 0.05
 
 
-def test_one_frame_is_still_and_impossible_numbers_are_refused(generator, principal):
+def test_one_frame_is_still_and_impossible_numbers_are_refused(generator, pca):
     ws = generator.sample([0])
-    assert not random_motion(ws, principal, 1).any()
+    assert not random_motion(ws, pca, 1).any()
     for wrong in ({"num_frames": 0}, {"strength": float("inf")}, {"smoothness": -1.0}, {"num_directions": 0}):
         with pytest.raises(InputError):
-            random_motion(ws, principal, **wrong)
+            random_motion(ws, pca, **wrong)

@@ -21,7 +21,14 @@ from lga_core import (
     inspect,
     load_generator,
 )
-from lga_core.baselines.styleclip.channel_relevance import Relevance, Survey, drawn_at, relevance, statistics, tried
+from lga_core.baselines.styleclip.channel_relevance import (
+    ChannelRelevance,
+    RelevanceConfig,
+    measure_relevance,
+    style_statistics,
+    survey_resolution,
+    surveyed_channels,
+)
 from lga_core.baselines.styleclip.global_directions import (
     BETAS,
     automatic_beta,
@@ -29,7 +36,7 @@ from lga_core.baselines.styleclip.global_directions import (
     style_direction,
     text_direction,
 )
-from lga_core.baselines.styleclip.interpolation import straight
+from lga_core.baselines.styleclip.interpolation import linear_motion
 from lga_core.baselines.styleclip.latent_mapper import LatentMapper, LatentMapperConfig
 from lga_core.baselines.styleclip.latent_optimization import (
     OPTIMIZATIONS,
@@ -42,9 +49,9 @@ from lga_core.baselines.styleclip.latent_optimization import (
 )
 from lga_core.checkpoints.models import load_latent_mapper, save_latent_mapper
 from lga_core.stylegan2.inference.engine import prepared
-from lga_core.stylegan2.stylespace import StyleSpace, for_motion, moves_styles
+from lga_core.stylegan2.stylespace import StyleSpace, generator_for_motion, is_stylespace_motion
 
-FEW = Survey(num_samples=50, num_faces=2, cutoff=4)
+FEW = RelevanceConfig(num_samples=50, num_faces=2, cutoff=4)
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +116,12 @@ def plain(images):
 
 
 def test_the_identity_term_keeps_the_picture(generator, clip, words):
-    ws, moved = generator.sample([0]), []
+    ws, relevance_directions = generator.sample([0]), []
     for weight in (0.0, 10.0):
         settings = LatentOptimization(l2=0.0, identity=weight, steps=30)
         drawn = generator.synthesis(ws + optimize_latent(generator, clip, ws, words, settings, plain))
-        moved.append(1 - F.cosine_similarity(plain(drawn), plain(generator.synthesis(ws))))
-    assert moved[1] < 0.5 * moved[0]
+        relevance_directions.append(1 - F.cosine_similarity(plain(drawn), plain(generator.synthesis(ws))))
+    assert relevance_directions[1] < 0.5 * relevance_directions[0]
 
 
 def test_an_identity_term_without_a_network_is_left_out_and_said_so(generator, clip, words):
@@ -159,7 +166,7 @@ def test_clips_input_is_repeated_pixels_averaged(rng, size, target):
 def test_clip_may_see_colours_as_it_was_trained_to(generator, clip, words):
     drawn = generator.synthesis(generator.sample([0]))
     pixels = ((clip_input(drawn, 16) + 1) / 2 - clip.mean) / clip.std
-    found = clip_distance(clip, drawn, words, normalised=True)
+    found = clip_distance(clip, drawn, words, normalized=True)
     assert_close(found, 1 - F.normalize(clip.model.encode_image(pixels)) @ words[0])
     assert (found - clip_distance(clip, drawn, words)).abs() > 1e-4
 
@@ -177,12 +184,12 @@ def test_words_of_another_clip_are_refused(generator, clip):
 
 def test_the_straight_way_begins_at_the_face_and_ends_at_the_edit(rng):
     offsets = rng.randn(2, 6, 8)
-    motion = straight(offsets, 16)
+    motion = linear_motion(offsets, 16)
     assert not motion[:, 0].any() and torch.equal(motion[:, -1], offsets)
     assert_close(motion[:, 3], offsets * 3 / 15)
-    assert straight(offsets, 1).shape == (2, 1, 6, 8)
+    assert linear_motion(offsets, 1).shape == (2, 1, 6, 8)
     with pytest.raises(InputError, match="0 frames"):
-        straight(offsets, 0)
+        linear_motion(offsets, 0)
 
 
 def test_the_similarity_of_images_and_a_text_is_the_mean_cosine(clip, rng):
@@ -323,7 +330,7 @@ def test_a_wide_generator_is_like_any_other(generator, space):
 
 def test_an_edit_adds_to_a_motion_in_w_plus(generator, space, rng):
     ws, motion = generator.sample([0]), rng.randn(1, 3, 8, 8).float()
-    edit = straight(space.offsets(rng.randn(1, space.num_channels).float()), 3)
+    edit = linear_motion(space.offsets(rng.randn(1, space.num_channels).float()), 3)
     clip = torch.cat(list(frames(space.wide, space.widened(ws), space.widened(motion) + edit)))
     with edited(space, edit[:, 1, :, 8:].flatten()[kept(space)][None]):
         need = generator.synthesis(ws + motion[:, 1])
@@ -340,21 +347,21 @@ def kept(space):
 
 def test_what_draws_a_motion_is_wide_where_it_moves_styles_and_else_what_was_given(generator, space, rng):
     ws, motion = generator.sample([0]), rng.randn(1, 3, 8, 8).float()
-    assert not moves_styles(generator, motion)
-    assert for_motion(generator, ws, motion) == (generator, ws)
-    edit = straight(space.offsets(rng.randn(1, space.num_channels).float()), 3)
-    assert moves_styles(generator, edit)
-    wide, faces = for_motion(generator, ws, edit)
+    assert not is_stylespace_motion(generator, motion)
+    assert generator_for_motion(generator, ws, motion) == (generator, ws)
+    edit = linear_motion(space.offsets(rng.randn(1, space.num_channels).float()), 3)
+    assert is_stylespace_motion(generator, edit)
+    wide, faces = generator_for_motion(generator, ws, edit)
     assert torch.equal(faces, space.widened(ws))
     assert_close(wide.synthesis(faces + edit[:, 2]), space.wide.synthesis(faces + edit[:, 2]))
-    assert not moves_styles(generator, edit[..., :-1])
+    assert not is_stylespace_motion(generator, edit[..., :-1])
 
 
 # Relevance
 
 
 def test_statistics_are_those_of_many_faces(generator, space):
-    mean, deviation = statistics(space, Survey(num_samples=5000, psi=0.7, cutoff=2))
+    mean, deviation = style_statistics(space, RelevanceConfig(num_samples=5000, psi=0.7, cutoff=2))
     z = torch.randn(5000, 8, generator=torch.Generator().manual_seed(9))
     styles = space.styles(generator.truncate(generator.broadcast(generator.mapping(z)), 0.7, 2))
     assert_close(mean, styles.mean(dim=0), atol=0.1, rtol=0)
@@ -362,7 +369,7 @@ def test_statistics_are_those_of_many_faces(generator, space):
 
 
 def test_a_channels_direction_is_that_of_its_pictures(generator, space, clip):
-    found, channel = relevance(space, clip, FEW), 11
+    found, channel = measure_relevance(space, clip, FEW), 11
     faces = generator.truncate(
         generator.broadcast(generator.mapping(torch.randn(2, 8, generator=torch.Generator().manual_seed(1)))), 0.7, 4
     )
@@ -379,10 +386,10 @@ def test_a_channels_direction_is_that_of_its_pictures(generator, space, clip):
 
 
 def test_channels_finer_than_what_clip_sees_are_left_alone(generator, space, clip):
-    assert drawn_at(generator, clip) == 16
-    channels = tried(space, clip, FEW)
+    assert survey_resolution(generator, clip) == 16
+    channels = surveyed_channels(space, clip, FEW)
     assert len(channels) == sum(space.widths[:5]) and space.convs[5].noise_const.shape[0] == 32
-    assert not relevance(space, clip, FEW).directions[len(channels) :].any()
+    assert not measure_relevance(space, clip, FEW).directions[len(channels) :].any()
 
 
 def test_a_relevance_that_was_stopped_goes_on_where_it_was(space, clip, tmp_path):
@@ -390,14 +397,14 @@ def test_a_relevance_that_was_stopped_goes_on_where_it_was(space, clip, tmp_path
         if done:
             raise KeyboardInterrupt
 
-    whole = relevance(space, clip, FEW)
+    whole = measure_relevance(space, clip, FEW)
     with pytest.raises(KeyboardInterrupt):
-        relevance(space, clip, FEW, tmp_path, stop)
+        measure_relevance(space, clip, FEW, tmp_path, stop)
     steps = []
-    resumed = relevance(space, clip, FEW, tmp_path, lambda done, total: steps.append((done, total)))
+    resumed = measure_relevance(space, clip, FEW, tmp_path, lambda done, total: steps.append((done, total)))
     assert steps[0][0] == 40 and steps[-1] == (40, 40)
     assert_close(resumed.directions, whole.directions)
-    relevance(space, clip, FEW, tmp_path, stop)  # finished: nothing is left to do
+    measure_relevance(space, clip, FEW, tmp_path, stop)  # finished: nothing is left to do
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -407,30 +414,30 @@ def test_a_relevance_can_be_stopped_while_faces_are_sampled(space, clip, tmp_pat
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        relevance(space, clip, FEW, tmp_path, stop)
+        measure_relevance(space, clip, FEW, tmp_path, stop)
     assert not list(tmp_path.iterdir())
 
 
 def test_another_generator_clip_or_survey_has_a_file_of_its_own(space, clip, tmp_path):
-    relevance(space, clip, FEW, tmp_path)
+    measure_relevance(space, clip, FEW, tmp_path)
     other = StyleSpace(Generator(space.generator.config, 5).eval().requires_grad_(False))
-    relevance(other, clip, FEW, tmp_path)
-    relevance(space, clip, Survey(num_samples=50, num_faces=1), tmp_path)
+    measure_relevance(other, clip, FEW, tmp_path)
+    measure_relevance(space, clip, RelevanceConfig(num_samples=50, num_faces=1), tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_damaged_relevance_is_refused(space, clip, tmp_path):
-    relevance(space, clip, FEW, tmp_path)
+    measure_relevance(space, clip, FEW, tmp_path)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(CheckpointError, match=re.escape(str(path))):
-        relevance(space, clip, FEW, tmp_path)
+        measure_relevance(space, clip, FEW, tmp_path)
 
 
 # From words to an edit
 
 
-def published_edit(found: Relevance, towards, beta: float):
+def published_edit(found: ChannelRelevance, towards, beta: float):
     """The rule as published, with its division."""
     agreement = found.directions @ towards
     agreement = torch.where(agreement.abs() < beta, 0, agreement)
@@ -438,9 +445,9 @@ def published_edit(found: Relevance, towards, beta: float):
 
 
 @pytest.fixture
-def found(rng) -> Relevance:
+def found(rng) -> ChannelRelevance:
     directions = F.normalize(rng.randn(60, 8), dim=1)
-    return Relevance(rng.randn(60), rng.rand(60) + 0.1, directions)
+    return ChannelRelevance(rng.randn(60), rng.rand(60) + 0.1, directions)
 
 
 def towards_(rng):
@@ -458,7 +465,7 @@ def test_an_edit_is_the_published_one(found, rng):
 
 def test_a_beta_that_leaves_no_channel_makes_the_published_picture_none_and_ours_is_drawn(generator, space, clip):
     """The paper found black pictures for "crying" and "stunned": maximum of nothing, division by zero."""
-    found = relevance(space, clip, FEW)
+    found = measure_relevance(space, clip, FEW)
     towards = text_direction(clip, ["crying"], ["a face"])
     ws, beta = space.widened(generator.sample([0])), 1.0
     published = published_edit(found, towards, beta)
@@ -467,7 +474,7 @@ def test_a_beta_that_leaves_no_channel_makes_the_published_picture_none_and_ours
     assert not black.isfinite().any()
 
     with pytest.warns(UserWarning, match=r"beta = 1 .*lowered to 0\.\d+"):
-        direction = style_direction(found, towards, beta, fewest=7)
+        direction = style_direction(found, towards, beta, min_channels=7)
     assert direction.lowered and direction.asked == 1.0 and direction.num_channels == 7
     drawn = torch.cat(list(frames(space.wide, ws, direction.motion(space, 3.0, 4))))
     assert drawn.isfinite().all() and (drawn[-1] - drawn[0]).abs().max() > 0.01
@@ -475,16 +482,16 @@ def test_a_beta_that_leaves_no_channel_makes_the_published_picture_none_and_ours
 
 def test_the_automatic_beta_is_the_largest_that_leaves_enough():
     agreement = torch.linspace(-0.3003, 0.3003, 61)
-    for fewest in (5, 20, 30):
-        beta = automatic_beta(agreement, fewest)
+    for min_channels in (5, 20, 30):
+        beta = automatic_beta(agreement, min_channels)
         left = [int((agreement.abs() >= each).sum()) for each in (beta, beta + 0.01)]
-        assert left[0] > fewest >= left[1]
+        assert left[0] > min_channels >= left[1]
     assert automatic_beta(agreement, 60) == BETAS[-1] == 0.1
 
 
 def test_the_automatic_beta_is_lowered_in_silence(found, rng, recwarn):
-    weak = Relevance(found.mean, found.deviation, 0.01 * found.directions)
-    direction = style_direction(weak, towards_(rng), fewest=9)
+    weak = ChannelRelevance(found.mean, found.deviation, 0.01 * found.directions)
+    direction = style_direction(weak, towards_(rng), min_channels=9)
     assert direction.num_channels == 9 and not direction.lowered and not recwarn
 
 
@@ -494,7 +501,7 @@ def test_impossible_edits_are_refused(found, space, rng):
     with pytest.raises(MismatchError, match="8 numbers"):
         style_direction(found, torch.ones(5))
     with pytest.raises(InputError, match="No channel"):
-        style_direction(Relevance(found.mean, found.deviation, 0 * found.directions), towards_(rng))
+        style_direction(ChannelRelevance(found.mean, found.deviation, 0 * found.directions), towards_(rng))
     direction = style_direction(found, towards_(rng))
     with pytest.raises(MismatchError, match="60 style channels"):
         direction.motion(space)
@@ -503,7 +510,7 @@ def test_impossible_edits_are_refused(found, space, rng):
 
 
 def test_alpha_is_linear_and_its_sign_turns_an_edit_round(space, rng):
-    found = Relevance(*(rng.rand(space.num_channels) for _ in range(2)), rng.randn(space.num_channels, 8))
+    found = ChannelRelevance(*(rng.rand(space.num_channels) for _ in range(2)), rng.randn(space.num_channels, 8))
     direction = style_direction(found, towards_(rng))
     assert_close(direction.motion(space, -6.0, 5), -2 * direction.motion(space, 3.0, 5))
 

@@ -163,7 +163,7 @@ def test_what_is_far_too_fine_for_the_crop_becomes_its_mean():
 def test_beyond_the_border_a_mirror_image_fades_to_the_median():
     picture = smooth_picture(400, 400)
     alignment = align(FACE + torch.tensor([-224.0, 90.0]), 400, 400)
-    assert alignment.centre[0, 0].abs() < 2  # half of the square lies to the left of the picture
+    assert alignment.center[0, 0].abs() < 2  # half of the square lies to the left of the picture
     square = crop(picture, alignment, 128)
     median = square.flatten(2).median(dim=2).values[..., None]
     left, right = square[..., :4], square[..., 60:64]
@@ -225,7 +225,7 @@ def track(num_frames, noise=0.0, rate=1.5):
 
 
 def jitter(alignment):
-    return alignment.centre.diff(n=2, dim=0).norm(dim=1).mean()
+    return alignment.center.diff(n=2, dim=0).norm(dim=1).mean()
 
 
 def test_a_shaking_track_is_calm_after_smoothing():
@@ -233,18 +233,18 @@ def test_a_shaking_track_is_calm_after_smoothing():
     calm = noisy.smoothed(4)
     exact = align(track(240), 1200, 1200)
     assert jitter(calm) <= jitter(noisy) / 3
-    assert (calm.centre - exact.centre).norm(dim=1).mean() < 0.6 * (noisy.centre - exact.centre).norm(dim=1).mean()
+    assert (calm.center - exact.center).norm(dim=1).mean() < 0.6 * (noisy.center - exact.center).norm(dim=1).mean()
     assert calm.side.diff(n=2).abs().mean() <= noisy.side.diff(n=2).abs().mean() / 3
 
 
 def test_smoothing_a_constant_motion_changes_nothing_at_the_ends_either():
     t = torch.arange(60).double()
-    centre = torch.stack([100 + 2 * t, 300 - t], dim=1)
+    center = torch.stack([100 + 2 * t, 300 - t], dim=1)
     turn = 3.0 + 0.05 * t  # beyond half a turn, where angles jump
     axis = (50 * 1.01**t)[:, None] * torch.stack([turn.cos(), turn.sin()], dim=1)
-    moving = Alignment(centre, axis, 600, 600)
+    moving = Alignment(center, axis, 600, 600)
     calm = moving.smoothed(5)
-    assert_close(calm.centre, centre)
+    assert_close(calm.center, center)
     assert_close(calm.axis, axis)
 
 
@@ -253,9 +253,9 @@ def test_missing_frames_lie_between_their_neighbours():
     points[[0, 1, 10, 11, 12, 29]] = math.nan
     whole = align(points, 1200, 1200).smoothed(0)
     exact = align(track(30), 1200, 1200)
-    assert_close(whole.centre[2:29], exact.centre[2:29], atol=0.1, rtol=0)
-    assert_close(whole.centre[0], exact.centre[2])
-    assert_close(whole.centre[29], exact.centre[28])
+    assert_close(whole.center[2:29], exact.center[2:29], atol=0.1, rtol=0)
+    assert_close(whole.center[0], exact.center[2])
+    assert_close(whole.center[29], exact.center[28])
     assert torch.equal(crop(torch.zeros(1, 3, 1200, 1200), whole, 4), torch.zeros(30, 3, 4, 4))
 
 

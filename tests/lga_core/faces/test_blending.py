@@ -225,8 +225,8 @@ def test_a_clip_goes_into_a_photo_and_into_a_video():
 
 def test_a_square_beside_the_photo_changes_nothing():
     photo = made_up(20, 30)
-    for centre in ([-9.0, 5.0], [39.0, 5.0], [5.0, -9.0], [5.0, 29.0]):
-        beside = Alignment(torch.tensor([centre]), torch.tensor([[3.0, 1.0]]), 20, 30)
+    for center in ([-9.0, 5.0], [39.0, 5.0], [5.0, -9.0], [5.0, 29.0]):
+        beside = Alignment(torch.tensor([center]), torch.tensor([[3.0, 1.0]]), 20, 30)
         assert torch.equal(paste_back(photo, torch.ones(1, 3, 8, 8), beside).images, photo)
 
 

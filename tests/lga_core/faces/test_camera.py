@@ -11,9 +11,9 @@ from lga_core.faces.camera import handheld_camera
 def test_it_circles_its_centre_and_comes_back():
     seen = handheld_camera(9, (300.0, 200.0), 100.0, 400, 600, drift=(30.0, 20.0))
     assert (seen.height, seen.width) == (400, 600)
-    across, down = ((seen.centre - torch.tensor([300.0, 200.0])) / torch.tensor([30.0, 20.0])).T
+    across, down = ((seen.center - torch.tensor([300.0, 200.0])) / torch.tensor([30.0, 20.0])).T
     assert_close(torch.hypot(across, down), torch.ones(9))
-    assert_close(seen.centre[0], seen.centre[-1], atol=1e-4, rtol=0)
+    assert_close(seen.center[0], seen.center[-1], atol=1e-4, rtol=0)
 
 
 def test_it_zooms_out_to_the_middle_and_turns_to_either_side():

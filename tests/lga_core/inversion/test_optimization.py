@@ -6,8 +6,8 @@ from torch.testing import assert_close
 
 from lga_core import Generator, GeneratorConfig, InputError, refine
 from lga_core.inversion.encoder import reconstruction_score
-from lga_core.inversion.optimization import NEAR, LatentRegularizer
-from lga_core.metrics.perceptual import Edges
+from lga_core.inversion.optimization import LONG_RUN_REGULARIZER, LatentRegularizer
+from lga_core.metrics.perceptual import EdgeDistance
 from lga_core.stylegan2.pca import random_w, whitening
 
 
@@ -88,15 +88,17 @@ def test_what_a_step_raises_stops_the_refinement(rng, generator):
 def test_nothing_is_held_back_unless_it_is_asked_for(rng, generator):
     ws = faces(rng, generator, 1)
     pictures = generator.synthesis(ws + 0.3 * rng.randn(*ws.shape))
-    assert torch.equal(refine(generator, ws, pictures), refine(generator, ws, pictures, 20, pull=LatentRegularizer()))
+    assert torch.equal(
+        refine(generator, ws, pictures), refine(generator, ws, pictures, 20, regularizer=LatentRegularizer())
+    )
 
 
 def test_a_pull_to_the_encoder_s_code_keeps_near_it(rng, generator):
     ws = faces(rng, generator, 2)
     pictures = generator.synthesis(ws + rng.randn(*ws.shape))
     moved = [
-        (refine(generator, ws, pictures, 60, pull=pull) - ws).square().mean(dim=(1, 2))
-        for pull in (None, NEAR, LatentRegularizer(encoder=1.0))
+        (refine(generator, ws, pictures, 60, regularizer=regularizer) - ws).square().mean(dim=(1, 2))
+        for regularizer in (None, LONG_RUN_REGULARIZER, LatentRegularizer(encoder=1.0))
     ]
     assert (moved[2] < 0.5 * moved[0]).all() and (moved[1] < moved[0]).all()
 
@@ -108,8 +110,10 @@ def test_a_pull_to_the_average_keeps_codes_where_faces_lie(rng, generator):
         whitening(random_w(generator, 2000, torch.Generator().manual_seed(0))),
     )
     strange = [
-        ((refine(generator, ws, pictures, 60, pull=pull) - generator.w_avg) @ white).square().mean(dim=(1, 2))
-        for pull in (None, LatentRegularizer(average=0.3))
+        ((refine(generator, ws, pictures, 60, regularizer=regularizer) - generator.w_avg) @ white)
+        .square()
+        .mean(dim=(1, 2))
+        for regularizer in (None, LatentRegularizer(average=0.3))
     ]
     assert (strange[1] < 0.7 * strange[0]).all()
 
@@ -125,11 +129,11 @@ def test_a_direction_in_which_faces_never_vary_is_whitened_to_a_finite_length(rn
 
 
 def test_a_perceptual_pull_comes_closer_by_that_distance(rng, generator):
-    ws, distance = faces(rng, generator, 2), Edges()
+    ws, distance = faces(rng, generator, 2), EdgeDistance()
     pictures = generator.synthesis(ws + rng.randn(*ws.shape))
     far = [
-        distance.each(generator.synthesis(refine(generator, ws, pictures, 40, pull=pull)), pictures)
-        for pull in (None, LatentRegularizer(perceptual=10.0, distance=distance))
+        distance.each(generator.synthesis(refine(generator, ws, pictures, 40, regularizer=regularizer)), pictures)
+        for regularizer in (None, LatentRegularizer(perceptual=10.0, distance=distance))
     ]
     assert (far[1] < far[0]).all()
     with pytest.raises(InputError, match="no distance"):
@@ -139,9 +143,11 @@ def test_a_perceptual_pull_comes_closer_by_that_distance(rng, generator):
 def test_each_face_is_pulled_as_if_alone(rng, generator):
     ws = faces(rng, generator, 2)
     pictures = generator.synthesis(ws + 0.3 * rng.randn(*ws.shape))
-    pull = LatentRegularizer(0.1, 0.1, 0.1, Edges())
-    together = refine(generator, ws, pictures, steps=5, pull=pull)
-    assert_close(together[1:], refine(generator, ws[1:], pictures[1:], steps=5, pull=pull), atol=1e-9, rtol=1e-9)
+    regularizer = LatentRegularizer(0.1, 0.1, 0.1, EdgeDistance())
+    together = refine(generator, ws, pictures, steps=5, regularizer=regularizer)
+    assert_close(
+        together[1:], refine(generator, ws[1:], pictures[1:], steps=5, regularizer=regularizer), atol=1e-9, rtol=1e-9
+    )
 
 
 def test_closeness_is_the_signal_to_noise_ratio_and_the_share_explained(rng):

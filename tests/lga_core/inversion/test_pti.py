@@ -6,12 +6,12 @@ from torch.testing import assert_close
 
 from lga_core import DrawingError, Generator, GeneratorConfig, InputError, tune
 from lga_core.formats.fingerprints import fingerprint
-from lga_core.inversion.pti import Locality, LocalityPenalty
-from lga_core.metrics.perceptual import Edges
+from lga_core.inversion.pti import LocalityPenalty, LocalityRegularizer
+from lga_core.metrics.perceptual import EdgeDistance
 from lga_core.rendering import draw
 from lga_core.stylegan2.inference.engine import prepared
 
-DISTANCE = Edges()
+DISTANCE = EdgeDistance()
 
 
 @pytest.fixture
@@ -110,10 +110,10 @@ def test_only_the_layers_that_are_named_are_tuned(rng, generator):
 
 def test_locality_holds_faces_near_by_still(rng, generator):
     ws = faces(rng, generator)
-    held = LocalityPenalty(generator, ws, DISTANCE, Locality(alpha=5, seed=100))
+    held = LocalityPenalty(generator, ws, DISTANCE, LocalityRegularizer(alpha=5, seed=100))
     near = torch.cat([held.near() for _ in range(8)])
     pictures, before, changes = pictures_beside(rng, generator, ws), generator.synthesis(near), []
-    for locality in (None, Locality(alpha=5, l2=30, perceptual=0)):
+    for locality in (None, LocalityRegularizer(alpha=5, l2=30, perceptual=0)):
         tuned = tune(generator, ws, pictures, DISTANCE, 20, 0, 3e-3, locality=locality)
         changes.append((tuned.synthesis(near) - before).square().mean())
     assert changes[1] < 0.8 * changes[0]
@@ -121,20 +121,20 @@ def test_locality_holds_faces_near_by_still(rng, generator):
 
 def test_the_face_that_locality_holds_lies_at_alpha_from_a_pivot_towards_a_sample(rng, generator):
     ws = faces(rng, generator, 2)
-    held = LocalityPenalty(generator, ws, DISTANCE, Locality(alpha=5, psi=0.5, seed=7))
+    held = LocalityPenalty(generator, ws, DISTANCE, LocalityRegularizer(alpha=5, psi=0.5, seed=7))
     for pivot, seed in ((ws[0], 8), (ws[1], 9), (ws[0], 10)):
         way, target = held.near()[0] - pivot, generator.sample([seed], 0.5)[0].double() - pivot
         assert_close(way, 5 * target / target.norm())
 
 
 def test_nothing_is_held_against_an_unchanged_generator(rng, generator):
-    assert LocalityPenalty(generator, faces(rng, generator), DISTANCE, Locality())(generator) == 0
+    assert LocalityPenalty(generator, faces(rng, generator), DISTANCE, LocalityRegularizer())(generator) == 0
 
 
 def test_it_works_in_inference_mode(rng, generator):
     with torch.inference_mode():
         ws = faces(rng, generator)
-        tuned = tune(generator, ws, pictures_beside(rng, generator, ws), DISTANCE, 2, 0, locality=Locality())
+        tuned = tune(generator, ws, pictures_beside(rng, generator, ws), DISTANCE, 2, 0, locality=LocalityRegularizer())
     assert fingerprint(tuned) != fingerprint(generator)
 
 

@@ -5,35 +5,39 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from lga_core.inversion.encoder import reconstruction_score
-from lga_core.inversion.report import quality
+from lga_core.inversion.report import inversion_report
 from lga_core.metrics.identity_similarity import IdentitySimilarity
-from lga_core.metrics.perceptual import Edges
+from lga_core.metrics.perceptual import EdgeDistance
 
 KNOWS = IdentitySimilarity(lambda images: images.flatten(1), "pixels")
 
 
 def test_its_numbers_are_those_of_their_definitions(rng):
     images, drawn, average = (rng.rand(n, 3, 16, 16) * 2 - 1 for n in (2, 2, 1))
-    found = quality(images, drawn, average, Edges(), KNOWS)
+    found = inversion_report(images, drawn, average, EdgeDistance(), KNOWS)
     assert_close(found.l2, (images - drawn).square().mean(dim=(1, 2, 3)))
-    assert_close(found.distance, Edges().each(drawn, images))
+    assert_close(found.distance, EdgeDistance().each(drawn, images))
     assert_close(found.explained, reconstruction_score(images, drawn, average).explained)
     assert_close(found.identity, F.cosine_similarity(images.flatten(1), drawn.flatten(1)))
 
 
 def test_it_says_by_what_name_it_measured_and_nothing_of_a_network_that_was_not_given(rng):
     images, average = rng.rand(1, 3, 16, 16), -rng.rand(1, 3, 16, 16)
-    same = quality(images, images, average, Edges())
-    assert str(same).startswith("The face has 100.0% of what sets its picture apart") and Edges.label in str(same)
-    assert "person" not in str(same) and "same person" in str(quality(images, images, average, Edges(), KNOWS))
+    same = inversion_report(images, images, average, EdgeDistance())
+    assert str(same).startswith("The face has 100.0% of what sets its picture apart") and EdgeDistance.label in str(
+        same
+    )
+    assert "person" not in str(same) and "same person" in str(
+        inversion_report(images, images, average, EdgeDistance(), KNOWS)
+    )
 
 
 def test_each_of_several_faces_has_its_line(rng):
     images, average = rng.rand(3, 3, 16, 16), torch.zeros(1, 3, 16, 16)
-    lines = str(quality(images, images.flip(0), average, Edges())).splitlines()
+    lines = str(inversion_report(images, images.flip(0), average, EdgeDistance())).splitlines()
     assert [line.split(" has ")[0] for line in lines] == ["Face 1", "Face 2", "Face 3"]
 
 
 def test_what_a_screen_shows_is_compared(rng):
     images, average = rng.randn(1, 3, 16, 16).sign(), torch.zeros(1, 3, 16, 16, dtype=torch.float64)
-    assert quality(images, 3 * images, average, Edges()).l2 == 0
+    assert inversion_report(images, 3 * images, average, EdgeDistance()).l2 == 0

@@ -10,13 +10,13 @@ from lga_core.formats.fingerprints import fingerprint
 from lga_core.formats.native import load_checkpoint, save_checkpoint
 from lga_core.inversion.weight_delta import (
     WeightDelta,
-    difference,
+    changed_weights,
     load_weight_delta,
     save_weight_delta,
     weight_delta_of,
 )
 from lga_core.latents import ModelId
-from lga_core.metrics.perceptual import Edges
+from lga_core.metrics.perceptual import EdgeDistance
 from lga_core.rendering import draw
 from lga_core.stylegan2.inference.engine import prepared
 
@@ -40,7 +40,7 @@ def ws(base, rng):
 @pytest.fixture
 def tuned(base, ws, rng) -> Generator:
     pictures = base.synthesis(ws + 0.3 * rng.randn(*ws.shape).float())
-    return tune(base, ws, pictures, Edges(), steps=10, stop=0, lr=3e-3, layers=[16])
+    return tune(base, ws, pictures, EdgeDistance(), steps=10, stop=0, lr=3e-3, layers=[16])
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def found(base, tuned, ws) -> WeightDelta:
 
 
 def test_only_what_changed_is_in_it_in_half_precision(base, tuned):
-    changed = difference(base, tuned)
+    changed = changed_weights(base, tuned)
     assert changed and all(name.startswith("synthesis.b16.") for name in changed)
     assert not any(name.endswith("noise_const") for name in changed)
     assert all(part.dtype == torch.float16 for part in changed.values())
-    assert difference(base, base) == {}
+    assert changed_weights(base, base) == {}
 
 
 def test_a_file_brings_the_tuned_generator_and_its_faces_back(base, tuned, ws, found, tmp_path):
@@ -69,7 +69,7 @@ def test_a_file_brings_the_tuned_generator_and_its_faces_back(base, tuned, ws, f
 
 def test_a_file_of_one_layer_is_far_smaller_than_its_generator(ws, tmp_path):
     big = Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=1024, channel_max=128), 1)
-    changed = tune(big, ws, big.synthesis(ws).detach() + 0.1, Edges(), steps=1, stop=0, layers=[16])
+    changed = tune(big, ws, big.synthesis(ws).detach() + 0.1, EdgeDistance(), steps=1, stop=0, layers=[16])
     save_generator(tmp_path / "generator.safetensors", big, half=True)
     save_weight_delta(tmp_path / "difference.safetensors", weight_delta_of(big, changed, ws, "big"))
     sizes = [(tmp_path / name).stat().st_size for name in ("difference.safetensors", "generator.safetensors")]
@@ -108,14 +108,14 @@ def test_the_tuned_generator_is_another_one_but_draws_faces_and_motions_of_the_b
 def test_it_can_be_applied_in_inference_mode_and_tuned_on(base, found, ws):
     with torch.inference_mode():
         again = found.applied_to(base)
-    assert fingerprint(tune(again, ws, again.synthesis(ws) + 0.1, Edges(), 2, 0)) != fingerprint(again)
+    assert fingerprint(tune(again, ws, again.synthesis(ws) + 0.1, EdgeDistance(), 2, 0)) != fingerprint(again)
 
 
 def test_another_generator_is_refused_by_name(base, found):
     with pytest.raises(MismatchError, match=rf"made for the generator 'tiny' \({fingerprint(base)}\), but"):
         found.applied_to(made(5))
     with pytest.raises(MismatchError, match="not the base's own: synthesis"):
-        difference(base, Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=32, channel_max=8)))
+        changed_weights(base, Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=32, channel_max=8)))
     with pytest.raises(MismatchError, match="does not fit its generator: it has a weight nonsense"):
         WeightDelta({"nonsense": torch.zeros(1)}, found.faces, found.base).applied_to(base)
     with pytest.raises(MismatchError, match=r"has shape \[1\] instead of"):

@@ -12,10 +12,10 @@ from lga_core import InputError, MismatchError
 from lga_core.metrics.clip_metrics import (
     average_content_distance,
     consecutive_content_distance,
-    measure,
-    principal_path,
+    measure_clip,
+    pca_path,
 )
-from lga_core.metrics.clip_metrics_plot import plot_measures
+from lga_core.metrics.clip_metrics_plot import plot_clip_metrics
 
 
 def clip(brightness: list[float], size: int = 4) -> torch.Tensor:
@@ -24,7 +24,7 @@ def clip(brightness: list[float], size: int = 4) -> torch.Tensor:
 
 
 def measured(brightness: list[float], **options):
-    return measure([clip(brightness)], **options)
+    return measure_clip([clip(brightness)], **options)
 
 
 def test_acd_is_the_mean_distance_over_all_pairs_of_frames():
@@ -73,7 +73,7 @@ def test_figures_do_not_depend_on_the_chunks_in_which_frames_come(size):
     frames = torch.rand(10, 3, 6, 6, generator=torch.Generator().manual_seed(1)) * 2 - 1
     options = {"identity": lambda images: images.flatten(1), "words": torch.ones(1, 108)}
     options["look"] = lambda images: images.flatten(1)
-    whole, parts = (measure(chunks, **options) for chunks in ([frames], frames.split(size)))
+    whole, parts = (measure_clip(chunks, **options) for chunks in ([frames], frames.split(size)))
     assert whole.figures() == pytest.approx(parts.figures(), rel=1e-5)
 
 
@@ -89,7 +89,7 @@ def test_alignment_is_the_cosine_of_each_frame_and_the_words():
 
 def test_the_path_on_its_principal_directions_keeps_distances_of_a_plane():
     plane = torch.randn(6, 2, generator=torch.Generator().manual_seed(2)) @ torch.eye(2, 9)
-    places = principal_path(plane)
+    places = pca_path(plane)
     assert places[0].tolist() == [0, 0]
     assert torch.pdist(places).tolist() == pytest.approx(torch.pdist(plane).tolist(), rel=1e-4)
 
@@ -101,16 +101,16 @@ def test_words_without_a_look_are_refused():
 
 def test_an_empty_clip_is_refused():
     with pytest.raises(InputError, match="no frame"):
-        measure([])
+        measure_clip([])
 
 
 def test_frames_of_two_sizes_are_refused():
     with pytest.raises(MismatchError, match="one size"):
-        measure([clip([0.1]), clip([0.2], size=8)])
+        measure_clip([clip([0.1]), clip([0.2], size=8)])
 
 
 def test_the_plot_shows_what_was_measured():
-    bare = plot_measures(measured([0.1, 0.2, 0.4]), "smiling", 10)
-    full = plot_measures(measured([0.1, 0.2, 0.4], identity=lambda images: images.flatten(1)), "smiling", 10)
+    bare = plot_clip_metrics(measured([0.1, 0.2, 0.4]), "smiling", 10)
+    full = plot_clip_metrics(measured([0.1, 0.2, 0.4], identity=lambda images: images.flatten(1)), "smiling", 10)
     assert bare.size == full.size == (960, 600)
     assert bare.tobytes() != full.tobytes()

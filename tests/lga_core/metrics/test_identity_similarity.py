@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from lga_core import ClipModel, Encoder, Generator, GeneratorConfig, InputError
 from lga_core.inversion.encoder import EncoderConfig
 from lga_core.metrics.identity_similarity import (
-    NUM_STRANGERS,
+    NUM_BASELINE_FACES,
     IdentitySimilarity,
     color_texture_features,
     find_identity_similarity,
@@ -50,7 +50,7 @@ def test_likeness_is_the_cosine_scaled_so_that_strangers_have_none(rng):
 
 def test_random_faces_are_strangers_on_average(generator, encoder, clip):
     pictures = generator.synthesis(
-        generator.broadcast(random_w(generator, NUM_STRANGERS, torch.Generator().manual_seed(0)))
+        generator.broadcast(random_w(generator, NUM_BASELINE_FACES, torch.Generator().manual_seed(0)))
     ).detach()
     for alike in (find_identity_similarity(generator, clip=clip), find_identity_similarity(generator, encoder=encoder)):
         each = [alike(pictures, picture).sum() - 1 for picture in pictures.split(1)]

@@ -11,7 +11,14 @@ from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from lga_core import CheckpointError, ClipModel, InputError, MismatchError
-from lga_core.metrics.perceptual import LPIPS_WEIGHTS, ClipStages, Edges, Lpips, feature_distance, find_distance
+from lga_core.metrics.perceptual import (
+    LPIPS_WEIGHTS,
+    ClipFeatureDistance,
+    EdgeDistance,
+    Lpips,
+    feature_distance,
+    find_perceptual_distance,
+)
 
 TOWERS = {
     "resnet": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64},
@@ -42,9 +49,9 @@ def pictures(rng, n: int, size: int = 32) -> torch.Tensor:
 @pytest.fixture(params=["edges", "clip", "lpips"])
 def distance(request, rng, tmp_path):
     if request.param == "edges":
-        return Edges()
+        return EdgeDistance()
     if request.param == "clip":
-        return ClipStages(clip("resnet"))
+        return ClipFeatureDistance(clip("resnet"))
     pytest.importorskip("lpips")
     save_file(alexnet_weights(rng), tmp_path / "alex.safetensors")
     return Lpips("alex", tmp_path / "alex.safetensors")
@@ -88,39 +95,39 @@ def test_edges_compare_colours_and_their_differences_at_each_size(rng):
         for change in (error, error[..., 1:, :] - error[..., :-1, :], error[..., 1:] - error[..., :-1]):
             parts.append(change.abs().mean())
         error = error.reshape(1, 3, size // 2, 2, size // 2, 2).mean(dim=(3, 5))
-    assert_close(Edges().each(drawn, images)[0], sum(parts) / 6)
+    assert_close(EdgeDistance().each(drawn, images)[0], sum(parts) / 6)
 
 
 def test_clip_sees_detail_only_where_it_looks_closely_enough(rng):
     smooth = F.interpolate(pictures(rng, 1, 4), (64, 64), mode="bilinear")
     row = torch.tensor([0.5, -0.5]).repeat(32)
     checked = smooth + row[:, None] * row  # gone where four pixels become one
-    near, far = (ClipStages(clip("resnet"), size).each(checked, smooth).item() for size in (64, None))
+    near, far = (ClipFeatureDistance(clip("resnet"), size).each(checked, smooth).item() for size in (64, None))
     assert near > 4 * far
 
 
 def test_clip_s_transformers_are_refused(rng):
     with pytest.raises(MismatchError, match="no convolutional stages"):
-        ClipStages(clip("transformer")).each(pictures(rng, 1), pictures(rng, 1))
+        ClipFeatureDistance(clip("transformer")).each(pictures(rng, 1), pictures(rng, 1))
 
 
 def test_the_best_distance_at_hand_is_taken(rng, tmp_path, monkeypatch):
     pytest.importorskip("lpips")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    assert isinstance(find_distance(), Edges)
-    assert isinstance(find_distance(clip("transformer")), Edges)
-    found = find_distance(clip("resnet"), 64)
-    assert isinstance(found, ClipStages) and found.label == "feature maps of CLIP 'tiny'" and found.size == 64
+    assert isinstance(find_perceptual_distance(), EdgeDistance)
+    assert isinstance(find_perceptual_distance(clip("transformer")), EdgeDistance)
+    found = find_perceptual_distance(clip("resnet"), 64)
+    assert isinstance(found, ClipFeatureDistance) and found.label == "feature maps of CLIP 'tiny'" and found.size == 64
     (tmp_path / "checkpoints").mkdir()
     torch.save(alexnet_weights(rng), tmp_path / "checkpoints" / LPIPS_WEIGHTS["alex"])
-    assert find_distance(clip("resnet")).label == "LPIPS on alex"
+    assert find_perceptual_distance(clip("resnet")).label == "LPIPS on alex"
 
 
 def test_a_distance_found_in_inference_mode_gives_gradients(rng, tmp_path, monkeypatch):
     pytest.importorskip("lpips")
     save_file(alexnet_weights(rng), tmp_path / "alex.safetensors")
     with torch.inference_mode():
-        distance = find_distance(weights=tmp_path / "alex.safetensors")
+        distance = find_perceptual_distance(weights=tmp_path / "alex.safetensors")
     drawn = pictures(rng, 1).requires_grad_()
     distance(drawn, pictures(rng, 1)).backward()
     assert drawn.grad is not None
@@ -157,4 +164,4 @@ def test_nothing_in_a_weights_file_is_run(tmp_path):
 def test_lpips_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("lga_core.metrics.perceptual.find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install lpips"):
-        find_distance(weights=tmp_path / "alex.pth")
+        find_perceptual_distance(weights=tmp_path / "alex.pth")

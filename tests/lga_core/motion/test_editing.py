@@ -549,5 +549,5 @@ def test_one_face_blends_with_many(rng):
 
 
 def test_rows_that_a_small_generator_does_not_have_are_named(rng):
-    with pytest.raises(InputError, match='"fine" rows begin at row 8, but this generator has the rows 0 to 7'):
+    with pytest.raises(InputError, match='"fine" rows begin at row 8, but this generator has only the rows 0 to 7'):
         blend_faces(rng.randn(1, 8, 8), rng.randn(1, 8, 8), 0.5, "fine")

@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from lga_core import InputError, MismatchError, MotionConfig, MotionModel
-from lga_core.motion.model import rates
+from lga_core.motion.model import residual_schedule
 
 VARIANTS = ("anchored", "paper", "official")
 FRAMES = (4, 8, 16, 32, 64, 128)
@@ -29,7 +29,7 @@ def embeddings(rng, n: int):
 
 
 def total(variant: str, num_frames: int, schedule: str | None = None) -> float:
-    return rates(getattr(MotionConfig, variant)(10, 6), num_frames, schedule).sum().item()
+    return residual_schedule(getattr(MotionConfig, variant)(10, 6), num_frames, schedule).sum().item()
 
 
 # Sums of step sizes in closed form, and as tabulated for T = 4 .. 128 from the published formulas.
@@ -64,12 +64,12 @@ def test_sums_of_step_sizes_are_the_published_table(variant, schedule):
 def test_step_sizes_themselves_are_the_published_ones():
     paper, official = MotionConfig.paper(10, 6), MotionConfig.official(10, 6)
     i = torch.arange(2, 17, dtype=torch.float64)
-    assert_close(rates(paper, 16), 0.2 * (16 + 1 - i) / 16)
+    assert_close(residual_schedule(paper, 16), 0.2 * (16 + 1 - i) / 16)
     t = torch.arange(1, 16, dtype=torch.float64)
-    assert_close(rates(official, 16), 0.05 * (16 - t) / 16)
-    assert_close(rates(official, 4, "const"), torch.full((3,), 0.2, dtype=torch.float64))
-    assert_close(rates(MotionConfig.anchored(10, 6), 4), torch.full((3,), 0.2, dtype=torch.float64))
-    assert rates(paper, 1).shape == (0,)
+    assert_close(residual_schedule(official, 16), 0.05 * (16 - t) / 16)
+    assert_close(residual_schedule(official, 4, "const"), torch.full((3,), 0.2, dtype=torch.float64))
+    assert_close(residual_schedule(MotionConfig.anchored(10, 6), 4), torch.full((3,), 0.2, dtype=torch.float64))
+    assert residual_schedule(paper, 1).shape == (0,)
 
 
 def test_the_variants_differ_in_these_fields():
@@ -118,9 +118,9 @@ def test_motion_follows_the_equations(rng, variant):
             x = leaky(w @ x / math.sqrt(len(x)) + b, 0.2) * math.sqrt(2)
         return x.reshape(6, 8)
 
-    z, h = text[0] + image[0], model.first_state(1, seed=5)[0].double()
+    z, h = text[0] + image[0], model.initial_hidden_state(1, seed=5)[0].double()
     codes = [z]
-    for rate in rates(config, 5):
+    for rate in residual_schedule(config, 5):
         u = torch.cat([leaky(linear("fc1", z), config.slope), h])
         z = z + rate * leaky(linear("fc2", u), config.slope)
         h = h + rate * leaky(linear("fc3", u), config.slope)
@@ -181,13 +181,13 @@ def test_same_seed_same_motion_other_seed_other_motion(rng):
 
 def test_first_state_has_its_standard_deviation_and_fresh_draws_differ():
     model = make(hidden_dim=4000, h0_std=0.3)
-    state = model.first_state(2, torch.Generator().manual_seed(0))
+    state = model.initial_hidden_state(2, torch.Generator().manual_seed(0))
     assert abs(state.std() - 0.3) < 0.01
     assert not torch.allclose(state[0], state[1])
-    assert torch.equal(*model.first_state(2, seed=4))
-    assert torch.equal(make(h0_std=0.0).first_state(1), torch.zeros(1, 7))
-    with pytest.raises(InputError, match="3 seeds were given for 2 faces"):
-        model.first_state(2, seed=[1, 2, 3])
+    assert torch.equal(*model.initial_hidden_state(2, seed=4))
+    assert torch.equal(make(h0_std=0.0).initial_hidden_state(1), torch.zeros(1, 7))
+    with pytest.raises(InputError, match="3 seeds for 2 faces"):
+        model.initial_hidden_state(2, seed=[1, 2, 3])
 
 
 def test_strength_is_a_product_and_leaves_the_visual_offset_alone(rng):
@@ -216,7 +216,7 @@ def test_one_sentence_serves_many_pictures(rng):
 def test_no_gradient_reaches_the_picture_through_the_first_code(rng):
     model = make("official").requires_grad_(True)
     text, image = embeddings(rng, 2).requires_grad_(), embeddings(rng, 2).requires_grad_()
-    model.offsets(model.rollout(text + image.detach(), 3, model.first_state(2).double())).sum().backward()
+    model.offsets(model.rollout(text + image.detach(), 3, model.initial_hidden_state(2).double())).sum().backward()
     through_codes = text.grad.clone()
     text.grad = None
     model(text, image, 3).sum().backward()
@@ -241,12 +241,12 @@ def test_the_seed_alone_decides_the_first_weights():
 
 @pytest.mark.parametrize("num_frames", [0, -3, 2.5, "16"])
 def test_a_clip_needs_at_least_one_whole_frame(rng, num_frames):
-    with pytest.raises(InputError, match=r"needs a whole number of at least 1"):
+    with pytest.raises(InputError, match=r"needs a whole number of frames, at least 1"):
         make()(embeddings(rng, 1), num_frames=num_frames)
 
 
 def test_embeddings_of_another_clip_are_refused_in_words(rng):
-    with pytest.raises(MismatchError, match=r"text embedding of shape \[1, 12\].*embeddings have shape \[n 10\]"):
+    with pytest.raises(MismatchError, match=r"text embedding has shape \[1, 12\].*needs \[n 10\]"):
         make()(rng.randn(1, 12))
     with pytest.raises(MismatchError, match="image embedding"):
         make()(embeddings(rng, 1), rng.randn(10))
@@ -273,4 +273,4 @@ def test_impossible_configurations_are_refused_by_name(change):
         dataclasses.replace(MotionConfig(10, 6), **change)
     if "schedule" in change:
         with pytest.raises(ValueError, match="schedule is"):
-            rates(MotionConfig(10, 6), 4, "cosine")
+            residual_schedule(MotionConfig(10, 6), 4, "cosine")

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from lga_core.motion import plot
 from lga_core.motion.editing import rms_offsets, rms_steps
-from lga_core.motion.plot import plot_motion, stacked
+from lga_core.motion.plot import plot_motion, stack_vertically
 
 
 def axes_of(motion, title="smiling", fps=12.0):
@@ -132,10 +132,10 @@ def test_matplotlib_is_imported_only_to_draw_and_pyplot_never():
 
 def test_stacked_pictures_stand_one_below_the_other_in_the_middle_of_white():
     red, blue = Image.new("RGB", (10, 3), "red"), Image.new("RGB", (4, 5), "blue")
-    sheet = stacked([red, blue])
+    sheet = stack_vertically([red, blue])
     assert (sheet.mode, sheet.size) == ("RGB", (10, 8))
     expected = np.full((8, 10, 3), 255, dtype=np.uint8)
     expected[:3] = (255, 0, 0)
     expected[3:, 3:7] = (0, 0, 255)
     assert (np.asarray(sheet) == expected).all()
-    assert stacked([red]).tobytes() == red.tobytes()
+    assert stack_vertically([red]).tobytes() == red.tobytes()

@@ -84,7 +84,7 @@ def test_many_channels_take_the_way_by_phases(rng, monkeypatch):
     monkeypatch.setattr(doubling, "PHASES_FROM", 1)
     generator, ws = make(), rng.randn(2, 8, 8)
     synthesis = FrozenSynthesis(generator, torch.float64)
-    assert all(block.convs[0].doubling.phases for block in synthesis.blocks[1:])
+    assert all(block.convs[0].up_conv.phases for block in synthesis.blocks[1:])
     for found, expected in zip(drawn(synthesis, ws), drawn(generator.synthesis, ws), strict=True):
         assert_close(found, expected, rtol=1e-8, atol=1e-8)
 
@@ -181,7 +181,7 @@ def test_the_passes_to_compile_are_the_plain_ones(rng, way, limit):
         assert (found is None and expected is None) or torch.allclose(found, expected)
     gradients = (y, d, noise, bias, limit, of_scaled, s, of_drawn, mixer)
     for found, expected in zip(
-        epilogue.summed(epilogue.backward_by_fours)(*gradients), epilogue.backward_pass(*gradients), strict=True
+        epilogue.sum_quads(epilogue.backward_in_quads)(*gradients), epilogue.backward_pass(*gradients), strict=True
     ):
         assert (found is None and expected is None) or torch.allclose(found, expected)
 

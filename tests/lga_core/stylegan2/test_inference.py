@@ -15,7 +15,7 @@ from lga_core.stylegan2 import upsampling_conv as doubling
 from lga_core.stylegan2.fused_ops import Passes
 from lga_core.stylegan2.inference import batched_block as batched
 from lga_core.stylegan2.inference import tiled_block as strips
-from lga_core.stylegan2.inference.cuda_graphs import MAX_RECORDINGS, Replayed
+from lga_core.stylegan2.inference.cuda_graphs import MAX_RECORDINGS, CudaGraphReplay
 from lga_core.stylegan2.inference.engine import Engine, fastest_dtype, prepared
 
 CPU = torch.device("cpu")
@@ -82,7 +82,7 @@ def test_many_channels_are_doubled_by_phases(rng, monkeypatch, batched_to):
     monkeypatch.setattr(doubling, "PHASES_FROM", 1)
     generator, ws = make(), rng.randn(2, 8, 8)
     engine = Engine(generator, torch.float64, CPU, batched_to=batched_to)
-    assert engine.blocks[1].convs[0].doubling.phases
+    assert engine.blocks[1].convs[0].up_conv.phases
     assert_close(engine(ws), plain(generator, ws), rtol=1e-8, atol=1e-8)
 
 
@@ -303,7 +303,7 @@ def recorder():
 def test_work_is_recorded_once_for_each_number_of_frames_and_kind_of_work(rng, recorder):
     generator = make()
     engine = Engine(generator, torch.float64, CPU, 32)
-    engine._draw = Replayed(engine._pictures, recorder[0])
+    engine._draw = CudaGraphReplay(engine._draw_chunks, recorder[0])
     three, two = rng.randn(3, 8, 8), rng.randn(2, 8, 8)
     alike = three.clone()
     alike[:, :4] = alike[:1, :4]
@@ -316,7 +316,7 @@ def test_work_is_recorded_once_for_each_number_of_frames_and_kind_of_work(rng, r
 
 
 def test_few_recordings_are_kept_and_those_in_use_longest(recorder):
-    replayed = Replayed(lambda ws: ws, recorder[0])
+    replayed = CudaGraphReplay(lambda ws: ws, recorder[0])
     for n in range(1, MAX_RECORDINGS + 1):
         replayed(torch.zeros(n, 1))
     replayed(torch.zeros(1, 1))
@@ -332,7 +332,7 @@ def test_where_recording_fails_work_goes_on_and_the_log_says_so_once(caplog):
     def failing(draw, ws):
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    replayed = Replayed(lambda ws: ws + 1, failing)
+    replayed = CudaGraphReplay(lambda ws: ws + 1, failing)
     with caplog.at_level(logging.WARNING):
         for n in (1, 2, 2):
             assert torch.equal(replayed(torch.zeros(n, 1)), torch.ones(n, 1))
@@ -344,7 +344,7 @@ def test_too_little_memory_for_a_recording_is_left_to_who_can_draw_fewer_frames(
     def failing(draw, ws):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-    replayed = Replayed(lambda ws: ws, failing)
+    replayed = CudaGraphReplay(lambda ws: ws, failing)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         replayed(torch.zeros(1, 1))
     assert replayed.works

@@ -301,7 +301,7 @@ def test_the_losses_are_those_of_the_drawn_clip(run):
     for network in (task.of_videos, task.of_pictures):
         network.eval()  # spectral norms stay as they are
     found = task.motion_losses(batch)
-    path, told = task.model.rollout(batch.w, batch.noise, task.principal)
+    path, told = task.model.rollout(batch.w, batch.noise, task.pca)
     ws = path[:, :, None].expand(-1, -1, task.generator.num_ws, -1)
     drawn = torch.stack([task.generator.synthesis(way) for way in ws])
     assert_close(batch.drawn, drawn.detach(), atol=1e-4, rtol=1e-4)

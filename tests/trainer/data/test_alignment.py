@@ -84,7 +84,7 @@ def test_a_folder_without_any_face_is_refused(tmp_path, seer):
 def test_the_doodle_domain_brings_its_finder_and_framing():
     framer = framer_of("doodle", 128)
     assert framer.framing != Framing()
-    assert len(framer.finders) >= 1
+    assert len(framer.detectors) >= 1
 
 
 def test_without_any_finder_it_says_what_to_install(monkeypatch, tmp_path):

@@ -42,10 +42,10 @@ def compass() -> torch.Tensor:
 
 def test_the_framing_gives_the_points_at_rest_their_whole_square():
     points = torch.tensor(POINTS)
-    centre, axis = 200 - 30j, cmath.rect(70, 2.2)
-    places = centre + axis * torch.complex(*points.unbind(dim=1))
+    center, axis = 200 - 30j, cmath.rect(70, 2.2)
+    places = center + axis * torch.complex(*points.unbind(dim=1))
     square = align(torch.view_as_real(places)[None], 300, 400, framing_of(POINTS))
-    assert_close(square.centre, torch.tensor([[200.0, -30.0]]), atol=1e-3, rtol=0)
+    assert_close(square.center, torch.tensor([[200.0, -30.0]]), atol=1e-3, rtol=0)
     assert_close(square.axis, torch.tensor([[axis.real, axis.imag]]), atol=1e-3, rtol=0)
 
 
@@ -56,10 +56,10 @@ def test_a_moved_mouth_does_not_change_the_square_s_size():
 
 
 def test_a_drawing_lies_in_its_square(compass):
-    centre, axis = torch.tensor([60 + 45j]), torch.tensor([cmath.rect(25, 0.6)])
-    picture = scenes.place(torch.zeros(1, 3, 100, 120), compass, centre, axis, torch.ones(1))[0]
+    center, axis = torch.tensor([60 + 45j]), torch.tensor([cmath.rect(25, 0.6)])
+    picture = scenes.place(torch.zeros(1, 3, 100, 120), compass, center, axis, torch.ones(1))[0]
     for x, y in ((0.5, 0.5), (-0.7, 0.2), (0.0, -0.8)):
-        place = (centre + axis * complex(x, y)).item()
+        place = (center + axis * complex(x, y)).item()
         assert_close(picture[:2, int(place.imag), int(place.real)], torch.tensor([x, y]), atol=0.04, rtol=0)
     assert picture[:, 5, 5].abs().max() == 0
 
@@ -78,8 +78,8 @@ def test_coverage_is_the_face_without_its_backdrop():
 
 def test_what_of_a_square_lies_outside_the_frame_is_not_visible():
     frame = torch.tensor([[0.0, 0.0, 100.0, 100.0]])
-    centres = torch.tensor([[50 + 50j, 0 + 50j, 130 + 50j, 1 + 1j]])
-    seen = scenes.visible(centres, torch.full_like(centres, 20), frame)[0]
+    centers = torch.tensor([[50 + 50j, 0 + 50j, 130 + 50j, 1 + 1j]])
+    seen = scenes.visible(centers, torch.full_like(centers, 20), frame)[0]
     assert seen[0] == 1 and seen[2] == 0
     assert 0.3 < seen[1] < 0.7 and 0.1 < seen[3] < 0.5
 
@@ -91,9 +91,9 @@ def test_windows_say_what_is_amiss_with_them(stock, compass, monkeypatch, seed):
     monkeypatch.setattr(scenes, "worn", lambda pictures, rng: pictures)
     windows = scenes.make_windows(stock, 24, 80, 1.5, seeded(seed))
     middle, half = torch.full((24,), 40 + 40j), torch.full((24,), 40 / 1.5 + 0j)
-    centres, axes = corrected(middle, half, windows.amiss)
+    centers, axes = corrected(middle, half, windows.amiss)
     for index in windows.is_face.nonzero().flatten().tolist():
-        place = centres[index] + axes[index] * (0.4 - 0.3j)
+        place = centers[index] + axes[index] * (0.4 - 0.3j)
         x, y = int(place.real), int(place.imag)
         if windows.pictures[index, :, y, x].abs().max() > 0:  # else it is cut off
             assert_close(windows.pictures[index, :2, y, x], torch.tensor([0.4, -0.3]), atol=0.06, rtol=0)
@@ -101,8 +101,8 @@ def test_windows_say_what_is_amiss_with_them(stock, compass, monkeypatch, seed):
 
 
 def test_squares_of_a_scene_leave_each_other_s_middle_free():
-    centres, axes, there = scenes.draw_squares(500, 128, seeded())
-    apart = (centres[:, :, None] - centres[:, None]).abs()
+    centers, axes, there = scenes.draw_squares(500, 128, seeded())
+    apart = (centers[:, :, None] - centers[:, None]).abs()
     both = there[:, :, None] & there[:, None] & ~torch.eye(scenes.MOST, dtype=torch.bool)
     assert both.any() and (apart[both] > 0.45 * scenes.SIDES[0] * 2).all()
     assert (~there).all(dim=1).float().mean() > 0.1  # scenes without any
@@ -129,10 +129,10 @@ def test_the_losses_are_least_for_the_truth(stock):
     cells = torch.zeros(8, 6, 16, 16)
     cells[:, 0] = -12
     for n in range(8):
-        for centre, axis, seen in zip(scene.centres[n], scene.axes[n], scene.seen[n], strict=True):
+        for center, axis, seen in zip(scene.centers[n], scene.axes[n], scene.seen[n], strict=True):
             if seen < training.IGNORED[1]:
                 continue
-            x, y = centre.real / 8 - 0.5, centre.imag / 8 - 0.5
+            x, y = center.real / 8 - 0.5, center.imag / 8 - 0.5
             near = (columns - x).square() + (rows - y).square() < 2.6
             cells[n, 0][(columns == x.round()) & (rows == y.round())] = 12
             truth = ((x - columns), (y - rows), torch.log(2 * axis.abs() / finder.config.side).expand(16, 16))
@@ -166,9 +166,9 @@ def test_a_short_training_learns(stock):
 def test_faces_laid_over_a_photograph_lie_in_it_and_not_over_each_other():
     photo = torch.zeros(1, 3, 256, 320)
     trial = make_trial(DOMAIN, photo, seeded(2), count=3, resolution=64)
-    assert len(trial.centres) >= 2 and not torch.equal(trial.picture, photo)
+    assert len(trial.centers) >= 2 and not torch.equal(trial.picture, photo)
     sides = 2 * trial.axes.abs()
-    assert (trial.centres.real >= sides / 2).all() and (trial.centres.real <= 320 - sides / 2).all()
-    assert (trial.centres.imag >= sides / 2).all() and (trial.centres.imag <= 256 - sides / 2).all()
-    apart = (trial.centres[:, None] - trial.centres).abs() + 1e9 * torch.eye(len(sides))
+    assert (trial.centers.real >= sides / 2).all() and (trial.centers.real <= 320 - sides / 2).all()
+    assert (trial.centers.imag >= sides / 2).all() and (trial.centers.imag <= 256 - sides / 2).all()
+    apart = (trial.centers[:, None] - trial.centers).abs() + 1e9 * torch.eye(len(sides))
     assert (apart > 0.75 * (sides[:, None] + sides)).all()

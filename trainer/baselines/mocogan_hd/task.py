@@ -60,7 +60,7 @@ class Batch:
 
 
 class MocoganTask:
-    """Trains `model` to move what `draw` draws as `videos` move, along the `principal` directions of W.
+    """Trains `model` to move what `draw` draws as `videos` move, along the `pca` directions of W.
 
     cross_domain: first frames, not the videos' pictures, stand for true pictures.
 
@@ -75,11 +75,11 @@ class MocoganTask:
         generator: Generator,
         draw: Draw,
         videos: Videos,
-        principal: PrincipalComponents,
+        pca: PrincipalComponents,
         cross_domain: bool,
     ) -> None:
         self.run, self.model, self.generator, self.draw = run, model, generator, draw
-        self.videos, self.principal, self.cross_domain = videos, principal, cross_domain
+        self.videos, self.pca, self.cross_domain = videos, pca, cross_domain
         settings, device = run.optimizer, generator.w_avg.device
         self.of_videos = VideoDiscriminator(settings.video_width, run.seed).to(device)
         self.of_pictures = PictureDiscriminator(run.film.size, settings.picture_width, run.seed).to(device)
@@ -123,7 +123,7 @@ class MocoganTask:
     def motion_losses(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of the motion generator that are on, unweighted."""
         weights = self.run.weights
-        path, told = self.model.rollout(batch.w, batch.noise, self.principal)
+        path, told = self.model.rollout(batch.w, batch.noise, self.pca)
         drawn = self.film(path)
         batch.drawn = drawn.detach()
         with torch.no_grad():
@@ -215,7 +215,7 @@ class MocoganTask:
     def preview(self, path: Path) -> None:
         """Faces that no step shows and their motions, over two of the videos."""
         ws = self.faces(NUM_PREVIEWED)
-        motion = self.model(ws, self.principal, self.run.film.num_frames)
+        motion = self.model(ws, self.pca, self.run.film.num_frames)
         clip_sheet(self.draw, ws, motion, path, list(self.examples(NUM_VIDEOS_SHOWN)))
 
 

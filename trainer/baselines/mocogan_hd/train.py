@@ -56,9 +56,9 @@ def train_mocogan(run: MocoganRun) -> Path:
     with folder.locked() if workers.is_first else nullcontext():
         if workers.is_first:
             folder.keep_config(described(run, domain))
-        principal = find_directions(run, domain) if workers.is_first else None
+        pca = find_directions(run, domain) if workers.is_first else None
         workers.wait()  # the other processes read what it kept
-        task = assemble(run, domain, principal or find_directions(run, domain))
+        task = assemble(run, domain, pca or find_directions(run, domain))
         pace = LoopSchedule.of(run.steps, run.optimizer.accumulate, run.watch)
         seconds = train(task, folder, pace, workers, f"MoCoGAN-HD for {domain.name}, from {task.videos.label}")
         if workers.is_first:
@@ -105,14 +105,14 @@ def find_directions(run: MocoganRun, domain: MocoganDomain) -> PrincipalComponen
         return principal_components(domain.generator, run.directions_from, Path(run.out), show)
 
 
-def assemble(run: MocoganRun, domain: MocoganDomain, principal: PrincipalComponents) -> MocoganTask:
+def assemble(run: MocoganRun, domain: MocoganDomain, pca: PrincipalComponents) -> MocoganTask:
     """The task: a fresh motion generator, and everyone who plays a part in its training."""
     generator, model = domain.generator, run.model
     w_dim = generator.config.w_dim
     config = MocoganConfig(w_dim, model.hidden_dim, min(model.num_directions, w_dim), model.step_size)
     fresh = MocoganMotion(config, run.seed).to(generator.w_avg.device)
     cross_domain = run.videos is not None if run.film.cross_domain is None else run.film.cross_domain
-    return MocoganTask(run, fresh, generator, drawing(run, domain), find_videos(run, domain), principal, cross_domain)
+    return MocoganTask(run, fresh, generator, drawing(run, domain), find_videos(run, domain), pca, cross_domain)
 
 
 def drawing(run: MocoganRun, domain: MocoganDomain) -> Draw:
@@ -132,7 +132,7 @@ def measure(task: MocoganTask) -> dict[str, Any]:
     """How much faces that no step has shown move, and how much the videos do."""
     count, frames = task.run.watch.report_faces, task.run.film.num_frames
     ws = task.faces(count)
-    motion = task.model(ws, task.principal, frames)
+    motion = task.model(ws, task.pca, frames)
     films = torch.cat([task.film(face[:, 0] + way[None, :, 0]) for face, way in zip(ws.split(1), motion, strict=True)])
     return {
         "baseline": "mocogan",
@@ -172,7 +172,7 @@ def report(
     run, sheet = task.run, folder.path / "sheet.png"
     ws = task.faces(NUM_ON_SHEET)
     with torch.no_grad():
-        motion = task.model(ws, task.principal, run.film.num_frames)
+        motion = task.model(ws, task.pca, run.film.num_frames)
     clip_sheet(domain.generator.synthesis, ws, motion, sheet, list(task.examples(2)))
     facts = {
         "generator": f"{domain.name}, {domain.generator.config.resolution} px",

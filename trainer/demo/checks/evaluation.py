@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from lga_core import ClipModel, Domain, Images, WPlus
-from lga_core.metrics import find_distance
+from lga_core.metrics import find_perceptual_distance
 
 from ...data.prompts import load_prompts
 from ...metrics.evaluation_setup import EvaluationSetup, Network, Networks
@@ -39,7 +39,7 @@ def evaluation_setup(
     identity = find_identity_features(described, network)
     networks = Networks(
         Network(identity, f"who {own.name} sees, in distances of two strangers"),
-        find_distance(domain.clip, domain.generator.config.resolution),
+        find_perceptual_distance(domain.clip, domain.generator.config.resolution),
         Network(network.features, f"{own.name}'s last hidden layer, 160 numbers"),
         scorer,
         judge or own,

@@ -63,7 +63,7 @@ def photo_figures(
         trial = make_photo(described, photos[number % len(photos)], SEED + number)
         scene = find_scene(trial.picture, domain, PhotoFace())
         true = square_of(trial)
-        if (scene.alignment.centre - true.centre).norm() > 0.3 * true.side:
+        if (scene.alignment.center - true.center).norm() > 0.3 * true.side:
             missed += 1
             continue
         before = judged(judge, crop(trial.picture, true, SEEN)).attributes
@@ -92,8 +92,8 @@ def make_photo(described: EmbeddedDomain, photo: Images, seed: int) -> Trial:
 
 
 def square_of(trial: Trial) -> Alignment:
-    centre, axis = (torch.view_as_real(each[:1]).float() for each in (trial.centres, trial.axes))
-    return Alignment(centre, axis, *trial.picture.shape[2:])
+    center, axis = (torch.view_as_real(each[:1]).float() for each in (trial.centers, trial.axes))
+    return Alignment(center, axis, *trial.picture.shape[2:])
 
 
 def changed_outside(after: Images, before: Images, alignment: Alignment) -> int:

@@ -43,7 +43,7 @@ class Scenes:
     """pictures [n 3 s s] in -1..1 with up to k squares each; seen: the visible share of each, 0 where there is none."""
 
     pictures: Images
-    centres: Complex[Tensor, "n k"]
+    centers: Complex[Tensor, "n k"]
     axes: Complex[Tensor, "n k"]
     seen: Float[Tensor, "n k"]
 
@@ -101,22 +101,22 @@ def draw_squares(n: int, size: int, rng: torch.Generator) -> tuple[Tensor, Tenso
     side = torch.exp(between(rng, math.log(SIDES[0]), math.log(SIDES[1]), n, MOST))
     upright = torch.rand(n, MOST, generator=rng) < 0.35
     angle = torch.where(upright, torch.randn(n, MOST, generator=rng) * 0.2, between(rng, -math.pi, math.pi, n, MOST))
-    centre = torch.complex(between(rng, 0, size, n, MOST), between(rng, 0, size, n, MOST))
+    center = torch.complex(between(rng, 0, size, n, MOST), between(rng, 0, size, n, MOST))
     count = torch.multinomial(torch.tensor([0.22, 0.36, 0.26, 0.16]), n, replacement=True, generator=rng)
     there = torch.arange(MOST)[None] < count[:, None]
     for later in range(1, MOST):
         for earlier in range(later):
-            apart = (centre[:, later] - centre[:, earlier]).abs()
+            apart = (center[:, later] - center[:, earlier]).abs()
             clear = apart > 0.45 * (side[:, later] + side[:, earlier])
             there[:, later] &= clear | ~there[:, earlier]
-    return centre, turned(side / 2, angle), there
+    return center, turned(side / 2, angle), there
 
 
 def draw_giants(n: int, size: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Squares [n] too large for the spotter on this level."""
     side = between(rng, 1.6 * SIDES[1], 3.2 * SIDES[1], n)
-    centre = torch.complex(between(rng, 0, size, n), between(rng, 0, size, n))
-    return centre, turned(side / 2, between(rng, -math.pi, math.pi, n))
+    center = torch.complex(between(rng, 0, size, n), between(rng, 0, size, n))
+    return center, turned(side / 2, between(rng, -math.pi, math.pi, n))
 
 
 def draw_amiss(n: int, rng: torch.Generator) -> Float[Tensor, "n 4"]:
@@ -144,11 +144,11 @@ def make_scenes(stock: Stock, n: int, size: int, rng: torch.Generator) -> Scenes
     pictures = background(stock, n, size, rng)
     giants = torch.rand(n, generator=rng) < 0.12
     pictures = place(pictures, drawings(stock, n, rng), *draw_giants(n, size, rng), giants)
-    centres, axes, there = draw_squares(n, size, rng)
+    centers, axes, there = draw_squares(n, size, rng)
     for k in range(MOST):
-        pictures = place(pictures, drawings(stock, n, rng), centres[:, k], axes[:, k], there[:, k])
+        pictures = place(pictures, drawings(stock, n, rng), centers[:, k], axes[:, k], there[:, k])
     pictures, frame = framed(worn(pictures, rng), rng)
-    return Scenes(pictures, centres, axes, visible(centres, axes, frame) * there)
+    return Scenes(pictures, centers, axes, visible(centers, axes, frame) * there)
 
 
 def make_windows(stock: Stock, n: int, size: int, reach: float, rng: torch.Generator) -> Windows:
@@ -162,12 +162,12 @@ def make_windows(stock: Stock, n: int, size: int, reach: float, rng: torch.Gener
     is_beside = torch.rand(n, generator=rng) < 0.2
     other_axes = turned(half * between(rng, 0.5, 1.3, n), between(rng, -math.pi, math.pi, n))
     pictures = place(pictures, drawings(stock, n, rng), beside, other_axes, is_beside)
-    centres = middle + half * torch.complex(amiss[:, 0], amiss[:, 1])
+    centers = middle + half * torch.complex(amiss[:, 0], amiss[:, 1])
     axes = half * torch.exp(torch.complex(amiss[:, 2], amiss[:, 3]))
     is_there = is_face | (torch.rand(n, generator=rng) < 0.6)
-    pictures = place(pictures, drawings(stock, n, rng), centres, axes, is_there)
+    pictures = place(pictures, drawings(stock, n, rng), centers, axes, is_there)
     pictures, frame = framed(worn(pictures, rng), rng)
-    seen = visible(centres[:, None], axes[:, None], frame)[:, 0]
+    seen = visible(centers[:, None], axes[:, None], frame)[:, 0]
     return Windows(pictures, amiss, is_face & (seen >= 0.5))
 
 
@@ -199,11 +199,11 @@ def drawings(stock: Stock, n: int, rng: torch.Generator) -> Float[Tensor, "n 4 r
     return torch.cat([pictures, outline], dim=1)
 
 
-def place(pictures: Images, drawn: Float[Tensor, "n 4 r r"], centres: Complexes, axes: Complexes, there: Tensor):
+def place(pictures: Images, drawn: Float[Tensor, "n 4 r r"], centers: Complexes, axes: Complexes, there: Tensor):
     """Lay the drawings (the last channel says how opaque they are) over the pictures, into these squares."""
     n, _, h, w = pictures.shape
     y, x = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing="ij")
-    local = (torch.complex(x, y)[None] - centres[:, None, None]) / axes[:, None, None]
+    local = (torch.complex(x, y)[None] - centers[:, None, None]) / axes[:, None, None]
     field = torch.stack([local.real, local.imag], dim=-1)
     opaque = drawn[:, 3:] * there.view(n, 1, 1, 1)
     laid = F.grid_sample(torch.cat([drawn[:, :3] * opaque, opaque], dim=1), field, align_corners=False)
@@ -238,11 +238,11 @@ def framed(pictures: Images, rng: torch.Generator) -> tuple[Images, Float[Tensor
     return pictures * (down[:, None, :, None] & across[:, None, None, :]), frame
 
 
-def visible(centres: Complex[Tensor, "n k"], axes: Complex[Tensor, "n k"], frame: Float[Tensor, "n 4"]) -> Tensor:
+def visible(centers: Complex[Tensor, "n k"], axes: Complex[Tensor, "n k"], frame: Float[Tensor, "n 4"]) -> Tensor:
     """Share of each square's inner part that lies in the frame, 0..1."""
     steps = torch.linspace(-0.7, 0.7, 5)
     grid = torch.complex(*torch.meshgrid(steps, steps, indexing="xy")).flatten()
-    points = centres[..., None] + axes[..., None] * grid
+    points = centers[..., None] + axes[..., None] * grid
     left, top, right, bottom = (side[:, None, None] for side in frame.unbind(dim=1))
     inside = (points.real > left) & (points.real < right) & (points.imag > top) & (points.imag < bottom)
     return inside.float().mean(dim=-1)

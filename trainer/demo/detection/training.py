@@ -103,7 +103,7 @@ def spotter_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, detector: Do
     stride = detector.spotter.stride
     h, w = cells.shape[2:]
     rows, columns = torch.arange(h).view(1, 1, h, 1), torch.arange(w).view(1, 1, 1, w)
-    x, y = scenes.centres.real[..., None, None] / stride - 0.5, scenes.centres.imag[..., None, None] / stride - 0.5
+    x, y = scenes.centers.real[..., None, None] / stride - 0.5, scenes.centers.imag[..., None, None] / stride - 0.5
     sides = 2 * scenes.axes.abs()[..., None, None]
     apart = (columns - x).square() + (rows - y).square()  # [n k h w], in cells
     blob = torch.exp(-apart / (2 * (0.09 * sides / stride).clamp(min=0.6).square()))
@@ -146,10 +146,10 @@ def marked(detector: DomainDetector, picture: Float[Tensor, "1 3 h w"]) -> Float
     """A picture with the squares that the detector finds drawn in, a dot on the upper side of each."""
     image = Image.fromarray(to_uint8(picture)[0].numpy())
     pen = ImageDraw.Draw(image)
-    centres, axes, _ = detector.squares(picture)
-    for centre, axis in zip(centres.tolist(), axes.tolist(), strict=True):
-        corners = [centre + axis * corner for corner in (-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j, -1 - 1j)]
+    centers, axes, _ = detector.squares(picture)
+    for center, axis in zip(centers.tolist(), axes.tolist(), strict=True):
+        corners = [center + axis * corner for corner in (-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j, -1 - 1j)]
         pen.line([(corner.real, corner.imag) for corner in corners], (0, 255, 0), max(1, image.width // 256))
-        top = centre - axis * 1j
+        top = center - axis * 1j
         pen.ellipse((top.real - 2, top.imag - 2, top.real + 2, top.imag + 2), (255, 0, 0))
     return pil_to_tensor(image)[None].float() / 127.5 - 1

@@ -27,7 +27,7 @@ class Trial:
     """A picture [1 3 h w] with faces in it, and their squares (see scenes.py)."""
 
     picture: Images
-    centres: Complex[Tensor, "k"]
+    centers: Complex[Tensor, "k"]
     axes: Complex[Tensor, "k"]
 
 
@@ -58,23 +58,23 @@ def make_trial(
 def put(photo: Images, drawn: Float[Tensor, "k 4 r r"], rng: torch.Generator) -> Trial:
     """Drawings (the last channel says how opaque they are) laid over a photograph at random, all of them in it."""
     size = torch.tensor(photo.shape[:1:-1])  # width, height
-    centres, axes = [], []
+    centers, axes = [], []
     for each in drawn:
         for _ in range(100):
             largest = min(LARGEST, size.min().item() * 0.78) / (1 if len(drawn) == 1 else 2)
             side = math.exp(math.log(SMALLEST) + math.log(largest / SMALLEST) * torch.rand((), generator=rng).item())
-            centre = complex(*(side / 2 + torch.rand(2, generator=rng) * (size - side)).tolist())
-            if all(abs(centre - c) > 0.75 * (side + 2 * abs(a)) for c, a in zip(centres, axes, strict=True)):
+            center = complex(*(side / 2 + torch.rand(2, generator=rng) * (size - side)).tolist())
+            if all(abs(center - c) > 0.75 * (side + 2 * abs(a)) for c, a in zip(centers, axes, strict=True)):
                 break
         else:
             continue
         angle = (torch.rand((), generator=rng) * 2 - 1).item() * math.pi
         axis = side / 2 * complex(math.cos(angle), math.sin(angle))
         near = F.interpolate(each[None], (max(8, round(side)),) * 2, mode="bilinear", antialias=True)
-        photo = place(photo, near, torch.tensor([centre]), torch.tensor([axis]), torch.ones(1))
-        centres.append(centre)
+        photo = place(photo, near, torch.tensor([center]), torch.tensor([axis]), torch.ones(1))
+        centers.append(center)
         axes.append(axis)
-    return Trial(photo.clamp(-1, 1), torch.tensor(centres), torch.tensor(axes))
+    return Trial(photo.clamp(-1, 1), torch.tensor(centers), torch.tensor(axes))
 
 
 def show_detector(build: BuildFolder) -> None:

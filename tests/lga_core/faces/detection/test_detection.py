@@ -17,10 +17,10 @@ from torchvision.transforms.functional import pil_to_tensor
 from lga_core import InputError, find_faces
 from lga_core.faces.detection import registry as search
 from lga_core.faces.detection.manual import read_points
-from lga_core.faces.detection.multiscale import Picture, Seen, Square, look_for_faces
+from lga_core.faces.detection.multiscale import Detection, Picture, Square, detect_multiscale
 from lga_core.faces.detection.overlay import draw_faces
 from lga_core.faces.detection.registry import installed_detectors, missing_detectors
-from lga_core.faces.detection.selection import choose, follow, ordered
+from lga_core.faces.detection.selection import choose, ordered, track_face
 from lga_core.faces.detection.types import FoundFace, in_order, right_of
 
 UPRIGHT = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [0.0, 0.0], [-0.8, 1.0], [0.8, 1.0]])
@@ -47,7 +47,7 @@ def drawn(height: int, width: int, *faces: torch.Tensor) -> torch.Tensor:
     return picture
 
 
-def sees_colours(look: torch.Tensor) -> list[Seen]:
+def sees_colours(look: torch.Tensor) -> list[Detection]:
     """A detector of such faces that needs the eyes above the mouth, and a face of some size, as real ones do."""
     values = look.float() / 127.5 - 1
     y, x = torch.meshgrid(torch.arange(look.shape[0]) + 0.5, torch.arange(look.shape[1]) + 0.5, indexing="ij")
@@ -59,7 +59,7 @@ def sees_colours(look: torch.Tensor) -> list[Seen]:
         points.append(torch.stack([x[here].mean(), y[here].mean()]))
     five = in_order(torch.stack(points)[None])[0]
     along = five[1] - five[0]
-    return [Seen(five, 1.0)] if along[0] > along[1].abs() else []
+    return [Detection(five, 1.0)] if along[0] > along[1].abs() else []
 
 
 class Fixed:
@@ -79,7 +79,7 @@ class Colours:
     name = "colours"
 
     def find(self, images):
-        return look_for_faces(Picture(images), sees_colours, self.name, sure=0.5)
+        return detect_multiscale(Picture(images), sees_colours, self.name, sure=0.5)
 
 
 @pytest.mark.parametrize("turn", range(0, 360, 30))
@@ -87,7 +87,7 @@ def test_a_face_is_found_at_any_angle_by_a_detector_of_upright_ones(turn):
     truth = placed(90, 70, 20, turn)
     (found,) = Colours().find(drawn(150, 200, truth))
     assert (found.points - truth).norm(dim=1).max() < 1
-    assert found.score > 0.9 and found.finder == "colours"
+    assert found.score > 0.9 and found.detector == "colours"
 
 
 @pytest.mark.parametrize(("x", "y", "reach", "size"), [(1500, 300, 12, 2000), (12, 12, 5, 32), (1000, 1000, 600, 2000)])
@@ -124,7 +124,7 @@ def test_beside_a_large_face_no_small_ones_are_sought_beside_a_small_one_they_ar
 
     for reach, most in ((30, 4), (10, 80)):
         looks.clear()
-        assert look_for_faces(Picture(drawn(200, 200, placed(100, 100, reach))), counted, "colours", sure=0.5)
+        assert detect_multiscale(Picture(drawn(200, 200, placed(100, 100, reach))), counted, "colours", sure=0.5)
         assert most / 4 < len(looks) <= most
 
 
@@ -132,14 +132,14 @@ def test_a_detector_that_never_agrees_with_itself_finds_nothing():
     looks = iter(range(10**6))
 
     def dreams(look):
-        return [Seen(placed(128 + 60 * (-1) ** next(looks), 128, 20), 1.0)]
+        return [Detection(placed(128 + 60 * (-1) ** next(looks), 128, 20), 1.0)]
 
-    assert look_for_faces(Picture(torch.zeros(1, 3, 64, 64)), dreams, "dreams", sure=0.5) == []
+    assert detect_multiscale(Picture(torch.zeros(1, 3, 64, 64)), dreams, "dreams", sure=0.5) == []
 
 
 def test_the_first_finder_that_finds_any_is_enough():
     first, second, third = Fixed([]), Fixed([face(5, 5)]), Fixed([face(9, 9)])
-    assert find_faces(torch.zeros(1, 3, 8, 8), [first, second, third])[0].centre.tolist() == [5, 5]
+    assert find_faces(torch.zeros(1, 3, 8, 8), [first, second, third])[0].center.tolist() == [5, 5]
     assert len(first.shown) == len(second.shown) == 1 and not third.shown
 
 
@@ -195,35 +195,37 @@ def test_a_face_that_is_not_there_is_refused_with_how_many_there_are():
 def test_a_face_is_followed_by_where_it_was_not_by_its_size():
     frames = [drawn(120, 160, placed(40 + 8 * t, 60, 14, 6 * t)) for t in range(6)]
     frames[3] = torch.full_like(frames[0], -1.0)
-    points = follow(frames, [Colours()])
+    points = track_face(frames, [Colours()])
     assert points.shape == (6, 5, 2) and points[3].isnan().all()
     for t in (0, 1, 2, 4, 5):
         assert (points[t] - placed(40 + 8 * t, 60, 14, 6 * t)).norm(dim=1).max() < 1
     left, right = face(40, 50, 10), face(150, 50, 10)
     larger = face(150, 50, 20)
-    followed = follow([torch.zeros(1, 3, 100, 200)] * 2, [Fixed([left, right], [], [larger, left])], "left to right")
+    followed = track_face(
+        [torch.zeros(1, 3, 100, 200)] * 2, [Fixed([left, right], [], [larger, left])], "left to right"
+    )
     assert_close(followed, torch.stack([left.points] * 2))
 
 
 def test_a_face_found_round_the_last_place_is_given_in_pixels_of_the_whole_frame():
     finder = Fixed([face(300, 200)], [face(80, 77)])
-    second = follow([torch.zeros(1, 3, 400, 600)] * 2, [finder])[1]
+    second = track_face([torch.zeros(1, 3, 400, 600)] * 2, [finder])[1]
     assert finder.shown[1].shape[2:] == (150, 150), "three times the face's box of 50"
     assert_close(second, placed(305, 202, 10))
 
 
 def test_another_face_far_away_is_not_the_one_that_was_lost():
     finder = Fixed([face(20, 20)], [], [face(180, 90)])
-    assert follow([torch.zeros(1, 3, 100, 200)] * 2, [finder])[1].isnan().all()
+    assert track_face([torch.zeros(1, 3, 100, 200)] * 2, [finder])[1].isnan().all()
 
 
 def test_the_first_frames_may_lack_the_face_but_not_all():
     finder = Fixed([], [face(20, 20)], [face(20, 20), face(70, 20, 5)])
-    points = follow([torch.zeros(1, 3, 100, 200)] * 3, [finder], "largest", index=1)
+    points = track_face([torch.zeros(1, 3, 100, 200)] * 3, [finder], "largest", index=1)
     assert points[:2].isnan().all() and points[2, :, 0].min() > 50
     done = []
     with pytest.raises(InputError, match="None of the 2 frames .* a list can find"):
-        follow([torch.zeros(1, 3, 10, 10)] * 2, [Fixed()], on_frame=done.append)
+        track_face([torch.zeros(1, 3, 10, 10)] * 2, [Fixed()], on_frame=done.append)
     assert done == [1, 2]
 
 

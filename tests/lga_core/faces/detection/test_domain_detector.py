@@ -16,8 +16,8 @@ from lga_core.domain import read_domain
 from lga_core.faces.detection.domain_detector import (
     DomainDetector,
     Level,
-    distinct,
     load_detector,
+    non_maximum_suppression,
     pyramid,
     save_detector,
 )
@@ -62,11 +62,11 @@ def test_the_pyramid_shows_squares_from_24_pixels_to_the_whole_picture_at_the_sp
 
 def test_a_window_shows_its_square_upright(small):
     levels = [Level(1.0, ramp(200, 300)), Level(0.5, ramp(200, 300)[..., ::2, ::2])]
-    centre, axis = torch.tensor(150 + 100j), cmath.rect(20, 0.7)
-    window = small._window(levels[:1], centre, torch.tensor(axis))[0]
+    center, axis = torch.tensor(150 + 100j), cmath.rect(20, 0.7)
+    window = small._window(levels[:1], center, torch.tensor(axis))[0]
     for (row, column), x, y in (((0, 0), -1, -1), ((0, 31), 1, -1), ((31, 0), -1, 1), ((20, 9), None, None)):
         x, y = ((column + 0.5) / 16 - 1, (row + 0.5) / 16 - 1) if x is None else (x * 31 / 32, y * 31 / 32)
-        there = centre.item() + axis * SMALL.reach * complex(x, y)
+        there = center.item() + axis * SMALL.reach * complex(x, y)
         assert_close(window[:2, row, column], torch.tensor([there.real, there.imag]), atol=1e-2, rtol=0)
 
 
@@ -77,26 +77,31 @@ def test_what_is_outside_the_picture_is_grey_in_a_window(small):
 
 
 def test_correcting_by_what_is_amiss_gives_the_true_square():
-    centre, axis = torch.tensor([50 + 20j]), torch.tensor([8 - 3j])
+    center, axis = torch.tensor([50 + 20j]), torch.tensor([8 - 3j])
     true_centre, true_axis = torch.tensor([47 + 26j]), torch.tensor([3 + 7j])
-    place, change = (true_centre - centre) / axis, torch.log(true_axis / axis)
+    place, change = (true_centre - center) / axis, torch.log(true_axis / axis)
     amiss = torch.stack([place.real, place.imag, change.real, change.imag], dim=1)
-    for found, true in zip(corrected(centre, axis, amiss), (true_centre, true_axis), strict=True):
+    for found, true in zip(corrected(center, axis, amiss), (true_centre, true_axis), strict=True):
         assert_close(found, true)
 
 
 def test_a_cell_means_a_square_in_pixels():
     cell = torch.tensor([[9.0, 0.25, -0.5, math.log(2), 0.0, 3.0]])
-    centre, axis = squares_of(cell, torch.tensor([2]), torch.tensor([5]), stride=8, side=40.0)
-    assert_close(centre, torch.tensor([46 + 16j]))
+    center, axis = squares_of(cell, torch.tensor([2]), torch.tensor([5]), stride=8, side=40.0)
+    assert_close(center, torch.tensor([46 + 16j]))
     assert_close(axis, torch.tensor([0 + 40j]))
 
 
 def test_of_squares_for_one_face_the_surest_stays():
-    centres = torch.tensor([100 + 100j, 103 + 100j, 200 + 100j, 101 + 99j])
+    centers = torch.tensor([100 + 100j, 103 + 100j, 200 + 100j, 101 + 99j])
     axes = torch.tensor([20 + 0j, 22 + 0j, 20 + 0j, 5 + 0j])
     scores = torch.tensor([0.6, 0.9, 0.7, 0.8])
-    assert distinct(centres, axes, scores).tolist() == [1, 3, 2]  # a small face on a large one is another
+    # A small face on a large one is another face.
+    assert non_maximum_suppression(centers, axes, scores).tolist() == [
+        1,
+        3,
+        2,
+    ]  # a small face on a large one is another
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 700), (33, 47), (700, 3), (2000, 1500)])
@@ -154,7 +159,7 @@ def test_a_file_that_contradicts_itself_is_refused(small, tmp_path, changes, sai
 
 @pytest.fixture(scope="module")
 def finder() -> DomainDetector:
-    found = load_domain("doodle").finder
+    found = load_domain("doodle").detector
     assert found is not None
     return found
 
@@ -167,11 +172,11 @@ def clutter(h, w, seed=0):
     return torch.tanh(0.4 * total)
 
 
-def pasted(picture, path, centre, axis):
+def pasted(picture, path, center, axis):
     """The picture with a drawing laid into this square."""
     side = round(2 * abs(axis))
     face = F.interpolate(load_image(path), (side, side), mode="bilinear", antialias=True)
-    places = (torch.complex(*ramp(*picture.shape[2:])[0, :2]) - centre) / axis
+    places = (torch.complex(*ramp(*picture.shape[2:])[0, :2]) - center) / axis
     field = torch.stack([places.real, places.imag], dim=-1)[None]
     laid = F.grid_sample(torch.cat([face, torch.ones(1, 1, side, side)], dim=1), field, align_corners=False)
     return picture * (1 - laid[:, 3:]) + laid[:, :3]
@@ -180,28 +185,28 @@ def pasted(picture, path, centre, axis):
 @pytest.mark.parametrize("side", [32, 64, 150, 380])
 @pytest.mark.parametrize("degrees", [0, 37, 90, 180, 251])
 def test_a_drawn_face_is_found_at_any_size_and_angle_and_aligned_to_its_square(finder, side, degrees):
-    centre, axis = 260 + 245j, cmath.rect(side / 2, math.radians(degrees))
-    picture = pasted(clutter(512, 512, seed=side + degrees), PORTRAITS[(side + degrees) % len(PORTRAITS)], centre, axis)
+    center, axis = 260 + 245j, cmath.rect(side / 2, math.radians(degrees))
+    picture = pasted(clutter(512, 512, seed=side + degrees), PORTRAITS[(side + degrees) % len(PORTRAITS)], center, axis)
     faces = finder.find(picture)
-    assert len(faces) == 1 and faces[0].score > 0.5 and faces[0].finder == "doodle"
+    assert len(faces) == 1 and faces[0].score > 0.5 and faces[0].detector == "doodle"
     square = align(faces[0].points[None], 512, 512, read_domain("doodle").framing)
-    assert abs(complex(*square.centre[0].tolist()) - centre) < 0.03 * side
+    assert abs(complex(*square.center[0].tolist()) - center) < 0.03 * side
     assert abs(complex(*square.axis[0].tolist()) - axis) < 0.05 * side / 2
 
 
 def test_all_faces_of_a_picture_are_found(finder):
     picture = clutter(480, 640)
-    centres = [100 + 110j, 300 + 100j, 520 + 120j, 110 + 350j, 330 + 330j, 540 + 370j]
-    for path, centre, degrees in zip(PORTRAITS, centres, range(0, 360, 60), strict=True):
-        picture = pasted(picture, path, centre, cmath.rect(55, math.radians(degrees)))
+    centers = [100 + 110j, 300 + 100j, 520 + 120j, 110 + 350j, 330 + 330j, 540 + 370j]
+    for path, center, degrees in zip(PORTRAITS, centers, range(0, 360, 60), strict=True):
+        picture = pasted(picture, path, center, cmath.rect(55, math.radians(degrees)))
     found = [complex(*face.points.mean(dim=0).tolist()) for face in finder.find(picture)]
     assert len(found) == 6
-    assert all(min(abs(centre - each) for each in found) < 30 for centre in centres)
+    assert all(min(abs(center - each) for each in found) < 30 for center in centers)
 
 
 def test_a_picture_that_is_a_face_is_found_whole(finder):
     square = align(finder.find(load_image(PORTRAITS[0]))[0].points[None], 256, 256, read_domain("doodle").framing)
-    assert_close(square.centre, torch.tensor([[128.0, 128.0]]), atol=6.0, rtol=0)
+    assert_close(square.center, torch.tensor([[128.0, 128.0]]), atol=6.0, rtol=0)
     assert_close(square.side, torch.tensor([256.0]), atol=12.0, rtol=0)
 
 

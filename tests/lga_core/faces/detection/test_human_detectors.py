@@ -15,17 +15,17 @@ import torch
 from PIL import Image
 
 from lga_core import CheckpointError, InputError, find_faces, load_image
-from lga_core.faces.detection.haar_cascade import CascadeFinder, has_cascades
+from lga_core.faces.detection.haar_cascade import CascadeDetector, has_cascades
 from lga_core.faces.detection.mediapipe_landmarker import MediaPipeDetector
 from lga_core.faces.detection.registry import missing_detectors
-from lga_core.faces.detection.selection import follow
-from lga_core.faces.detection.yunet import YuNetFinder, decoded
+from lga_core.faces.detection.selection import track_face
+from lga_core.faces.detection.yunet import YuNetDetector, decoded
 
 # Centres of the irises, tip of the nose and corners of the mouth, in pixels of the photograph.
 TRUTH = torch.tensor([[203.5, 101.1], [246.0, 103.5], [223.5, 131.1], [202.3, 139.2], [244.5, 140.6]])
 EYES, MOUTH, ALL = [0, 1], [3, 4], [0, 1, 2, 3, 4]
 APART = 42.6  # pixels from eye to eye
-GREY = (128, 128, 128)
+GRAY = (128, 128, 128)
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +41,19 @@ def landmarker(face_model):
 
 
 @pytest.fixture(scope="module")
-def cascades() -> CascadeFinder:
+def cascades() -> CascadeDetector:
     pytest.importorskip("cv2")
     if not has_cascades():
         pytest.skip("this OpenCV comes without cascades")
-    return CascadeFinder()
+    return CascadeDetector()
 
 
 @pytest.fixture(scope="module")
-def yunet() -> YuNetFinder:
+def yunet() -> YuNetDetector:
     pytest.importorskip("kornia")
     if "LGA_YUNET_WEIGHTS" not in os.environ:
         pytest.skip("LGA_YUNET_WEIGHTS names no file")
-    return YuNetFinder(Path(os.environ["LGA_YUNET_WEIGHTS"]))
+    return YuNetDetector(Path(os.environ["LGA_YUNET_WEIGHTS"]))
 
 
 @pytest.fixture
@@ -71,11 +71,11 @@ def turned(picture: Image.Image, degrees: float) -> tuple[Image.Image, torch.Ten
     """The photograph turned about its middle, anticlockwise, and where its points come to lie."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     points = (TRUTH - 256) @ torch.tensor([[c, -s], [s, c]]) + 256
-    return picture.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=GREY), points
+    return picture.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=GRAY), points
 
 
 def moved(picture: Image.Image, right: int, down: int) -> Image.Image:
-    canvas = Image.new("RGB", picture.size, GREY)
+    canvas = Image.new("RGB", picture.size, GRAY)
     canvas.paste(picture, (right, down))
     return canvas
 
@@ -87,7 +87,7 @@ def worst(points: torch.Tensor, truth: torch.Tensor, which: list[int] = ALL) -> 
 def test_mediapipe_finds_eyes_and_mouth_within_three_pixels(landmarker, photograph, as_file):
     (found,) = find_faces(as_file(photograph), [landmarker])
     assert worst(found.points, TRUTH) < 3
-    assert found.finder == "MediaPipe's Face Landmarker" and 0.7 < found.score <= 1
+    assert found.detector == "MediaPipe's Face Landmarker" and 0.7 < found.score <= 1
 
 
 def test_cascades_find_eyes_and_mouth_within_twelve_pixels(cascades, photograph, as_file):
@@ -120,7 +120,7 @@ def test_mediapipe_finds_a_face_at_any_scale(landmarker, photograph, as_file, sc
 
 
 def test_mediapipe_finds_small_faces_in_a_large_picture_and_more_than_one(landmarker, photograph, as_file):
-    scene = Image.new("RGB", (1600, 1200), GREY)
+    scene = Image.new("RGB", (1600, 1200), GRAY)
     scene.paste(photograph, (50, 600))
     scene.paste(photograph.resize((256, 256)), (1100, 200))
     found = sorted(find_faces(as_file(scene), [landmarker]), key=lambda face: -face.size)
@@ -171,7 +171,7 @@ def test_mediapipe_finds_no_face_in_coffee_nor_in_a_cat(landmarker, name):
 def test_a_face_on_film_is_followed_through_frames_without_it(face_model, photograph, as_file):
     frames = [as_file(moved(photograph, 5 * t, 3 * t)) for t in range(4)]
     frames[2] = torch.zeros_like(frames[2])
-    points = follow(frames, [MediaPipeDetector(face_model)])
+    points = track_face(frames, [MediaPipeDetector(face_model)])
     assert points[2].isnan().all()
     for t in (0, 1, 3):
         assert worst(points[t], TRUTH + torch.tensor([5 * t, 3 * t])) < 3
@@ -191,7 +191,7 @@ def test_yunet_is_decoded_as_kornia_decodes_it(tmp_path):
     torch.manual_seed(0)
     network = detection.YuNet("test", pretrained=False).eval()
     torch.save(network.state_dict(), tmp_path / "yunet_final.pth")
-    finder = YuNetFinder(tmp_path / "yunet_final.pth")
+    finder = YuNetDetector(tmp_path / "yunet_final.pth")
     look = torch.randint(0, 256, (128, 128, 3), dtype=torch.uint8)
     with torch.no_grad():
         said = finder.network(look.flip(2).movedim(2, 0)[None].float())
@@ -216,7 +216,7 @@ def test_weights_of_something_else_are_no_yunet(tmp_path):
     pytest.importorskip("kornia")
     torch.save({"weight": torch.zeros(2)}, tmp_path / "yunet_final.pth")
     with pytest.raises(CheckpointError, match="does not hold the weights of kornia's YuNet"):
-        YuNetFinder(tmp_path / "yunet_final.pth")
+        YuNetDetector(tmp_path / "yunet_final.pth")
 
 
 def test_a_cascade_that_is_none_is_refused(tmp_path, monkeypatch):
@@ -226,4 +226,4 @@ def test_a_cascade_that_is_none_is_refused(tmp_path, monkeypatch):
     for part in ("frontalface_default", "eye", "smile"):
         (tmp_path / f"haarcascade_{part}.xml").write_text("<?xml version='1.0'?><opencv_storage></opencv_storage>")
     with pytest.raises(InputError, match="cannot be read as a cascade"):
-        CascadeFinder(tmp_path)
+        CascadeDetector(tmp_path)

@@ -6,7 +6,7 @@ from paths import FACES
 
 from lga_core import load_domain, load_image, tune
 from lga_core.imaging.images import fit_square
-from lga_core.metrics.perceptual import ClipStages
+from lga_core.metrics.perceptual import ClipFeatureDistance
 from lga_core.rendering import draw
 from lga_trainer.demo.doodle.domain import DOMAIN
 from lga_trainer.demo.stages.judge import judged, load_judge
@@ -37,7 +37,7 @@ def rises(domain, generator, ws):
 
 def test_tuning_comes_closer_by_40_percent_and_the_face_still_moves(domain, picture):
     ws = domain.invert(picture, refine_steps=0)
-    distance = ClipStages(domain.clip, domain.generator.config.resolution)
+    distance = ClipFeatureDistance(domain.clip, domain.generator.config.resolution)
     tuned = tune(domain.generator, ws, picture, distance, steps=15, stop=0)
     before, after = (distance.each(draw(model, ws), picture).item() for model in (domain.generator, tuned))
     assert after <= 0.6 * before
