@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lga_core import Generator, GeneratorConfig, InputError
+from lga_core import Generator, GeneratorConfig, InputError, rendering
 from lga_core.metrics.identity_similarity import IdentitySimilarity
 from lga_core.motion.identity_lock import farthest, lock_strength
+from lga_core.stylegan2.inference import engine
 
 WS = torch.zeros(1, 2, 3)
 
@@ -19,8 +20,15 @@ def plain_generator():
     def drawn(ws):
         return ws[:, :1, :1, None].expand(-1, 3, 4, 4)
 
-    config = GeneratorConfig(4)
-    return SimpleNamespace(config=config, w_avg=torch.zeros(3), engine=lambda dtype, device: drawn)
+    return SimpleNamespace(config=GeneratorConfig(4), w_avg=torch.zeros(3), drawn=drawn)
+
+
+@pytest.fixture(autouse=True)
+def plain_generators_draw_by_themselves(monkeypatch):
+    def prepared(generator, *args):
+        return getattr(generator, "drawn", None) or engine.prepared(generator, *args)
+
+    monkeypatch.setattr(rendering, "prepared", prepared)
 
 
 def motion(values) -> torch.Tensor:
