@@ -131,7 +131,7 @@ class EdgeDistance(PerceptualDistance):
 
 
 def feature_distance(maps: Sequence[Features], seen: Sequence[Features]) -> Float[Tensor, "n"]:
-    """LPIPS with unit weights: mean squared distance of channel-normalized features [n c h w], averaged over the maps."""
+    """LPIPS with unit weights: mean squared distance of channel-normalized features [n c h w], mean over the maps."""
     parts = [
         (F.normalize(ours.float(), dim=1) - F.normalize(theirs.float(), dim=1)).square().sum(dim=1).mean(dim=(1, 2))
         for ours, theirs in zip(maps, seen, strict=True)
