@@ -188,7 +188,7 @@ def test_the_straight_way_begins_at_the_face_and_ends_at_the_edit(rng):
     assert not motion[:, 0].any() and torch.equal(motion[:, -1], offsets)
     assert_close(motion[:, 3], offsets * 3 / 15)
     assert linear_motion(offsets, 1).shape == (2, 1, 6, 8)
-    with pytest.raises(InputError, match="0 frames"):
+    with pytest.raises(InputError, match="num_frames is 0"):
         linear_motion(offsets, 0)
 
 
