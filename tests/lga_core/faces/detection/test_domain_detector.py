@@ -159,7 +159,7 @@ def test_a_file_that_contradicts_itself_is_refused(small, tmp_path, changes, sai
 
 @pytest.fixture(scope="module")
 def finder() -> DomainDetector:
-    found = load_domain("doodle").detector
+    found = load_domain("doodle").finder
     assert found is not None
     return found
 
