@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from lga_core import InputError
 from lga_core.demo import DEFAULT_DOMAIN
 
-from .arguments import Domain, Seed, between
+from .arguments import DIR, Domain, Metavar, Seed, between
 
 PSI = 0.7
 IN_PHOTO = "Photographs"
@@ -39,7 +39,8 @@ def run(
     domain: Domain = DEFAULT_DOMAIN,
     face: Annotated[
         Seed | None,
-        Parameter(help="Generate the face from this random seed instead of reading an image.", metavar="SEED"),
+        Metavar("SEED"),
+        Parameter(help="Generate the face from this random seed instead of reading an image."),
     ] = None,
     psi: Annotated[
         float | None,
@@ -67,10 +68,10 @@ def run(
     ] = None,
     points: Annotated[
         str | None,
+        Metavar("POINTS"),
         Parameter(
             help='Landmarks to use where no face is detected: "x,y x,y ..." of eyes, nose and mouth corners.',
             group=IN_PHOTO,
-            metavar="POINTS",
         ),
     ] = None,
     tune: Annotated[
@@ -84,10 +85,10 @@ def run(
     ] = None,
     face_models: Annotated[
         Path | None,
+        DIR,
         Parameter(
             help="Folder of the face detectors' model files.",
             group=IN_PHOTO,
-            metavar="DIR",
             show_default="models/lga/face",
         ),
     ] = None,

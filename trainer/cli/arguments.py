@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
 from cyclopts import App, ArgumentCollection, CoercionError, Parameter
 
 PARAMETERS = Parameter(negative_iterable=(), allow_repeating=True, consume_multiple=True, json_dict=False)
 """Of options given twice the last counts, and a list takes all words up to the next option."""
+
+
+@dataclass(frozen=True)
+class Metavar:
+    """What stands for an option's value in its help, as DIR in `--out DIR`."""
+
+    text: str
+
+
+DIR, FILE, NAME = Metavar("DIR"), Metavar("FILE"), Metavar("NAME")
 
 
 def between(low: float, high: float, *, above: bool = False) -> Parameter:
@@ -22,9 +32,7 @@ def between(low: float, high: float, *, above: bool = False) -> Parameter:
 
 
 Seed = Annotated[int, between(0, 2**63 - 1)]
-Folder = Annotated[Path, Parameter(metavar="DIR")]
-File = Annotated[Path, Parameter(metavar="FILE")]
-Domain = Annotated[str, Parameter(metavar="NAME", help="Name of an embedded domain, or folder of a domain.")]
+Domain = Annotated[str, NAME, Parameter(help="Name of an embedded domain, or folder of a domain.")]
 
 
 def whole_numbers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

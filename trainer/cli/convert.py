@@ -7,17 +7,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from .arguments import Metavar
+
 
 def convert(
     file: Annotated[Path, Parameter("IN", help="Model file of another project.")],
     out: Annotated[
-        Path | None, Parameter("OUT", help="Folder, or .safetensors file, to write. Default: the folder of IN.")
+        Path | None, Parameter("OUT", help="Folder, or .safetensors file, to write.", show_default="the folder of IN")
     ] = None,
     /,
     *,
     only: Annotated[
         str | None,
-        Parameter(help="Convert only the model of this kind: generator, encoder, animator, ...", metavar="KIND"),
+        Metavar("KIND"),
+        Parameter(help="Convert only the model of this kind: generator, encoder, animator, ..."),
     ] = None,
 ) -> None:
     """Convert a model file of another project into safetensors files of this project, one per model in it.

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from lga_core.demo import DEFAULT_DOMAIN
 
-from .arguments import Domain, between
+from .arguments import DIR, Domain, Metavar, between
 
 demo = App("demo", help="Build or measure an embedded domain.", help_flags=(), version_flags=())
 
@@ -19,10 +19,11 @@ def build(
     domain: Annotated[str, Parameter("DOMAIN", help="Embedded domain to build.")] = DEFAULT_DOMAIN,
     /,
     *,
-    out: Annotated[Path, Parameter(help="Folder for weights and images.", metavar="DIR")] = Path("out/demo"),
+    out: Annotated[Path, DIR, Parameter(help="Folder for weights and images.")] = Path("out/demo"),
     stages: Annotated[
         list[str] | None,
-        Parameter(help="Stages to run.", consume_multiple=1, metavar="STAGE...", show_default="all"),
+        Metavar("STAGE..."),
+        Parameter(help="Stages to run.", consume_multiple=1, show_default="all"),
     ] = None,
     effort: Annotated[
         float,
@@ -42,7 +43,7 @@ def build(
 @demo.command
 def report(
     *,
-    out: Annotated[Path, Parameter(help="Folder for the report.", metavar="DIR")] = Path("out/report"),
+    out: Annotated[Path, DIR, Parameter(help="Folder for the report.")] = Path("out/report"),
     domain: Domain = DEFAULT_DOMAIN,
     faces: Annotated[int, Parameter(help="Number of held-out faces to measure."), between(2, 4096)] = 64,
 ) -> None:

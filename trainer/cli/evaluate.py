@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from lga_core.demo import DEFAULT_DOMAIN
 
-from .arguments import Domain, between
+from .arguments import DIR, FILE, NAME, Domain, Metavar, between
 
 FOR_METHODS, FOR_METRICS = "Files for methods", "Files for metrics"
 
@@ -19,29 +19,32 @@ def evaluate(
     domain: Domain = DEFAULT_DOMAIN,
     methods: Annotated[
         str,
-        Parameter(help="Methods, of lga, styleclip, styleclip-own, mapper, mocogan and random.", metavar="A,B,..."),
+        Metavar("A,B,..."),
+        Parameter(help="Methods, of lga, styleclip, styleclip-own, mapper, mocogan and random."),
     ] = "lga,styleclip,mocogan",
     faces: Annotated[int, Parameter(help="Number of held-out faces."), between(2, 100_000)] = 64,
     prompts: Annotated[
         list[str] | None,
-        Parameter(
-            help="Prompts to evaluate.", consume_multiple=1, metavar="PROMPT...", show_default="all of the domain"
-        ),
+        Metavar("PROMPT..."),
+        Parameter(help="Prompts to evaluate.", consume_multiple=1, show_default="all of the domain"),
     ] = None,
-    out: Annotated[Path, Parameter(help="Folder for results and report.", metavar="DIR")] = Path("out/evaluation"),
+    out: Annotated[Path, DIR, Parameter(help="Folder for results and report.")] = Path("out/evaluation"),
     at_once: Annotated[int, Parameter(help="Number of faces per shard of work."), between(2, 4096)] = 16,
-    device: Annotated[str, Parameter(help="Device: auto, cpu, cuda or mps.", metavar="NAME")] = "auto",
+    device: Annotated[str, NAME, Parameter(help="Device: auto, cpu, cuda or mps.")] = "auto",
     mocogan: Annotated[
         Path | None,
-        Parameter(help="MoCoGAN-HD motion generator, from lga train mocogan.", group=FOR_METHODS, metavar="FILE"),
+        FILE,
+        Parameter(help="MoCoGAN-HD motion generator, from lga train mocogan.", group=FOR_METHODS),
     ] = None,
     mappers: Annotated[
         Path | None,
-        Parameter(help="Folder of StyleCLIP latent mappers, from lga train mapper.", group=FOR_METHODS, metavar="DIR"),
+        DIR,
+        Parameter(help="Folder of StyleCLIP latent mappers, from lga train mapper.", group=FOR_METHODS),
     ] = None,
     ablations: Annotated[
         Path | None,
-        Parameter(help="Folder of further motion models, each in its own folder.", group=FOR_METHODS, metavar="DIR"),
+        DIR,
+        Parameter(help="Folder of further motion models, each in its own folder.", group=FOR_METHODS),
     ] = None,
     ablation_faces: Annotated[
         int,
@@ -50,29 +53,29 @@ def evaluate(
     ] = 16,
     reference: Annotated[
         Path | None,
-        Parameter(
-            help="Folder of real images for FID.", group=FOR_METRICS, metavar="DIR", show_default="the domain's own"
-        ),
+        DIR,
+        Parameter(help="Folder of real images for FID.", group=FOR_METRICS, show_default="the domain's own"),
     ] = None,
     reference_count: Annotated[
         int, Parameter(help="Number of real images for FID.", group=FOR_METRICS), between(2, 1_000_000)
     ] = 5000,
     inception: Annotated[
         Path | None,
-        Parameter(help="Weights of InceptionV3 (torch-fidelity), for FID.", group=FOR_METRICS, metavar="FILE"),
+        FILE,
+        Parameter(help="Weights of InceptionV3 (torch-fidelity), for FID.", group=FOR_METRICS),
     ] = None,
     identity: Annotated[
-        Path | None, Parameter(help="ArcFace identity network, for ACD.", group=FOR_METRICS, metavar="FILE")
+        Path | None, FILE, Parameter(help="ArcFace identity network, for ACD.", group=FOR_METRICS)
     ] = None,
     scorer: Annotated[
         Path | None,
-        Parameter(help="CLIP model that no method was trained with.", group=FOR_METRICS, metavar="FILE"),
+        FILE,
+        Parameter(help="CLIP model that no method was trained with.", group=FOR_METRICS),
     ] = None,
     blendshapes: Annotated[
         Path | None,
-        Parameter(
-            help="MediaPipe's face_landmarker.task, to judge human expressions.", group=FOR_METRICS, metavar="FILE"
-        ),
+        FILE,
+        Parameter(help="MediaPipe's face_landmarker.task, to judge human expressions.", group=FOR_METRICS),
     ] = None,
 ) -> None:
     """Run the paper's comparison: several methods on the same held-out faces and prompts, in one report.

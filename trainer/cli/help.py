@@ -15,6 +15,8 @@ from typing import Any, get_args, get_origin
 
 from cyclopts import App, Argument, ArgumentCollection, Group, Token
 
+from .arguments import Metavar
+
 HELP_FLAGS = ("--help", "-h")
 METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH", bool: ""}
 INDENT, COLUMN, WIDEST = 2, 26, 110
@@ -105,8 +107,11 @@ def _label(argument: Argument) -> str:
 
 
 def _metavar(argument: Argument) -> str:
+    for note in getattr(argument.field_info.annotation, "__metadata__", ()):
+        if isinstance(note, Metavar):
+            return note.text
     choices = argument.get_choices()
-    return argument.parameter.metavar or (f"{{{','.join(choices)}}}" if choices else _metavar_of(argument.hint))
+    return f"{{{','.join(choices)}}}" if choices else _metavar_of(argument.hint)
 
 
 def _metavar_of(hint: Any) -> str:

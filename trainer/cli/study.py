@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from .arguments import Seed, between
+from .arguments import DIR, Metavar, Seed, between
 
 study = App("study", help="Ask people which of two methods' clips they prefer.", help_flags=(), version_flags=())
 
@@ -20,12 +20,11 @@ def make(
     *,
     names: Annotated[
         tuple[str, str] | None,
-        Parameter(
-            help="Names of the two methods. Raters do not see them.", metavar="A B", show_default="the folders' names"
-        ),
+        Metavar("A B"),
+        Parameter(help="Names of the two methods. Raters do not see them.", show_default="the folders' names"),
     ] = None,
-    images: Annotated[Path | None, Parameter(help="Folder of the still faces, as FACE.png.", metavar="DIR")] = None,
-    out: Annotated[Path, Parameter(help="Folder for the page.", metavar="DIR")] = Path("out/study"),
+    images: Annotated[Path | None, DIR, Parameter(help="Folder of the still faces, as FACE.png.")] = None,
+    out: Annotated[Path, DIR, Parameter(help="Folder for the page.")] = Path("out/study"),
     pairs: Annotated[
         int | None,
         Parameter(help="Number of pairs, spread evenly over the prompts.", show_default="all"),
@@ -71,9 +70,7 @@ def tally(
     answers: Annotated[list[Path], Parameter("ANSWERS", help="Files of answers, or folders of such files.")],
     /,
     *,
-    out: Annotated[
-        Path | None, Parameter(help="Folder for the tally.", metavar="DIR", show_default="STUDY_DIR")
-    ] = None,
+    out: Annotated[Path | None, DIR, Parameter(help="Folder for the tally.", show_default="STUDY_DIR")] = None,
 ) -> None:
     """Count raters' answers: preferences with intervals, agreement, and the files that cannot be counted.
 

@@ -25,12 +25,13 @@ from ..baselines.styleclip_mapper.config import MapperRun
 from ..encoder.config import EncoderRun
 from ..motion import config as motion_config
 from ..motion.config import MotionRun
-from .arguments import whole_numbers
+from .arguments import FILE, whole_numbers
 
 SETTINGS = Parameter("*")
 ConfigFile = Annotated[
     Path | None,
-    Parameter(metavar="FILE", help="JSON file of settings, such as config.json of another run. Options override it."),
+    FILE,
+    Parameter(help="JSON file of settings, such as config.json of another run. Options override it."),
 ]
 NEEDED = ("accelerate", "filelock", "lpips", "rich")
 PARTS = "parts"
