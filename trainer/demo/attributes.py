@@ -32,7 +32,7 @@ class AttributeSpace:
         bounded: faces -> attributes cut to what the renderer draws.
         named: the attributes that each prompt names.
         sides: prompts that are a difference between two attributes, such as a wink, whichever side it is on.
-        kept: the attributes that a prompt must leave as they are.
+        preserved: the attributes that a prompt must leave as they are.
         person: attributes that tell people apart; clothes, weather and pose do not.
         restyled: attributes that hard negatives of CLIP exaggerate.
         one_sided: expression attributes that are 0 at rest and only ever rise.
@@ -50,7 +50,7 @@ class AttributeSpace:
     with_preset: Callable[[Attributes, str], Attributes]
     bounded: Callable[[Attributes], Attributes]
     named: Mapping[str, tuple[str, ...]]
-    kept: Mapping[str, tuple[str, ...]]
+    preserved: Mapping[str, tuple[str, ...]]
     person: tuple[str, ...]
     restyled: tuple[str, ...]
     one_sided: tuple[str, ...]

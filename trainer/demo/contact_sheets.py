@@ -15,11 +15,13 @@ from .embedded_domain import EmbeddedDomain
 
 
 @torch.no_grad()
-def motion_sheets(described: EmbeddedDomain, domain: Domain, places: AttributeMap, out: Path, seed: int = 77) -> None:
+def motion_sheets(
+    described: EmbeddedDomain, domain: Domain, attribute_map: AttributeMap, out: Path, seed: int = 77
+) -> None:
     """The trained sentences and the held-out ones, two sheets each."""
     lexicon = described.lexicon
     faces = described.attributes.sample_neutral(24, torch.Generator().manual_seed(seed))
-    ws = domain.generator.broadcast(places.to_w(faces))
+    ws = domain.generator.broadcast(attribute_map.to_w(faces))
     for name, sentences in (
         ("sheet", list(lexicon.sentences.values())),
         ("sheet_held_out", list(lexicon.held_out_sentences())),

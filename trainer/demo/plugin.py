@@ -25,7 +25,7 @@ NUM_W_SAMPLES = 8192
 def embedded_plugin(domain: EmbeddedDomain, folder: Path | None = None) -> DomainPlugin:
     """What `domain` brings, from the folder that holds its attribute map and scorers: its assets (None), or a build."""
     folder = folder or domain.assets
-    places, space = AttributeMap.load(folder / "attribute_map.safetensors"), domain.attributes
+    attribute_map, space = AttributeMap.load(folder / "attribute_map.safetensors"), domain.attributes
 
     def faces(count: int, seed: int) -> Float[Tensor, "n w_dim"]:
         """Half of them calm faces, a quarter without any expression, a quarter with any.
@@ -34,10 +34,12 @@ def embedded_plugin(domain: EmbeddedDomain, folder: Path | None = None) -> Domai
         """
         rng = torch.Generator().manual_seed(seed)
         calm = space.from_normal(torch.randn(count - count // 4 * 2, len(space), generator=rng))
-        return places.to_w(torch.cat([calm, space.sample_neutral(count // 4, rng), space.sample(count // 4, rng)[0]]))
+        return attribute_map.to_w(
+            torch.cat([calm, space.sample_neutral(count // 4, rng), space.sample(count // 4, rng)[0]])
+        )
 
     def w_samples(seed: int) -> Float[Tensor, "n w_dim"]:
-        return places.to_w(space.sample(NUM_W_SAMPLES, torch.Generator().manual_seed(seed))[0])
+        return attribute_map.to_w(space.sample(NUM_W_SAMPLES, torch.Generator().manual_seed(seed))[0])
 
     return DomainPlugin(
         scorers=tuple(str(folder / f"{name}.safetensors") for name in domain.scorers),

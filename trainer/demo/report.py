@@ -21,9 +21,9 @@ def report(out: Path, domain: str = DEFAULT_DOMAIN, num_faces: int = NUM_FACES) 
     """
     described, loaded = embedded_domain_of(domain), load_domain(domain)
     out.mkdir(parents=True, exist_ok=True)
-    judge, places = load_judge(described.assets / "judge.safetensors"), described.attribute_map()
-    figures = {"parts": part_figures(described, loaded, judge, places)}
-    figures |= motion_figures(described, loaded, judge, places, num_faces)
+    judge, attribute_map = load_judge(described.assets / "judge.safetensors"), described.attribute_map()
+    figures = {"parts": part_figures(described, loaded, judge, attribute_map)}
+    figures |= motion_figures(described, loaded, judge, attribute_map, num_faces)
     figures["bars"] = {
         bar.name: {"found": bar.figure(figures), "needed": bar.needed, "met": bar.is_met(figures)}
         for bar in described.bars
@@ -32,7 +32,7 @@ def report(out: Path, domain: str = DEFAULT_DOMAIN, num_faces: int = NUM_FACES) 
     text = parts_table(described, figures["parts"]) + "\n" + motion_table(described, figures)
     (out / "report.md").write_text(text)
     print(text)
-    motion_sheets(described, loaded, places, out)
+    motion_sheets(described, loaded, attribute_map, out)
     return figures
 
 

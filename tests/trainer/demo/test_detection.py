@@ -85,13 +85,13 @@ def test_what_of_a_square_lies_outside_the_frame_is_not_visible():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_windows_say_what_is_amiss_with_them(stock, compass, monkeypatch, seed):
+def test_windows_say_how_wrong_they_are(stock, compass, monkeypatch, seed):
     """The middle of the drawing is where the window's square, corrected, has its middle."""
     monkeypatch.setattr(scenes, "drawings", lambda stock, n, rng: compass.expand(n, -1, -1, -1))
-    monkeypatch.setattr(scenes, "worn", lambda pictures, rng: pictures)
+    monkeypatch.setattr(scenes, "degraded", lambda pictures, rng: pictures)
     windows = scenes.make_windows(stock, 24, 80, 1.5, seeded(seed))
     middle, half = torch.full((24,), 40 + 40j), torch.full((24,), 40 / 1.5 + 0j)
-    centers, axes = corrected(middle, half, windows.amiss)
+    centers, axes = corrected(middle, half, windows.errors)
     for index in windows.is_face.nonzero().flatten().tolist():
         place = centers[index] + axes[index] * (0.4 - 0.3j)
         x, y = int(place.real), int(place.imag)
@@ -101,9 +101,9 @@ def test_windows_say_what_is_amiss_with_them(stock, compass, monkeypatch, seed):
 
 
 def test_squares_of_a_scene_leave_each_other_s_middle_free():
-    centers, axes, there = scenes.draw_squares(500, 128, seeded())
+    centers, axes, there = scenes.sample_squares(500, 128, seeded())
     apart = (centers[:, :, None] - centers[:, None]).abs()
-    both = there[:, :, None] & there[:, None] & ~torch.eye(scenes.MOST, dtype=torch.bool)
+    both = there[:, :, None] & there[:, None] & ~torch.eye(scenes.MAX_FACES, dtype=torch.bool)
     assert both.any() and (apart[both] > 0.45 * scenes.SIDES[0] * 2).all()
     assert (~there).all(dim=1).float().mean() > 0.1  # scenes without any
 
@@ -139,9 +139,9 @@ def test_the_losses_are_least_for_the_truth(stock):
             angle = (torch.cos(axis.angle()).expand(16, 16), torch.sin(axis.angle()).expand(16, 16))
             for channel, value in enumerate((*truth, *angle), start=1):
                 cells[n, channel][near] = value[near]
-    losses = training.spotter_losses(cells, scene, finder)
-    assert losses["centre"] < 0.01 and losses["square"] < 0.2  # (squares that overlap share cells)
-    worse = training.spotter_losses(cells + 0.5, scene, finder)
+    losses = training.proposal_losses(cells, scene, finder)
+    assert losses["center"] < 0.01 and losses["square"] < 0.2  # (squares that overlap share cells)
+    worse = training.proposal_losses(cells + 0.5, scene, finder)
     assert worse["square"] > 2
 
 

@@ -134,7 +134,7 @@ def test_a_full_preset_is_a_rise_of_one_and_changes_nothing_that_should_stay(pro
         assert_close(rise, torch.ones(5), atol=1e-4, rtol=0)
     else:
         assert rise.min() > 0.5
-    stays = DOMAIN.attributes.columns(DOMAIN.attributes.kept[prompt])
+    stays = DOMAIN.attributes.columns(DOMAIN.attributes.preserved[prompt])
     assert torch.equal(before[:, stays], after[:, stays])
 
 

@@ -25,12 +25,12 @@ def evaluation_setup(
     described: EmbeddedDomain, domain: Domain, judge: Judge | None, scorer: ClipModel | None
 ) -> EvaluationSetup:
     """`judge` stays in the place of its own where it is given; `scorer`: a CLIP that nothing was trained against."""
-    places, own = described.attribute_map(), AttributeJudge(described)
+    attribute_map, own = described.attribute_map(), AttributeJudge(described)
     network, space = own.network, described.attributes
 
     def faces(count: int) -> WPlus:
         calm = space.sample_neutral(max(count, FACES), torch.Generator().manual_seed(FACES_SEED))[:count]
-        return domain.generator.broadcast(places.to_w(calm)).contiguous()
+        return domain.generator.broadcast(attribute_map.to_w(calm)).contiguous()
 
     def renders(count: int) -> Iterator[Images]:
         attributes, _ = space.sample(count, torch.Generator().manual_seed(RENDERS_SEED))

@@ -47,8 +47,8 @@ def figures_of(
     pictures: Float[Tensor, "n 3 h w"],
 ) -> PromptFigures:
     after, space = judged(judge, pictures), described.attributes
-    kept = space.columns(space.kept[prompt])
-    scaled = (after.attributes - before.attributes)[:, kept] / judge.deviation[kept]
+    preserved = space.columns(space.preserved[prompt])
+    scaled = (after.attributes - before.attributes)[:, preserved] / judge.deviation[preserved]
     outside = described.renderer.outside_face(pictures.shape[-1])
     change = ((pictures.clamp(-1, 1) - source.clamp(-1, 1)).abs() / 2 * outside).sum(dim=(2, 3)).mean() / outside.sum()
     first = after.logits[:, : len(space.prompts)].argmax(dim=1) == space.prompts.index(prompt)

@@ -87,7 +87,7 @@ def encoder_figures(
         codes = inverted(domain.encoder, renders)
         back = torch.cat([domain.generator.synthesis(chunk) for chunk in codes.split(16)])
         refined = domain.generator.synthesis(domain.invert(renders[:optimised]))
-    seen, kept = judged(judge, renders).logits > 0, judged(judge, back).logits > 0
+    seen, seen_again = judged(judge, renders).logits > 0, judged(judge, back).logits > 0
     best = best_code(domain, renders[:optimised], ws[:optimised])
     return {
         "psnr": decibels(renders, back).mean().item(),
@@ -95,8 +95,8 @@ def encoder_figures(
         "psnr_first": decibels(renders[:optimised], back[:optimised]).mean().item(),
         "psnr_refined": decibels(renders[:optimised], refined).mean().item(),
         "psnr_first_optimised_code": decibels(renders[:optimised], best).mean().item(),
-        "attributes_kept": ((seen & kept).sum(dim=1) / seen.sum(dim=1).clamp(min=1)).mean().item(),
-        "attributes_agreeing": (seen == kept).float().mean().item(),
+        "attributes_kept": ((seen & seen_again).sum(dim=1) / seen.sum(dim=1).clamp(min=1)).mean().item(),
+        "attributes_agreeing": (seen == seen_again).float().mean().item(),
     }
 
 

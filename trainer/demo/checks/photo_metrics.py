@@ -74,7 +74,7 @@ def photo_figures(
             outside += changed_outside(after, trial.picture, scene.alignment)
             now = judged(judge, crop(after, true, SEEN)).attributes
             rise.append(space.named_change(prompt, before, now).item())
-            stay.append((now - before)[:, space.columns(space.kept[prompt])].abs().mean().item())
+            stay.append((now - before)[:, space.columns(space.preserved[prompt])].abs().mean().item())
         rises.append(rise)
         stays.append(stay)
     return PhotoFigures(torch.tensor(rises), torch.tensor(stays), outside, missed)

@@ -1,6 +1,6 @@
 """Pictures with faces of a domain in them, and where they are: what its detector is trained on.
 
-As everywhere in the detector, a face is a square, and a square two complex numbers: its centre, and its axis from there
+As everywhere in the detector, a face is a square, and a square two complex numbers: its center, and its axis from there
 to the middle of its right side, in pixels.
 """
 
@@ -21,10 +21,10 @@ from .backgrounds import SIZE, backgrounds
 RESOLUTION = 64
 NUM_DRAWINGS, NUM_GENERATED, NUM_BACKGROUNDS = 3_000, 300, 800
 SIDES = (22.0, 88.0)
-"""Of the squares that the spotter is to see, in pixels; larger ones it sees on another level."""
-MOST = 3
+"""Of the squares that the proposal network is to find, in pixels; it finds larger ones on another level."""
+MAX_FACES = 3
 WIDE, NARROW = (0.30, 0.15, 0.21), (0.05, 0.03, 0.05)
-"""What is amiss with the squares that the measurer is given: place in half sides, log of the size, angle in radians."""
+"""Errors of the squares that the regressor is given: place in half sides, log of the size, angle in radians."""
 FAR_SHARE = 0.35
 
 Complexes = Complex[Tensor, "n"]
@@ -50,10 +50,10 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Windows:
-    """Pictures [n 3 s s] around squares, and what is amiss [n 4] with those that have a face (is_face [n])."""
+    """Pictures [n 3 s s] around squares, and the errors [n 4] of those that have a face (is_face [n])."""
 
     pictures: Images
-    amiss: Float[Tensor, "n 4"]
+    errors: Float[Tensor, "n 4"]
     is_face: Bool[Tensor, "n"]
 
 
@@ -67,10 +67,10 @@ def load_stock(build: BuildFolder, rng: torch.Generator) -> Stock:
     counts = [max(8, round(share * each)) for each in (NUM_DRAWINGS, NUM_GENERATED, NUM_BACKGROUNDS)]
     chosen = torch.randperm(renders.num_train, generator=rng)[: counts[0]]
     drawn = [with_coverage(renderer, renders.batch(part), renders.attributes[part]) for part in chosen.split(64)]
-    generator, places = build.generator(), build.attribute_map()
+    generator, attribute_map = build.generator(), build.attribute_map()
     for attributes in space.sample(counts[1], rng)[0].split(25):
         with torch.no_grad():
-            pictures = generator.synthesis(generator.broadcast(places.to_w(attributes))).clamp(-1, 1)
+            pictures = generator.synthesis(generator.broadcast(attribute_map.to_w(attributes))).clamp(-1, 1)
         drawn.append(with_coverage(renderer, pictures, attributes))
     drawings = torch.cat(drawn)
     return Stock(drawings, backgrounds(counts[2], drawings, rng))
@@ -93,18 +93,20 @@ def turned(length: Tensor, angle: Tensor) -> Tensor:
     return torch.polar(length, angle)
 
 
-def draw_squares(n: int, size: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Centres, axes [n MOST] anywhere in `size` pixels, a third of them nearly upright, and which are there.
+def sample_squares(n: int, size: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Centers, axes [n MAX_FACES] anywhere in `size` pixels, a third of them nearly upright, and which are there.
 
     None of them covers another's middle.
     """
-    side = torch.exp(between(rng, math.log(SIDES[0]), math.log(SIDES[1]), n, MOST))
-    upright = torch.rand(n, MOST, generator=rng) < 0.35
-    angle = torch.where(upright, torch.randn(n, MOST, generator=rng) * 0.2, between(rng, -math.pi, math.pi, n, MOST))
-    center = torch.complex(between(rng, 0, size, n, MOST), between(rng, 0, size, n, MOST))
+    side = torch.exp(between(rng, math.log(SIDES[0]), math.log(SIDES[1]), n, MAX_FACES))
+    upright = torch.rand(n, MAX_FACES, generator=rng) < 0.35
+    angle = torch.where(
+        upright, torch.randn(n, MAX_FACES, generator=rng) * 0.2, between(rng, -math.pi, math.pi, n, MAX_FACES)
+    )
+    center = torch.complex(between(rng, 0, size, n, MAX_FACES), between(rng, 0, size, n, MAX_FACES))
     count = torch.multinomial(torch.tensor([0.22, 0.36, 0.26, 0.16]), n, replacement=True, generator=rng)
-    there = torch.arange(MOST)[None] < count[:, None]
-    for later in range(1, MOST):
+    there = torch.arange(MAX_FACES)[None] < count[:, None]
+    for later in range(1, MAX_FACES):
         for earlier in range(later):
             apart = (center[:, later] - center[:, earlier]).abs()
             clear = apart > 0.45 * (side[:, later] + side[:, earlier])
@@ -112,23 +114,23 @@ def draw_squares(n: int, size: int, rng: torch.Generator) -> tuple[Tensor, Tenso
     return center, turned(side / 2, angle), there
 
 
-def draw_giants(n: int, size: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Squares [n] too large for the spotter on this level."""
+def sample_giants(n: int, size: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Squares [n] too large for the proposal network on this level."""
     side = between(rng, 1.6 * SIDES[1], 3.2 * SIDES[1], n)
     center = torch.complex(between(rng, 0, size, n), between(rng, 0, size, n))
     return center, turned(side / 2, between(rng, -math.pi, math.pi, n))
 
 
-def draw_amiss(n: int, rng: torch.Generator) -> Float[Tensor, "n 4"]:
-    """What is amiss with squares that are about right (see Measurer)."""
+def sample_small_errors(n: int, rng: torch.Generator) -> Float[Tensor, "n 4"]:
+    """Errors of squares that are about right."""
     wide = (torch.rand(n, 1, generator=rng) < 0.5).float()
     place, log, angle = (a * wide + b * (1 - wide) for a, b in zip(WIDE, NARROW, strict=True))
     spread = torch.cat([place, place, log, angle], dim=1)
     return spread * between(rng, -1.4, 1.4, n, 4)
 
 
-def draw_far(n: int, rng: torch.Generator) -> Float[Tensor, "n 4"]:
-    """What is amiss with squares that are none: of another place, size or angle than the face."""
+def sample_large_errors(n: int, rng: torch.Generator) -> Float[Tensor, "n 4"]:
+    """Errors of squares that are wrong: of another place, size or angle than the face."""
     kind = torch.randint(4, (n,), generator=rng)
     place = turned(between(rng, 0.9, 2.0, n), between(rng, -math.pi, math.pi, n)) * ((kind == 0) | (kind == 3))
     log = between(rng, 0.55, 1.2, n) * (1 - 2.0 * (torch.rand(n, generator=rng) < 0.5)) * (kind == 1)
@@ -143,11 +145,11 @@ def make_scenes(stock: Stock, n: int, size: int, rng: torch.Generator) -> Scenes
     """n scenes of `size` pixels."""
     pictures = background(stock, n, size, rng)
     giants = torch.rand(n, generator=rng) < 0.12
-    pictures = place(pictures, drawings(stock, n, rng), *draw_giants(n, size, rng), giants)
-    centers, axes, there = draw_squares(n, size, rng)
-    for k in range(MOST):
+    pictures = place(pictures, drawings(stock, n, rng), *sample_giants(n, size, rng), giants)
+    centers, axes, there = sample_squares(n, size, rng)
+    for k in range(MAX_FACES):
         pictures = place(pictures, drawings(stock, n, rng), centers[:, k], axes[:, k], there[:, k])
-    pictures, frame = framed(worn(pictures, rng), rng)
+    pictures, frame = cropped(degraded(pictures, rng), rng)
     return Scenes(pictures, centers, axes, visible(centers, axes, frame) * there)
 
 
@@ -155,20 +157,20 @@ def make_windows(stock: Stock, n: int, size: int, reach: float, rng: torch.Gener
     """n windows of `size` pixels; FAR_SHARE of them hold no face where they look for one."""
     pictures = background(stock, n, size, rng)
     is_face = torch.rand(n, generator=rng) >= FAR_SHARE
-    amiss = torch.where(is_face[:, None], draw_amiss(n, rng), draw_far(n, rng))
+    errors = torch.where(is_face[:, None], sample_small_errors(n, rng), sample_large_errors(n, rng))
     half = size / 2 / reach
     middle = complex(size / 2, size / 2)
     beside = middle + turned(half * between(rng, 1.7, 2.6, n), between(rng, -math.pi, math.pi, n))
     is_beside = torch.rand(n, generator=rng) < 0.2
     other_axes = turned(half * between(rng, 0.5, 1.3, n), between(rng, -math.pi, math.pi, n))
     pictures = place(pictures, drawings(stock, n, rng), beside, other_axes, is_beside)
-    centers = middle + half * torch.complex(amiss[:, 0], amiss[:, 1])
-    axes = half * torch.exp(torch.complex(amiss[:, 2], amiss[:, 3]))
+    centers = middle + half * torch.complex(errors[:, 0], errors[:, 1])
+    axes = half * torch.exp(torch.complex(errors[:, 2], errors[:, 3]))
     is_there = is_face | (torch.rand(n, generator=rng) < 0.6)
     pictures = place(pictures, drawings(stock, n, rng), centers, axes, is_there)
-    pictures, frame = framed(worn(pictures, rng), rng)
+    pictures, frame = cropped(degraded(pictures, rng), rng)
     seen = visible(centers[:, None], axes[:, None], frame)[:, 0]
-    return Windows(pictures, amiss, is_face & (seen >= 0.5))
+    return Windows(pictures, errors, is_face & (seen >= 0.5))
 
 
 def background(stock: Stock, n: int, size: int, rng: torch.Generator) -> Images:
@@ -210,7 +212,7 @@ def place(pictures: Images, drawn: Float[Tensor, "n 4 r r"], centers: Complexes,
     return pictures * (1 - laid[:, 3:]) + laid[:, :3]
 
 
-def worn(pictures: Images, rng: torch.Generator) -> Images:
+def degraded(pictures: Images, rng: torch.Generator) -> Images:
     """Blurred, coarser, grainy, lighter or darker: as photographs and their smaller copies are."""
     n, size = len(pictures), pictures.shape[-1]
     kind = int(torch.randint(4, (), generator=rng))
@@ -227,7 +229,7 @@ def worn(pictures: Images, rng: torch.Generator) -> Images:
     return (pictures * gain + between(rng, -0.15, 0.15, n, 1, 1, 1) + grain).clamp(-1, 1)
 
 
-def framed(pictures: Images, rng: torch.Generator) -> tuple[Images, Float[Tensor, "n 4"]]:
+def cropped(pictures: Images, rng: torch.Generator) -> tuple[Images, Float[Tensor, "n 4"]]:
     """Some cut off, as at the border of a photograph, with grey beyond; left, top, right and bottom of what is left."""
     n, size = len(pictures), pictures.shape[-1]
     cut = (torch.rand(n, 4, generator=rng) < 0.13) * between(rng, 0, 0.4, n, 4) * size

@@ -26,7 +26,7 @@ from .scenes import Scenes, Stock, Windows, load_stock, make_scenes, make_window
 
 NUM_SCENES, NUM_WINDOWS, SCENE = 16, 48, 128
 LR, AVERAGE = 3e-3, 0.99
-WEIGHTS = {"centre": 1.0, "square": 1.0, "is_face": 1.0, "amiss": 6.0}
+WEIGHTS = {"centre": 1.0, "square": 1.0, "is_face": 1.0, "errors": 6.0}
 IGNORED = (0.3, 0.6)
 """A face of which less is seen is none, and one of which more is seen must be found."""
 
@@ -65,7 +65,9 @@ class DetectorTask:
         with torch.autocast("cpu", torch.bfloat16):
             cells = self.detector.spotter(batch.scenes.pictures.contiguous(memory_format=torch.channels_last))
             seen = self.detector.measurer(batch.windows.pictures.contiguous(memory_format=torch.channels_last))
-        return spotter_losses(cells.float(), batch.scenes, self.detector) | measurer_losses(seen.float(), batch.windows)
+        return proposal_losses(cells.float(), batch.scenes, self.detector) | regression_losses(
+            seen.float(), batch.windows
+        )
 
     def after(self, step: int) -> None:
         follow(self.average, self.detector, min(AVERAGE, (step + 1) / (step + 10)))
@@ -98,7 +100,7 @@ def fresh_detector(points: Sequence[Point], seed: int = 0, **sizes) -> DomainDet
 # What is minimised
 
 
-def spotter_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, detector: DomainDetector) -> dict[str, Tensor]:
+def proposal_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, detector: DomainDetector) -> dict[str, Tensor]:
     """The focal loss of CornerNet (Law & Deng 2018) on where centres are, and the squares' L1 distance beside them."""
     stride = detector.spotter.stride
     h, w = cells.shape[2:]
@@ -131,11 +133,11 @@ def spotter_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, detector: Do
     }
 
 
-def measurer_losses(seen: Float[Tensor, "n 5"], windows: Windows) -> dict[str, Tensor]:
-    wrong = (seen[:, 1:] - windows.amiss).abs().sum(dim=1)
+def regression_losses(seen: Float[Tensor, "n 5"], windows: Windows) -> dict[str, Tensor]:
+    wrong = (seen[:, 1:] - windows.errors).abs().sum(dim=1)
     return {
         "is_face": F.binary_cross_entropy_with_logits(seen[:, 0], windows.is_face.float()),
-        "amiss": wrong[windows.is_face].sum() / windows.is_face.sum().clamp(min=1),
+        "errors": wrong[windows.is_face].sum() / windows.is_face.sum().clamp(min=1),
     }
 
 

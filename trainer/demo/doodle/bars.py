@@ -18,6 +18,8 @@ PART_BARS = (
         lambda parts: parts["encoder"]["psnr_true_code"],
         "at most 2 more than the encoder",
     ),
-    Bar("encoder alone: judge's attributes kept", lambda parts: parts["encoder"]["attributes_kept"], ">= 0.9"),
+    Bar(
+        "encoder alone: attributes preserved, by the judge", lambda parts: parts["encoder"]["attributes_kept"], ">= 0.9"
+    ),
 )
 BARS = motion_bars(ATTRIBUTES, risen=15, top1=0.75, held_out=0.75)

@@ -83,10 +83,10 @@ def check_gate(build: BuildFolder, path: Path) -> None:
 
 
 def generated_zero_shot(build: BuildFolder, path: Path) -> float:
-    generator, places = build.generator(), build.attribute_map()
+    generator, attribute_map = build.generator(), build.attribute_map()
 
     def draw(attributes: Tensor) -> Tensor:
-        return generator.synthesis(generator.broadcast(places.to_w(attributes)))
+        return generator.synthesis(generator.broadcast(attribute_map.to_w(attributes)))
 
     faces = build.domain.attributes.sample_neutral(48, torch.Generator().manual_seed(999))
     scores = zero_shot(build.domain, load_clip(path), draw, faces)

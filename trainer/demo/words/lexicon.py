@@ -64,10 +64,10 @@ class Lexicon:
     def margins(self, faces: Attributes) -> Float[Tensor, "n concepts"]:
         """Signed margin of every concept; positive where it is true, near zero where a person would hesitate."""
 
-        def look(name: str) -> Tensor:
+        def values(name: str) -> Tensor:
             return faces[:, self.attributes.column[name]]
 
-        return torch.stack([torch.stack(c.rule(look)).amin(dim=0) for c in self.concepts.values()], dim=1)
+        return torch.stack([torch.stack(c.rule(values)).amin(dim=0) for c in self.concepts.values()], dim=1)
 
     def truth(
         self, faces: Attributes, doubt: float = 0.1

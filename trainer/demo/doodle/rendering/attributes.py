@@ -172,7 +172,7 @@ NAMED: dict[str, tuple[str, ...]] = {
 }
 
 
-def kept(prompt: str) -> tuple[str, ...]:
+def preserved(prompt: str) -> tuple[str, ...]:
     """Attributes of person and scene that `prompt` must leave as they are."""
     touched = {
         "has blonde hair": ("hair:", "age"),
@@ -197,7 +197,7 @@ ATTRIBUTES = AttributeSpace(
     bounded=bounded,
     named=NAMED,
     sides={"winking": ("lid_left", "lid_right")},
-    kept={prompt: kept(prompt) for prompt in PROMPTS},
+    preserved={prompt: preserved(prompt) for prompt in PROMPTS},
     person=PERSON,
     restyled=tuple(name for name in IDENTITY if name not in ("age", "stormy", "sunny", "glasses")),
     one_sided=("open", "pout", "skew", "lid_left", "lid_right", "tears", "disgust", "stun", "shock"),

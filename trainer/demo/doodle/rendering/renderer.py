@@ -30,8 +30,8 @@ class Face:
         self.attributes = attributes
         skin = attributes[:, COLUMN["skin"]].clamp(0, 1) * (len(SKIN) - 1) * 0.999
         below = skin.long()
-        tones = torch.tensor(SKIN)
-        self.skin = torch.lerp(tones[below], tones[below + 1], (skin - below)[:, None])
+        shades = torch.tensor(SKIN)
+        self.skin = torch.lerp(shades[below], shades[below + 1], (skin - below)[:, None])
         age = attributes[:, COLUMN["age"], None].clamp(0, 1)
         self.hair = torch.lerp(self.mixture("hair"), torch.tensor((0.80, 0.80, 0.84)), 0.85 * age)
         self.eye_colour, self.shirt = self.mixture("eyes"), self.mixture("shirt")
