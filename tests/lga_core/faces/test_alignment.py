@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.testing import assert_close
@@ -206,6 +206,7 @@ def test_parts_that_do_not_belong_together_are_refused():
     x=st.floats(0, 1),
     y=st.floats(0, 1),
 )
+@example(height=1, width=50, size=1, turn=0.0, scale=7.0, x=0.0, y=0.0)  # 350 x 350 samples in one pixel
 def test_any_square_in_a_picture_of_one_colour_is_of_that_colour(height, width, size, turn, scale, x, y):
     picture = torch.tensor([-0.7, 0.0, 0.9])[None, :, None, None].expand(1, 3, height, width)
     half = max(0.5, scale * max(height, width) / 2)
