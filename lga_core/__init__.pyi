@@ -1,5 +1,5 @@
 from .checkpoints.conversion import convert as convert
-from .checkpoints.conversion import inspect as inspect
+from .checkpoints.inspection import inspect as inspect
 from .checkpoints.latent_files import load_faces as load_faces
 from .checkpoints.latent_files import load_movement as load_movement
 from .checkpoints.latent_files import save_faces as save_faces
@@ -7,8 +7,8 @@ from .checkpoints.latent_files import save_movement as save_movement
 from .checkpoints.models import load_encoder as load_encoder
 from .checkpoints.models import load_generator as load_generator
 from .checkpoints.models import load_motion as load_motion
-from .clip import ClipModel as ClipModel
-from .clip import load_clip as load_clip
+from .clip.loading import load_clip as load_clip
+from .clip.model import ClipModel as ClipModel
 from .domain import Domain as Domain
 from .domain import load_domain as load_domain
 from .errors import CheckpointError as CheckpointError

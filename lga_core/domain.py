@@ -29,13 +29,14 @@ from typing import Any
 import torch
 
 from .checkpoints.models import load_encoder, load_generator, load_motion
-from .clip import ClipModel, load_clip
+from .clip.loading import load_clip
+from .clip.model import ClipModel
 from .demo import DEFAULT_DOMAIN, EMBEDDED
 from .errors import CheckpointError, InputError, MismatchError
 from .faces.alignment import FFHQ, Framing
 from .faces.detection.domain_detector import DomainDetector, load_detector
 from .formats.fingerprints import check_fingerprint
-from .formats.native import read_metadata
+from .formats.header import read_metadata
 from .imaging.images import fit_square
 from .inversion.encoder import Encoder
 from .inversion.optimization import refine

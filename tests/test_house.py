@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "lga_core": (
         ("shapes", "errors", "demo"),
+        ("atomic_files",),
         ("formats", "imaging", "latents"),
         ("stylegan2", "clip", "faces"),
         ("rendering",),

@@ -17,42 +17,33 @@ from torch import Tensor
 
 from ..errors import CheckpointError, OutputError
 from ..formats.foreign import read_foreign
-from ..formats.native import PathLike, read_metadata, save_checkpoint, tensors_sha256
+from ..formats.header import PathLike, is_native
+from ..formats.native import save_checkpoint
 from ..formats.unpickler import shown
 from .converted_model import ConvertedModel
 from .layouts import (
     e4e,
+    hang2023,
+    misc,
+    mocogan_hd,
+    nvidia_pytorch,
+    nvidia_tensorflow,
     rosinality,
     styleclip,
-)
-from .layouts import (
-    hang2023 as official,
-)
-from .layouts import (
-    misc as others,
-)
-from .layouts import (
-    mocogan_hd as mocogan,
-)
-from .layouts import (
-    nvidia_pytorch as nvidia,
-)
-from .layouts import (
-    nvidia_tensorflow as tensorflow,
 )
 from .models import state_writer
 
 FOREIGN_SUFFIXES = frozenset({".pkl", ".pt", ".pth", ".bin", ".npy", ".npz"})
 _LAYOUTS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], list[ConvertedModel]]], ...] = (
-    (nvidia.matches, nvidia.read),
-    (tensorflow.matches, tensorflow.read),
+    (nvidia_pytorch.matches, nvidia_pytorch.read),
+    (nvidia_tensorflow.matches, nvidia_tensorflow.read),
     (rosinality.matches, rosinality.read),
     (e4e.matches, e4e.read),
-    (official.matches, official.read),
+    (hang2023.matches, hang2023.read),
     (styleclip.matches, styleclip.read),
-    (mocogan.matches, mocogan.read),
-    (lambda value: others.identity_network(value) is not None, others.read_identity),
-    (others.is_latents, others.read_latents),
+    (mocogan_hd.matches, mocogan_hd.read),
+    (lambda value: misc.identity_network(value) is not None, misc.read_identity),
+    (misc.is_latents, misc.read_latents),
 )
 WHAT_OPENS = (
     "StyleGAN2 generators (NVIDIA .pkl, PyTorch or TensorFlow; rosinality .pt; PTI), e4e and pSp encoders, motion "
@@ -64,23 +55,14 @@ OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where products came from."""
+    """Where a converted model came from."""
 
     path: Path
     bytes: int
     sha256: str
 
-    def described(self, product: ConvertedModel) -> dict[str, Any]:
-        return {"layout": product.layout, "file_name": self.path.name, "bytes": self.bytes, "sha256": self.sha256}
-
-
-def is_native(path: PathLike) -> bool:
-    """Whether this is a file of this project, by its header."""
-    try:
-        read_metadata(path)
-    except CheckpointError:
-        return False
-    return True
+    def described(self, model: ConvertedModel) -> dict[str, Any]:
+        return {"layout": model.layout, "file_name": self.path.name, "bytes": self.bytes, "sha256": self.sha256}
 
 
 def open_foreign(path: PathLike) -> list[ConvertedModel]:
@@ -122,10 +104,10 @@ def _fit_for_a_screen(reason: str, where: str) -> str:
 def _recognised(value: Any, where: str) -> list[ConvertedModel]:
     for matches, read in _LAYOUTS:
         if matches(value):
-            return [_checked(product, where) for product in read(value, where)]
+            return [_checked(model, where) for model in read(value, where)]
     if tensors := _clip_tensors(value):
         return [_checked(_clip(tensors, where), where)]
-    if strange := others.describe_unsupported(value):
+    if strange := misc.describe_unsupported(value):
         raise CheckpointError(f"{where} {strange}")
     raise CheckpointError(f"{where} holds {_summary(value)}, which is nothing known here. What opens: {WHAT_OPENS}.")
 
@@ -135,24 +117,24 @@ def _clip_tensors(value: Any) -> dict[str, Tensor] | None:
     if not isinstance(inner, Mapping):
         return None
     tensors = rosinality.without_prefix(inner)
-    return {k: t for k, t in tensors.items() if isinstance(t, Tensor)} if official.is_clip(tensors) else None
+    return {k: t for k, t in tensors.items() if isinstance(t, Tensor)} if hang2023.is_clip(tensors) else None
 
 
 def _clip(tensors: dict[str, Tensor], where: str) -> ConvertedModel:
     """OpenAI's weights carry three numbers that open_clip's do not; they were trained with QuickGELU."""
     openai = "input_resolution" in tensors or "openai" in Path(where).name.lower()
-    product = official.clip_product(tensors, where, quick_gelu=openai, layout="CLIP")
+    model = hang2023.clip_product(tensors, where, quick_gelu=openai, layout="CLIP")
     if not openai:
-        product = dataclasses.replace(
-            product, notes=("Taken for weights trained with standard GELU; OpenAI's need QuickGELU.",)
+        model = dataclasses.replace(
+            model, notes=("Taken for weights trained with standard GELU; OpenAI's need QuickGELU.",)
         )
-    return product
+    return model
 
 
-def _checked(product: ConvertedModel, where: str) -> ConvertedModel:
+def _checked(model: ConvertedModel, where: str) -> ConvertedModel:
     """All numbers floating and finite, in float32."""
     tensors = {}
-    for name, tensor in product.tensors.items():
+    for name, tensor in model.tensors.items():
         if not tensor.is_floating_point():
             raise CheckpointError(
                 f"{where}: the tensor {name} is of type {tensor.dtype}; numbers with a point are needed."
@@ -164,7 +146,7 @@ def _checked(product: ConvertedModel, where: str) -> ConvertedModel:
                 "training went wrong or the file is damaged: use an earlier checkpoint, or fetch it again."
             )
         tensors[name] = tensor.float()
-    return dataclasses.replace(product, tensors=tensors)
+    return dataclasses.replace(model, tensors=tensors)
 
 
 def _summary(value: Any) -> str:
@@ -188,56 +170,56 @@ def source_of(path: PathLike) -> Provenance:
         raise CheckpointError(f"{path} cannot be read ({err}). Check the path and its permissions.") from err
 
 
-def save_product(path: PathLike, product: ConvertedModel, source: Provenance) -> None:
-    """Write a product as a file of ours, with where it came from. The same file gives the same bytes."""
+def save_converted(path: PathLike, model: ConvertedModel, source: Provenance) -> None:
+    """Write a converted model as a file of ours, with its provenance. The same file gives the same bytes."""
     metadata = {
-        "source": source.described(product),
-        "licence": dict(product.licence),
-        "notes": list(product.notes),
-        **product.metadata,
+        "source": source.described(model),
+        "licence": dict(model.licence),
+        "notes": list(model.notes),
+        **model.metadata,
     }
-    if writer := state_writer(product.kind):
-        writer(path, product.config, product.tensors, metadata)
-    elif product.kind == "clip":
-        vocabulary = torch.arange(product.config["text_cfg"]["vocab_size"])
+    if writer := state_writer(model.kind):
+        writer(path, model.config, model.tensors, metadata)
+    elif model.kind == "clip":
+        vocabulary = torch.arange(model.config["text_cfg"]["vocab_size"])
         metadata |= {"name": source.path.stem, "mean": OPENAI_MEAN, "std": OPENAI_STD}
-        save_checkpoint(path, "clip", {**product.tensors, "token_ids": vocabulary}, product.config, **metadata)
+        save_checkpoint(path, "clip", {**model.tensors, "token_ids": vocabulary}, model.config, **metadata)
     else:
-        save_checkpoint(path, product.kind, product.tensors, product.config, **metadata)
+        save_checkpoint(path, model.kind, model.tensors, model.config, **metadata)
 
 
 def convert(path: PathLike, out: PathLike | None = None, kind: str | None = None) -> list[Path]:
     """Turn a file of another project into files of ours: one for each model in it, or the one of this `kind`.
 
-    `out` is a folder, or a file's name where there is one product; None puts them beside the source. Names of several
+    `out` is a folder, or a file name where there is one model; None puts them beside the source. Names of several
     end in their kind. Raises CheckpointError for a file of no use, OutputError where nothing can be written.
     """
     path = Path(path)
-    products = [product for product in open_foreign(path) if kind in (None, product.kind)]
-    if not products:
+    found = [model for model in open_foreign(path) if kind in (None, model.kind)]
+    if not found:
         raise CheckpointError(f"{path} holds no {kind}. `lga inspect` shows what it holds.")
-    targets = _targets(path, None if out is None else Path(out), products)
+    targets = _targets(path, None if out is None else Path(out), found)
     source = source_of(path)
-    for product, target in zip(products, targets, strict=True):
-        save_product(target, product, source)
+    for model, target in zip(found, targets, strict=True):
+        save_converted(target, model, source)
     return targets
 
 
-def _targets(path: Path, out: Path | None, products: list[ConvertedModel]) -> list[Path]:
+def _targets(path: Path, out: Path | None, found: list[ConvertedModel]) -> list[Path]:
     if out is not None and out.suffix == ".safetensors":
-        if len(products) > 1:
-            kinds = ", ".join(product.kind for product in products)
+        if len(found) > 1:
+            kinds = ", ".join(model.kind for model in found)
             raise OutputError(f"{path} holds several models ({kinds}): give a folder instead of {out}, or one kind.")
         return [out]
     folder = path.parent if out is None else out
     if not folder.is_dir():
         raise OutputError(f"There is no folder {folder}. Make it first, or give a name that ends in .safetensors.")
-    several = len(products) > 1
-    return [folder / f"{path.stem}{'_' + product.kind if several else ''}.safetensors" for product in products]
+    several = len(found) > 1
+    return [folder / f"{path.stem}{'_' + model.kind if several else ''}.safetensors" for model in found]
 
 
 def as_native(path: PathLike, kind: str, cache: PathLike, on_convert: Callable[[], None] = lambda: None) -> Path:
-    """The file itself if it is ours, else its product of this `kind`, converted once into the folder `cache`.
+    """The file itself if it is ours, else the model of this `kind` in it, converted once into the folder `cache`.
 
     Files there are named by the checksum of their source, so that a changed file is converted anew. `on_convert` is
     called before the work, of some seconds, begins. Raises CheckpointError.
@@ -251,45 +233,3 @@ def as_native(path: PathLike, kind: str, cache: PathLike, on_convert: Callable[[
         cache.mkdir(parents=True, exist_ok=True)
         convert(path, target, kind)
     return target
-
-
-_GUESSES = ("ffhq", "metfaces", "afhq", "celeba", "anime", "cat", "dog", "wild", "church", "horse", "car", "doodle")
-
-
-def inspect(path: PathLike) -> dict[str, Any]:
-    """What a file is, as JSON: its layout, and of each model in it kind, sizes, licence and what is missing.
-
-    Raises CheckpointError.
-    """
-    path = Path(path)
-    described: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size if path.is_file() else 0}
-    if is_native(path):
-        said = {key: value for key, value in read_metadata(path).items() if key != "mean_picture"}
-        return {**described, "layout": "this project's", "models": [_native_summary(said)]}
-    products = open_foreign(path)
-    name = path.name.lower()
-    guess = next((word for word in _GUESSES if word in name), None)
-    models = [_product_summary(product) for product in products]
-    return {**described, "layout": products[0].layout, "domain_guess": guess, "models": models}
-
-
-def _native_summary(said: Mapping[str, Any]) -> dict[str, Any]:
-    architecture = said["architecture"]
-    rest = {key: value for key, value in said.items() if key not in ("architecture", "format", "format_version")}
-    sizes = ("resolution", "num_ws", "w_dim", "code_dim", "embed_dim")
-    return {**{key: architecture[key] for key in sizes if key in architecture}, **rest}
-
-
-def _product_summary(product: ConvertedModel) -> dict[str, Any]:
-    config = product.config
-    sizes = {}
-    for name in ("resolution", "num_ws", "w_dim", "c_dim", "code_dim", "embed_dim", "conv_clamp", "architecture"):
-        value = config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
-        if value is not None:
-            sizes[name] = value
-    summary: dict[str, Any] = {"kind": product.kind, **sizes}
-    summary["parameters"] = sum(tensor.numel() for tensor in product.tensors.values())
-    if product.kind == "generator":
-        halves = {name: tensor.half() for name, tensor in product.tensors.items()}
-        summary["fingerprint"] = tensors_sha256(halves)[:16]
-    return {**summary, "licence": dict(product.licence), "notes": list(product.notes)}

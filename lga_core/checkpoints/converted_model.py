@@ -1,4 +1,4 @@
-"""What a foreign file turns into: models of ours, as tensors with their configuration, and where they came from."""
+"""What a foreign file is converted to: tensors under our names, with configuration, licence and notes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..formats.native import tensors_sha256
 from ..stylegan2.generator import Generator, GeneratorConfig
 
 NUM_AVERAGED = 10_000
@@ -40,6 +41,11 @@ class ConvertedModel:
     licence: Mapping[str, Any] = field(default_factory=lambda: UNKNOWN_LICENCE)
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """As `formats.fingerprint` of the model itself: of the weights rounded to float16."""
+        return tensors_sha256({name: tensor.half() for name, tensor in self.tensors.items()})[:16]
 
     def with_note(self, note: str, **tensors: Tensor) -> ConvertedModel:
         """The same with further tensors, and the reason."""

@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import CheckpointError
-from ..formats.native import PathLike, load_checkpoint, save_checkpoint
+from ..formats.header import PathLike, is_native
+from ..formats.native import load_checkpoint, save_checkpoint
 from ..latents import Faces, ModelId, Movement
-from .conversion import is_native, open_foreign
+from .conversion import open_foreign
 
 
 def save_faces(path: PathLike, faces: Faces, **metadata: Any) -> None:

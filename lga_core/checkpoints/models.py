@@ -13,7 +13,8 @@ from ..baselines.mocogan_hd import MocoganConfig, MocoganMotion
 from ..baselines.styleclip.latent_mapper import LatentMapper, LatentMapperConfig
 from ..errors import CheckpointError
 from ..formats.fingerprints import STEP_COUNTER, weights_of
-from ..formats.native import AGAIN, PathLike, load_checkpoint, save_checkpoint
+from ..formats.header import AGAIN, PathLike
+from ..formats.native import load_checkpoint, save_checkpoint
 from ..inversion.encoder import Encoder, EncoderConfig
 from ..motion.model import MotionConfig, MotionModel
 from ..stylegan2.generator import Generator, GeneratorConfig

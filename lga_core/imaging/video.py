@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import secrets
 import struct
 import tempfile
 import warnings
@@ -25,6 +24,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from ..atomic_files import written_aside
 from ..errors import InputError, MismatchError, OutputError
 from ..shapes import FramesUInt8, Images
 from .images import to_uint8
@@ -90,16 +90,10 @@ def _beside(chunks: Iterable[Images], work: Callable[[Iterator[Images]], None]) 
 
 @contextmanager
 def writing_aside(path: Path) -> Iterator[Path]:
-    """A place in the same folder to write to, which becomes `path` at the end, or vanishes if anything is raised."""
+    """As `written_aside`, once it is known that `path` can be written."""
     check_writable(path)
-    aside = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
-    try:
-        yield aside
-        aside.replace(path)
-    except OSError as err:
-        raise OutputError(f"{path} could not be written: {err.strerror or err}. Is the disk full?") from err
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_aside(path) as part:
+        yield part
 
 
 def check_writable(path: Path) -> None:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ..errors import CheckpointError, InputError, MismatchError
 from ..formats.fingerprints import fingerprint
-from ..formats.native import PathLike, load_checkpoint, save_checkpoint
+from ..formats.header import PathLike
+from ..formats.native import load_checkpoint, save_checkpoint
 from ..latents import Faces, ModelId
 from ..shapes import WPlus
 from ..stylegan2.generator import Generator

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ..clip import ClipModel
+from ..clip.model import ClipModel
 from ..errors import InputError
 from ..rendering import draw
 from ..shapes import Embedding, Images, WPlus

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..clip import ClipModel
+from ..clip.model import ClipModel
 from ..errors import CheckpointError, InputError
 from ..formats.foreign import read_foreign
 from ..shapes import Features, Images

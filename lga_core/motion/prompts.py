@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from ..clip import ClipModel
+from ..clip.model import ClipModel
 from ..errors import InputError
 from ..latents import ModelId
 from ..shapes import Embedding, Images, Motion

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..errors import CheckpointError, InputError
 from ..formats.fingerprints import fingerprint
-from ..formats.native import PathLike, load_checkpoint, save_checkpoint
+from ..formats.header import PathLike
+from ..formats.native import load_checkpoint, save_checkpoint
 from ..shapes import W
 from .generator import Generator
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 
-from lga_core.checkpoints.conversion import is_native, open_foreign
+from lga_core.checkpoints.conversion import open_foreign
 from lga_core.formats.foreign import read_foreign
-from lga_core.formats.native import load_checkpoint, read_metadata
+from lga_core.formats.header import is_native, read_metadata
+from lga_core.formats.native import load_checkpoint
 
 MAX_SECONDS = 5
 MAX_BYTES = 1 << 30

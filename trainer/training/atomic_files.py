@@ -1,41 +1,32 @@
-"""Files that are whole or not there: written aside, then renamed."""
+"""Files that are whole or not there, in folders that are made where they are missing."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lga_core import OutputError
+from lga_core.atomic_files import written_aside
 
 
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
-    """A path to write to; what is there afterwards becomes `path`, and nothing does if anything fails.
-
-    Raises OutputError where nothing can be written.
-    """
+    """As `written_aside`; the folder is made if it is missing. Raises OutputError where nothing can be written."""
     made(path.parent)
-    written = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
-    try:
-        yield written
-        written.replace(path)
-    except OSError as err:
-        raise OutputError(f"{path} could not be written ({err.strerror or err}). Make room, then try again.") from err
-    finally:
-        written.unlink(missing_ok=True)
+    with written_aside(path) as part:
+        yield part
 
 
 def write(path: Path, content: bytes | str) -> Path:
     """The path, with this content. Raises OutputError."""
-    with aside(path) as written:
-        written.write_bytes(content.encode() if isinstance(content, str) else content)
+    with aside(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 
 def made(folder: Path) -> Path:
-    """The folder, made if it was not there. Raises OutputError."""
+    """The folder, made if it is missing. Raises OutputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:

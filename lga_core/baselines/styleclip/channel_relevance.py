@@ -17,10 +17,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ...clip import ClipModel
+from ...clip.model import ClipModel
 from ...errors import CheckpointError, InputError
 from ...formats.fingerprints import fingerprint
-from ...formats.native import PathLike, load_checkpoint, save_checkpoint
+from ...formats.header import PathLike
+from ...formats.native import load_checkpoint, save_checkpoint
 from ...shapes import Embedding, WPlus
 from ...stylegan2.generator import Generator
 from ...stylegan2.inference.engine import prepared

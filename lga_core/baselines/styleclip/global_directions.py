@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ...clip import ClipModel
+from ...clip.model import ClipModel
 from ...errors import InputError, MismatchError
 from ...shapes import Motion
 from ...stylegan2.stylespace import StyleSpace

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ...clip import ClipModel
+from ...clip.model import ClipModel
 from ...errors import InputError, MismatchError
 from ...shapes import Embedding, Images, WPlus
 from ...stylegan2.frozen_synthesis import FrozenSynthesis

@@ -16,7 +16,8 @@ from lga_core import (
     save_movement,
 )
 from lga_core.checkpoints.models import save_generator
-from lga_core.formats.native import read_metadata, save_checkpoint
+from lga_core.formats.header import read_metadata
+from lga_core.formats.native import save_checkpoint
 from lga_core.latents import ModelId
 
 OWN, OTHER = ModelId("0123456789abcdef", "doodle"), ModelId("fedcba9876543210", "horses")

@@ -25,7 +25,8 @@ from lga_core import (
 )
 from lga_core.checkpoints.models import save_encoder, save_generator, save_motion
 from lga_core.formats.fingerprints import check_fingerprint, fingerprint
-from lga_core.formats.native import METADATA_KEY, load_checkpoint, read_metadata, save_checkpoint, tensors_sha256
+from lga_core.formats.header import METADATA_KEY, read_metadata
+from lga_core.formats.native import load_checkpoint, save_checkpoint, tensors_sha256
 from lga_core.inversion.encoder import EncoderConfig
 
 GENERATOR = GeneratorConfig(16, z_dim=6, w_dim=8, channel_base=128, channel_max=12, mapping_layers=2, conv_clamp=3.0)

@@ -200,7 +200,7 @@ def test_a_full_disk_is_said_to_be_full(tmp_path, monkeypatch, suffix):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OutputError, match="No space left on device. Is the disk full"):
+    with pytest.raises(OutputError, match="No space left on device.. Make room"):
         write_clip(tmp_path / f"clip{suffix}", moving_square(), 10)
     assert not list(tmp_path.iterdir())
 

@@ -16,7 +16,8 @@ from lga_core import Generator, GeneratorConfig, InputError, write_clip
 from lga_core.baselines.mocogan_hd import reconstruction_loss
 from lga_core.checkpoints.models import load_mocogan, save_generator
 from lga_core.formats.fingerprints import fingerprint
-from lga_core.formats.native import load_checkpoint, read_metadata
+from lga_core.formats.header import read_metadata
+from lga_core.formats.native import load_checkpoint
 from lga_core.stylegan2.pca import principal_components
 from lga_trainer import cli
 from lga_trainer.baselines.mocogan_hd import losses

@@ -14,7 +14,8 @@ from torch.testing import assert_close
 from lga_core import InputError, MismatchError, load_domain
 from lga_core.checkpoints.models import load_latent_mapper
 from lga_core.formats.fingerprints import fingerprint
-from lga_core.formats.native import load_checkpoint, read_metadata
+from lga_core.formats.header import read_metadata
+from lga_core.formats.native import load_checkpoint
 from lga_trainer import cli
 from lga_trainer.baselines.styleclip_mapper.config import (
     MapperFaces,

@@ -14,7 +14,8 @@ from torch.testing import assert_close
 from lga_core import Encoder, Generator, GeneratorConfig, InputError, MismatchError, load_encoder
 from lga_core.checkpoints.models import save_encoder, save_generator
 from lga_core.formats.fingerprints import fingerprint
-from lga_core.formats.native import load_checkpoint, read_metadata, save_checkpoint
+from lga_core.formats.header import read_metadata
+from lga_core.formats.native import load_checkpoint, save_checkpoint
 from lga_core.inversion.encoder import EncoderConfig
 from lga_core.metrics.arcface import IdentityConfig, IdentityNetwork
 from lga_core.stylegan2 import random_w

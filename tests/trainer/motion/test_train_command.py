@@ -34,7 +34,8 @@ from lga_core.checkpoints.models import save_encoder, save_motion
 from lga_core.domain import read_motion_card
 from lga_core.faces.detection.types import FoundFace
 from lga_core.formats.fingerprints import fingerprint
-from lga_core.formats.native import load_checkpoint, read_metadata
+from lga_core.formats.header import read_metadata
+from lga_core.formats.native import load_checkpoint
 from lga_core.inversion.encoder import EncoderConfig
 from lga_core.latents import ModelId
 from lga_trainer import cli

@@ -1,0 +1,1 @@
+from .native import save_clip as save_clip
