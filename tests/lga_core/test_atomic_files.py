@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 
 import pytest
@@ -18,7 +17,7 @@ def test_what_is_written_aside_takes_the_place_at_the_end(tmp_path):
         assert part.parent == tmp_path and part.suffix == ".png"
         part.write_text("new")
         assert path.read_text() == "old"
-    assert path.read_text() == "new" and os.listdir(tmp_path) == ["a.png"]
+    assert path.read_text() == "new" and [*tmp_path.iterdir()] == [path]
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), KeyboardInterrupt()])
@@ -28,17 +27,17 @@ def test_what_was_there_stays_whatever_is_raised(tmp_path, error):
     with pytest.raises(type(error)), written_aside(path) as part:
         part.write_text("half")
         raise error
-    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
 
 
 def test_a_full_disk_and_a_missing_folder_are_named(tmp_path):
     path = tmp_path / "a.txt"
-    with pytest.raises(OutputError, match=r"a.txt cannot be written \(No space left on device\). Make room"):
-        with written_aside(path):
-            raise OSError(28, "No space left on device")
-    with pytest.raises(OutputError, match="there is no folder .*missing. Create it first"):
-        with written_aside(tmp_path / "missing" / "a.txt"):
-            pass
+    full = r"a.txt cannot be written \(No space left on device\). Make room"
+    with pytest.raises(OutputError, match=full), written_aside(path):
+        raise OSError(28, "No space left on device")
+    missing = tmp_path / "missing" / "a.txt"
+    with pytest.raises(OutputError, match="there is no folder .*missing. Create it first"), written_aside(missing):
+        pass
 
 
 def test_others_may_read_it_as_they_may_any_new_file(tmp_path):
