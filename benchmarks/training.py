@@ -293,10 +293,10 @@ def ours(options: argparse.Namespace) -> tuple[Callable[[], float], int]:
     from lga_trainer.data.prompts import load_prompts
     from lga_trainer.domain_plugin import DomainPlugin
     from lga_trainer.motion.config import MotionRun, Optimizer
-    from lga_trainer.motion.inputs import Parts, prepare_sources
-    from lga_trainer.motion.train import assemble
+    from lga_trainer.motion.inputs import MotionInputs, find_perceptual, prepare_faces
+    from lga_trainer.motion.train import MotionTraining
     from lga_trainer.training.distributed import Workers
-    from lga_trainer.training.loop import optimize_latent
+    from lga_trainer.training.loop import take_step
 
     settings = Optimizer(precision=options.worker[:4], compiled=not options.worker.endswith("plain"))
     run = MotionRun(
@@ -309,28 +309,29 @@ def ours(options: argparse.Namespace) -> tuple[Callable[[], float], int]:
     )
     workers = Workers(options.device)
     generator, clip, scorer = generator_and_clips(options)
-    parts = Parts(
+    inputs = MotionInputs(
         name="random",
         generator=generator,
         clip=clip,
         scorers=(scorer,),
         prompts=load_prompts("person"),
         plugin=DomainPlugin(),
-        encoder_path=None,
+        encoder=None,
         identity=None,
         judge=None,
         licence=None,
+        perceptual=find_perceptual(run.losses, None, (clip, scorer), workers.device),
     )
     precision = {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.precision]
     draw = FrozenSynthesis(generator, precision, options.recompute_from, settings.compiled)
     faces = sampled_faces(generator, 16, run.faces.psi, run.seed)
-    sources = prepare_sources(run, faces, draw, clip, workers.device, chunk=4)
-    task = assemble(run, parts, draw, sources)
+    prepared = prepare_faces(faces, draw, clip, run.losses, workers.device, embed=run.model.picture, chunk=4)
+    task = MotionTraining(run).assemble(inputs, draw, prepared)
     taken = iter(range(run.steps))
 
     def step() -> float:
         number = next(taken)
-        row = optimize_latent(task, number, run.optimizer.accumulate, workers)
+        row = take_step(task, number, run.optimizer.accumulate, workers)
         task.after(number)
         return row["motion/total"]
 

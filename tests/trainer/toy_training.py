@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lga_core import LgaError
 from lga_trainer.training.distributed import Share, Workers
-from lga_trainer.training.loop import LoopSchedule, Objective, follow, step_generator, train
+from lga_trainer.training.loop import LoopSchedule, Objective, ema_update, step_generator, train
 from lga_trainer.training.run_folder import RunFolder
 
 WEIGHTS = {"fit": 1.0, "size": 0.1, "silent": 0.0}
@@ -80,7 +80,7 @@ class Toy:
         return step, share.of(torch.randn(self.size * share.count, 3, generator=rng))
 
     def after(self, step: int) -> None:
-        follow(self.average, self.pupil, 0.8)
+        ema_update(self.average, self.pupil, 0.8)
 
     def preview(self, path: Path) -> None:
         from PIL import Image
@@ -127,8 +127,8 @@ def motion_task(domain: str, batch: int):
     from lga_core.stylegan2.frozen_synthesis import FrozenSynthesis
     from lga_trainer.data.faces import FaceSet
     from lga_trainer.motion.config import Faces, MotionRun, Optimizer, preset
-    from lga_trainer.motion.inputs import load_parts, prepare_sources
-    from lga_trainer.motion.train import assemble
+    from lga_trainer.motion.inputs import prepare_faces
+    from lga_trainer.motion.train import MotionTraining
 
     published = preset("official", domain)
     losses = replace(published.losses, perceptual_network="clip", w_discriminator=0.1, score_size=32)
@@ -136,10 +136,13 @@ def motion_task(domain: str, batch: int):
         domain, batch=batch, repeats=True, losses=losses, faces=Faces(count=4), optimizer=Optimizer(precision="fp32")
     )
     cpu = torch.device("cpu")
-    parts = load_parts(run, cpu)
-    draw = FrozenSynthesis(parts.generator)
-    sources = prepare_sources(run, FaceSet(parts.generator.sample(range(4))), draw, parts.clip, cpu)
-    return assemble(run, parts, draw, sources)
+    training = MotionTraining(run)
+    inputs = training.load(Path(run.out), cpu)
+    draw = FrozenSynthesis(inputs.generator)
+    faces = prepare_faces(
+        FaceSet(inputs.generator.sample(range(4))), draw, inputs.clip, losses, cpu, embed=run.model.picture
+    )
+    return training.assemble(inputs, draw, faces)
 
 
 if __name__ == "__main__":

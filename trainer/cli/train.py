@@ -25,6 +25,7 @@ from ..baselines.styleclip_mapper.config import MapperRun
 from ..encoder.config import EncoderRun
 from ..motion import config as motion_config
 from ..motion.config import MotionRun
+from ..training.config import settings_in
 from .arguments import FILE, whole_numbers
 
 SETTINGS = Parameter("*")
@@ -34,8 +35,6 @@ ConfigFile = Annotated[
     Parameter(help="JSON file of settings, such as config.json of another run. Options override it."),
 ]
 NEEDED = ("accelerate", "filelock", "lpips", "rich")
-PARTS = "parts"
-"""Where a run's config.json keeps the fingerprints of its files."""
 
 train = App(
     "train",
@@ -108,8 +107,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not JSON ({err}). Correct it, or leave --config out.") from err
     if not isinstance(settings, dict):
         raise InputError(f'{path} must hold a JSON object with settings by name, such as {{"steps": 2000}}.')
-    settings.pop(PARTS, None)
-    return settings
+    return settings_in(settings)
 
 
 @_kind(

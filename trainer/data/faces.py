@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -70,6 +71,12 @@ def read_pictures(
         except LgaError as err:
             skipped.append((path, str(err)))
     return good, skipped, lambda index: fit_square(load_image(good[index]), size)
+
+
+def folder_fingerprint(folder: Path, paths: Iterable[Path]) -> dict[str, Any]:
+    """Identifies a folder's files by their names in it and their sizes, wherever it is moved or copied to."""
+    lines = sorted(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in paths)
+    return {"files": len(lines), "fingerprint": hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]}
 
 
 def _digest(paths: Iterable[Path], mark: str) -> str:

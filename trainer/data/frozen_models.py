@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -16,8 +17,8 @@ from lga_core.stylegan2 import FrozenSynthesis
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-class Found(NamedTuple):
-    """A generator, frozen, and what is known of it. `card`: of the domain that it was given as, if it was."""
+class FoundGenerator(NamedTuple):
+    """A frozen generator. `card`: of the domain, where the generator was given as one."""
 
     name: str
     generator: Generator
@@ -25,8 +26,8 @@ class Found(NamedTuple):
     licence: str | None
 
 
-class HowToDraw(Protocol):
-    """The settings of an optimisation that concern drawing."""
+class SynthesisSettings(Protocol):
+    """The settings of the frozen generator's synthesis, a part of each training's optimizer settings."""
 
     @property
     def precision(self) -> str: ...
@@ -36,8 +37,8 @@ class HowToDraw(Protocol):
     def compiled(self) -> bool: ...
 
 
-def find_generator(given: str, out: Path, device: torch.device) -> Found:
-    """The generator that --generator names; another project's file is converted into `out`/converted.
+def find_generator(given: str, folder: Path, device: torch.device) -> FoundGenerator:
+    """The generator that --generator names; another project's file is converted into `folder`/converted.
 
     Raises InputError or CheckpointError.
     """
@@ -48,10 +49,20 @@ def find_generator(given: str, out: Path, device: torch.device) -> Found:
             f"There is no generator at {path}. Give --generator a model file, a domain's folder, or one of "
             f"{', '.join(EMBEDDED)}."
         )
-    path = as_native(path, "generator", out / "converted")
+    path = as_native(path, "generator", folder / "converted")
     generator = load_generator(path).to(device).requires_grad_(False)
     name = Path(given).stem if card is None else card.name
-    return Found(name, generator, card, read_metadata(path).get("licence"))
+    return FoundGenerator(name, generator, card, licence_in(read_metadata(path)))
+
+
+def licence_in(metadata: Mapping[str, Any]) -> str | None:
+    """A model's licence as text, from its file's metadata. Converted files keep its name, its address and its terms."""
+    licence = metadata.get("licence")
+    if not isinstance(licence, Mapping):
+        return licence
+    terms = " (non-commercial)" if licence.get("non_commercial") else ""
+    address = f", {licence['url']}" if licence.get("url") else ""
+    return f"{licence['id']}{terms}{address}"
 
 
 def find_card(given: str) -> DomainCard | None:
@@ -59,22 +70,22 @@ def find_card(given: str) -> DomainCard | None:
     return read_domain(given) if given in EMBEDDED or (Path(given) / "domain.json").is_file() else None
 
 
-def check_drawing(settings: HowToDraw, generator: Generator) -> None:
+def check_synthesis(settings: SynthesisSettings, generator: Generator) -> None:
     """Raises InputError where the settings name a block that the generator does not have."""
-    again, blocks = settings.recompute_from, generator.config.block_resolutions
-    if again and again not in blocks:
+    resolution, blocks = settings.recompute_from, generator.config.block_resolutions
+    if resolution and resolution not in blocks:
         raise InputError(
-            f"--optimizer.recompute-from is {again}; the generator's blocks are {', '.join(map(str, blocks))}."
+            f"--optimizer.recompute-from is {resolution}; the generator's blocks are {', '.join(map(str, blocks))}."
         )
 
 
-def arranged(generator: Generator, settings: HowToDraw) -> FrozenSynthesis:
-    """The generator's synthesis, arranged for gradients to W+ as the settings say."""
+def frozen_synthesis(generator: Generator, settings: SynthesisSettings) -> FrozenSynthesis:
+    """The frozen generator's synthesis, differentiable in W+, as the settings say."""
     dtype = precision(settings, generator.w_avg.device)
     return FrozenSynthesis(generator, dtype, settings.recompute_from, settings.compiled)
 
 
-def precision(settings: HowToDraw, device: torch.device) -> torch.dtype:
+def precision(settings: SynthesisSettings, device: torch.device) -> torch.dtype:
     """What was asked for, or bf16 where the hardware has it."""
     if settings.precision != "auto":
         return PRECISIONS[settings.precision]

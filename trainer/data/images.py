@@ -96,7 +96,6 @@ class GeneratedFaces:
         return {"generated faces": self.show(rng, num, torch.arange(num), step=-1)}
 
 
-@torch.no_grad()
 class ImageFolder:
     """Aligned square pictures from files, mirrored half the time; the last tenth of them is only ever measured on.
 

@@ -25,21 +25,25 @@ from .alignment import Aligned, Framer, aligned
 from .faces import KIND, FaceSet, _digest, find_pictures, read_pictures
 
 
-def faces_of_pictures(
+def load_inverter(path: str | Path | None, folder: Path, device: torch.device) -> Encoder:
+    """The encoder that inverts --images; a foreign file is converted into `folder`/converted. Raises InputError."""
+    if path is None:
+        raise InputError("--images needs an encoder that inverts them: give --encoder FILE, made for this generator.")
+    return load_encoder(as_native(path, "encoder", folder / "converted")).to(device)
+
+
+def faces_from_images(
     images: Path,
-    encoder_path: Path | None,
+    encoder: Encoder,
     generator: Generator,
     folder: RunFolder,
     workers: Workers,
     framer: Framer | None = None,
 ) -> FaceSet:
-    """The faces of a folder of pictures, inverted by the first process; the others read what it kept.
+    """The faces of a folder of images, inverted by the first process into a cache that the others read.
 
-    framer: finds and frames each picture's face first; without it they are framed already.
+    framer: finds and frames each image's face first; without it they are framed already.
     """
-    if encoder_path is None:
-        raise InputError("--images needs an encoder that inverts them: give --encoder FILE, made for this generator.")
-    encoder = load_encoder(as_native(encoder_path, "encoder", folder.path / "converted")).to(workers.device)
     mark = f"{fingerprint(generator)} {fingerprint(encoder)}"
     with workers.after_the_first():
         framed = Aligned(images, ()) if framer is None else aligned(images, folder.path / "aligned", framer)
@@ -51,11 +55,11 @@ def faces_of_pictures(
 
 
 def inverted_faces(
-    folder: Path, encoder: Encoder, generator: Generator, mark: str, kept: Path, batch: int = 8
+    folder: Path, encoder: Encoder, generator: Generator, mark: str, cache: Path, batch: int = 8
 ) -> FaceSet:
-    """The faces of a folder's pictures, through the encoder; from the file `kept` if nothing has changed since.
+    """The faces of a folder's images, inverted by the encoder; from the file `cache` if nothing has changed since.
 
-    `mark` tells encoder and generator from others. Pictures that cannot be read are skipped and named. Raises
+    `mark` tells encoder and generator from others. Files that cannot be read are skipped and named. Raises
     InputError if none can be read, MismatchError for an encoder of another generator's shape.
     """
     rows = (generator.num_ws, generator.config.w_dim)
@@ -66,8 +70,8 @@ def inverted_faces(
         )
     found = find_pictures(folder)
     digest = _digest(found, mark)
-    if kept.exists():
-        before = load_checkpoint(kept, KIND)
+    if cache.exists():
+        before = load_checkpoint(cache, KIND)
         if before.metadata.get("digest") == digest:
             good, skipped = before.metadata["pictures"], before.metadata["skipped"]
             return FaceSet(
@@ -85,7 +89,7 @@ def inverted_faces(
             ws.append(encoder(torch.cat([read(int(i)) for i in chunk]).to(device)).cpu())
     faces = FaceSet(torch.cat(ws), tuple(good), tuple(skipped))
     save_checkpoint(
-        kept,
+        cache,
         KIND,
         {"ws": faces.ws},
         {},

@@ -21,7 +21,7 @@ def latent_error(ws: WPlus, true: WPlus, known: Float[Tensor, "n"]) -> Scalar:
 
 
 def delta(ws: WPlus) -> Scalar:
-    """Eq. 6 of Tov et al.: length of each row's offset from row 0, summed over rows. Close rows stay editable."""
+    """Delta loss, Eq. 6 of Tov et al.: L2 norm of each row's offset from row 0, summed. Close rows stay editable."""
     return (ws[:, 1:] - ws[:, :1]).norm(dim=2).mean(dim=0).sum()
 
 
@@ -35,11 +35,11 @@ def l2(drawn: Images, pictures: Images) -> Scalar:
     return (drawn - pictures).square().mean()
 
 
-class Unlike:
-    """1 - cosine of what `recognise` says of both pictures: 0 for the same person. Any such network will do."""
+class IdentityLoss:
+    """Identity loss: 1 - cosine of `embed`'s vectors [n c] of both images. ArcFace's, or any such network's."""
 
-    def __init__(self, recognise: Callable[[Images], Float[Tensor, "n c"]]) -> None:
-        self.recognise = recognise
+    def __init__(self, embed: Callable[[Images], Float[Tensor, "n c"]]) -> None:
+        self.embed = embed
 
     def __call__(self, drawn: Images, pictures: Images) -> Scalar:
-        return (1 - F.cosine_similarity(self.recognise(drawn), self.recognise(pictures), dim=1)).mean()
+        return (1 - F.cosine_similarity(self.embed(drawn), self.embed(pictures), dim=1)).mean()

@@ -1,4 +1,4 @@
-"""What the loop needs to train an encoder: its batches, objectives, running average and preview."""
+"""What the loop needs to train an encoder: its batches, objectives, EMA of the weights, and preview."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from lga_core.stylegan2 import random_w
 
 from ..data.images import Draw, Pictures, Shown, compared
 from ..reports.contact_sheets import reconstruction_sheet
+from ..training.config import StepPlan
 from ..training.distributed import Share
-from ..training.loop import Objective, cosine, follow, step_generator
+from ..training.loop import Objective, cosine, ema_update, step_generator
 from ..training.w_discriminator import WDiscriminator, WPool, convincing, r1, taken_for_fake, taken_for_real
 from . import losses
-from .config import LEARNING_RATES, EncoderRun
-from .sizes import size_for
+from .config import EncoderLosses, EncoderOptimizer
 
 R1_EVERY = 16
 NUM_PREVIEWED = 6
@@ -61,7 +61,8 @@ class Batch:
 class EncoderTask:
     """Trains `encoder` on `pictures`, drawing what it finds with the frozen generator (`draw`).
 
-    `comparisons`: the losses on pictures, by name. Without any nothing is drawn.
+    last_row: (step, num_ws) -> the last row of W+ that may differ from row 0. default_lr: where `optimizer` has none.
+    comparisons: the losses on pictures, by name. Without any nothing is drawn.
 
     Gradients are averaged over processes, but each normalises by its own pictures of a batch and pools its own codes:
     here n processes are close to one with n times the batch, not equal to it.
@@ -69,7 +70,11 @@ class EncoderTask:
 
     def __init__(
         self,
-        run: EncoderRun,
+        plan: StepPlan,
+        last_row: Callable[[int, int], int],
+        default_lr: float,
+        weights: EncoderLosses,
+        optimizer: EncoderOptimizer,
         encoder: Encoder,
         generator: Generator,
         draw: Draw,
@@ -77,33 +82,35 @@ class EncoderTask:
         comparisons: Mapping[str, Comparison],
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.run, self.encoder, self.generator, self.draw, self.pictures = run, encoder, generator, draw, pictures
+        self.plan, self.last_row, self.losses, self.optimizer = plan, last_row, weights, optimizer
+        self.highest_lr = default_lr if optimizer.lr is None else optimizer.lr
+        self.encoder, self.generator, self.draw, self.pictures = encoder, generator, draw, pictures
         self.comparisons = {name: each for name, each in comparisons.items() if each.weight}
         self.dtype, self.device = dtype, encoder.latent_avg.device
-        self._fast: Callable[..., WPlus] | None = torch.compile(encoder) if run.optimizer.compiled else None
-        self.average = deepcopy(encoder).eval().requires_grad_(False) if run.optimizer.average else encoder
+        self._fast: Callable[..., WPlus] | None = torch.compile(encoder) if optimizer.compiled else None
+        self.average = deepcopy(encoder).eval().requires_grad_(False) if optimizer.average else encoder
         modules: dict[str, nn.Module] = {"encoder": encoder}
         if self.average is not encoder:
             modules["average"] = self.average
         objectives = [self._encoder_objective()]
         self.discriminator, self.pool = None, None
-        if run.losses.w_discriminator:
+        if weights.w_discriminator:
             w_dim = encoder.config.w_dim
-            self.discriminator = WDiscriminator(w_dim, run.seed).to(self.device)
+            self.discriminator = WDiscriminator(w_dim, plan.seed).to(self.device)
             self.pool = WPool(w_dim).to(self.device)
             modules |= {"discriminator": self.discriminator, "pool": self.pool}
             objectives.append(self._discriminator_objective(self.discriminator))
         self.modules: Mapping[str, nn.Module] = modules
         self.objectives: Sequence[Objective] = objectives
-        self.num_frames_drawn = run.batch
+        self.num_frames_drawn = plan.batch
         self._found: list[Tensor] = []
 
     # What is minimised
 
     def _encoder_objective(self) -> Objective:
-        settings, parameters = self.run.optimizer, list(self.encoder.parameters())
+        settings, parameters = self.optimizer, list(self.encoder.parameters())
         adam = torch.optim.AdamW(parameters, weight_decay=settings.weight_decay, fused=True)
-        weights = {name: getattr(self.run.losses, name) for name in ("latent", "delta", "spread", "w_discriminator")}
+        weights = {name: getattr(self.losses, name) for name in ("latent", "delta", "spread", "w_discriminator")}
         weights |= {name: each.weight for name, each in self.comparisons.items()}
         weights = {name: weight for name, weight in weights.items() if weight}
         return Objective(
@@ -111,7 +118,7 @@ class EncoderTask:
         )
 
     def _discriminator_objective(self, discriminator: WDiscriminator) -> Objective:
-        lr = self.run.optimizer.discriminator_lr
+        lr = self.optimizer.discriminator_lr
         adam = torch.optim.Adam(discriminator.parameters(), fused=True)
         parameters = list(discriminator.parameters())
         return Objective(
@@ -120,7 +127,7 @@ class EncoderTask:
 
     def encoder_losses(self, batch: Batch) -> dict[str, Tensor]:
         """The losses that are on, unweighted."""
-        weights, stage = self.run.losses, self.stage(batch.step)
+        weights, stage = self.losses, self.stage(batch.step)
         ws = self.encode(batch.shown.pictures, stage)
         batch.codes = ws.detach()
         terms: dict[str, Tensor] = {}
@@ -155,7 +162,7 @@ class EncoderTask:
 
     def discriminator_weights(self, step: int) -> dict[str, float]:
         """R1 costs a second derivative: it is computed now and then, and weighs the more."""
-        gamma = self.run.losses.r1 * R1_EVERY if (step + 1) % R1_EVERY == 0 else 0.0
+        gamma = self.losses.r1 * R1_EVERY if (step + 1) % R1_EVERY == 0 else 0.0
         return {"real": 1.0, "found": 1.0, "r1": gamma / 2}
 
     def encode(self, pictures: Images, stage: int) -> WPlus:
@@ -180,19 +187,17 @@ class EncoderTask:
     def stage(self, step: int) -> int:
         """The last row that differs from row 0; all may, at once, in an encoder whose rows share nothing."""
         config = self.encoder.config
-        return self.run.stage(step, config.num_ws) if config.row0_shared else config.num_ws - 1
+        return self.last_row(step, config.num_ws) if config.row0_shared else config.num_ws - 1
 
     def lr_at(self, step: int) -> float:
-        settings = self.run.optimizer
-        highest = LEARNING_RATES[size_for(self.run.size, self.generator.config)] if settings.lr is None else settings.lr
+        settings = self.optimizer
         warm = min(1.0, (step + 1) / settings.warmup) if settings.warmup else 1.0
-        return highest * warm * (settings.lr_end + (1 - settings.lr_end) * cosine(step / self.run.steps))
+        return self.highest_lr * warm * (settings.lr_end + (1 - settings.lr_end) * cosine(step / self.plan.steps))
 
     # What is random
 
     def batch(self, step: int, share: Share) -> Batch:
-        run, rng = self.run, step_generator(self.run.seed, step)
-        n = run.batch // run.optimizer.accumulate * share.count
+        rng, n = step_generator(self.plan.seed, step), self.plan.global_batch(share.count)
         mine = share.of(torch.arange(n))
         row, old, place = torch.rand(3, n, generator=rng)[:, mine]
         real = None if self.discriminator is None else random_w(self.generator, n, rng, mine)
@@ -203,7 +208,7 @@ class EncoderTask:
 
     def after(self, step: int) -> None:
         if self.average is not self.encoder:
-            follow(self.average, self.encoder, min(self.run.optimizer.average, (step + 1) / (step + 10)))
+            ema_update(self.average, self.encoder, min(self.optimizer.average, (step + 1) / (step + 10)))
         if self.pool is not None:
             found, self._found = torch.cat(self._found), []
             rng = torch.Generator().manual_seed(step)

@@ -91,6 +91,12 @@ class Losses:
     w_discriminator: float = 0.0
     """A discriminator that tells moved codes from the generator's own."""
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """The losses of the motion objective that are on, by name, as the first step weighs them."""
+        weights = {name: getattr(self, name) for name in LOSS_NAMES}
+        return {name: weight for name, weight in weights.items() if weight}
+
 
 @dataclass(frozen=True)
 class Faces:
@@ -193,12 +199,6 @@ class MotionRun:
     def __post_init__(self) -> None:
         _check_run(self)
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """The losses of the motion objective that are on, by name, as the first step weighs them."""
-        weights = {name: getattr(self.losses, name) for name in LOSS_NAMES}
-        return {name: weight for name, weight in weights.items() if weight}
-
 
 LOSS_NAMES = ("contrastive", "w_reg", "latent_reg", "path", "first_difference", "perceptual", "pixels", "tones")
 LOSS_NAMES += ("unlikeliness", "identity", "w_discriminator")
@@ -250,7 +250,7 @@ def _check_run(run: MotionRun) -> None:
             "--losses.unlikeliness-end is 0, and --losses.unlikeliness is not. Take a small one for the end, as 0.001, "
             "or 0 for both."
         )
-    if not run.weights.get("contrastive"):
+    if not losses.weights.get("contrastive"):
         raise InputError(
             "--losses.contrastive is 0: nothing would say what the face should do. Take a positive weight."
         )

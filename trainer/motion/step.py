@@ -21,7 +21,7 @@ from ..data.augmentation import at_score_size, augment, official_view
 from ..data.prompts import Prompt
 from ..training.w_discriminator import WDiscriminator, convincing
 from . import losses
-from .config import Losses
+from .config import Frames, Losses
 
 Draw = Callable[[WPlus], Float[Tensor, "n c h w"]]
 Distance = Callable[[Tensor, Tensor], Float[Tensor, ""]]
@@ -34,8 +34,8 @@ class Batch(NamedTuple):
     ws [b l d], their pictures as drawn [b c h w], and their CLIP embeddings [b c] (None: sentences start the motions
     alone). inputs: the photographs they were inverted from, where the perceptual term is against them, else `pictures`.
     chosen [b]: each face's prompt. together [B]: the prompts of the whole global batch, and position [b] of these in
-    it. others [b]: random faces of the domain's variety. spoken: how each is said. h0 [b h]: first hidden states.
-    looks [views*b 10], or None. num_frames: T.
+    it. others [b]: random faces of the domain's variety. sentences: how each is worded. h0 [b h]: first hidden states.
+    augmentations [views*b 10] before CLIP, or None. num_frames: T.
     """
 
     ws: WPlus
@@ -46,9 +46,9 @@ class Batch(NamedTuple):
     together: Int[Tensor, "B"]
     position: Int[Tensor, "b"]
     others: Int[Tensor, "b"]
-    spoken: Sequence[str]
+    sentences: Sequence[str]
     h0: Float[Tensor, "b h"]
-    looks: Float[Tensor, "v 10"] | None
+    augmentations: Float[Tensor, "v 10"] | None
     num_frames: int
 
 
@@ -87,9 +87,9 @@ class PredictedOffsets(NamedTuple):
     shift: Motion
 
 
-def predict_offsets(model: MotionModel, cast: FrozenModels, batch: Batch) -> PredictedOffsets:
+def predict_offsets(model: MotionModel, models: FrozenModels, batch: Batch) -> PredictedOffsets:
     """The motions of a batch, with the constant schedule that training uses (paper and code alike)."""
-    code = cast.embed(batch.spoken)
+    code = models.embed(batch.sentences)
     if batch.features is not None:
         code = code + batch.features.detach()
     motion = model.offsets(model.rollout(code, batch.num_frames, batch.h0.to(code), "const"))
@@ -99,66 +99,68 @@ def predict_offsets(model: MotionModel, cast: FrozenModels, batch: Batch) -> Pre
 
 
 def train_step(
-    model: MotionModel, cast: FrozenModels, batch: Batch, settings: Losses, weights: Sequence[str]
+    model: MotionModel, models: FrozenModels, batch: Batch, settings: Losses, weights: Sequence[str]
 ) -> dict[str, Tensor]:
     """The unweighted losses named in `weights`, and no others."""
-    moved = predict_offsets(model, cast, batch)
-    shown = frames_shown(model, batch.num_frames, settings if "perceptual" in weights else None)
-    drawn = cast.draw((batch.ws[:, None] + moved.shift[:, shown]).flatten(0, 1))
+    offsets = predict_offsets(model, models, batch)
+    shown = frames_shown(model, batch.num_frames, settings.perceptual_frames if "perceptual" in weights else None)
+    drawn = models.draw((batch.ws[:, None] + offsets.shift[:, shown]).flatten(0, 1))
     drawn = at_score_size(drawn, settings.score_size)
     frames = drawn.unflatten(0, (len(batch.ws), len(shown)))  # [b f c h w]
     last = frames[:, -1]
     terms: dict[str, Callable[[], Tensor]] = {
-        "contrastive": lambda: contrast(last, cast.scorers, batch, settings),
-        "w_reg": lambda: w_reg(moved.motion, settings),
-        "latent_reg": lambda: losses.latent_reg(moved.shift),
-        "path": lambda: losses.smoothness(moved.motion, settings.reduction),
-        "first_difference": lambda: losses.first_difference(moved.motion, settings.reduction),
-        "perceptual": lambda: perceptual(frames, batch, cast, settings),
-        "pixels": lambda: losses.masked_l1(last, batch.pictures, cast.keep[batch.chosen]),
-        "tones": lambda: losses.coarse_color_l1(last, batch.pictures, cast.toned[batch.chosen]),
-        "unlikeliness": lambda: losses.w_mahalanobis(moved.motion, cast.white),
-        "identity": lambda: identity(last, batch, cast),
-        "w_discriminator": lambda: discriminated(moved, batch, cast),
+        "contrastive": lambda: contrast(last, models.scorers, batch, settings),
+        "w_reg": lambda: w_reg(offsets.motion, settings),
+        "latent_reg": lambda: losses.latent_reg(offsets.shift),
+        "path": lambda: losses.smoothness(offsets.motion, settings.reduction),
+        "first_difference": lambda: losses.first_difference(offsets.motion, settings.reduction),
+        "perceptual": lambda: perceptual(frames, batch, models, settings),
+        "pixels": lambda: losses.masked_l1(last, batch.pictures, models.keep[batch.chosen]),
+        "tones": lambda: losses.coarse_color_l1(last, batch.pictures, models.toned[batch.chosen]),
+        "unlikeliness": lambda: losses.w_mahalanobis(offsets.motion, models.white),
+        "identity": lambda: identity(last, batch, models),
+        "w_discriminator": lambda: discriminated(offsets, batch, models),
     }
     return {name: terms[name]() for name in weights}
 
 
-def frames_shown(model: MotionModel, num_frames: int, settings: Losses | None) -> list[int]:
+def frames_shown(model: MotionModel, num_frames: int, perceptual: Frames | None) -> list[int]:
     """Frames that some loss reads and that depend on the weights, in order; the last is always among them.
 
-    `settings`: None where the perceptual loss is off. An anchored motion's first frame is the source, whatever the
-    weights are: it costs nothing and teaches nothing.
+    perceptual: those that the perceptual loss reads; None where it is off. An anchored motion's first frame is the
+    source, whatever the weights are: it costs nothing and teaches nothing.
     """
     read = {"last": [], "first-last": [0], "all": list(range(num_frames - 1))}
-    before = read["last" if settings is None else settings.perceptual_frames]
+    before = read[perceptual or "last"]
     still = model.config.anchor == "output" and model.mapper.visual is None
     return [*(frame for frame in before if frame > 0 or not still), num_frames - 1]
 
 
 def contrast(last: Pictures, scorers: Sequence[Scorer], batch: Batch, settings: Losses) -> Tensor:
-    """Each scorer's verdict on the last frames, a mean over scorers."""
+    """The contrastive loss (InfoNCE, Eq. 11) of the last frames, a mean over scoring CLIPs."""
     true, form = batch.chosen, settings.contrastive_form
-    told = []
+    terms = []
     for scorer in scorers:
         sentences = scorer.sentences
         if form in ("batch", "official"):
             sentences, true = sentences[batch.together], batch.position
-        features = looks_embedded(last, scorer.clip, batch, settings)
+        features = scored_embeddings(last, scorer.clip, batch, settings)
         targets = true.repeat(len(features) // len(last))
         if form == "cosine":
-            told.append(losses.cosine(features, sentences, targets))
+            terms.append(losses.cosine(features, sentences, targets))
             continue
         loss = losses.contrastive_official if form == "official" else losses.contrastive
-        told.append(loss(features, sentences, targets, settings.temperature))
-    total = torch.stack(told).mean()
+        terms.append(loss(features, sentences, targets, settings.temperature))
+    total = torch.stack(terms).mean()
     return total * len(batch.together) if settings.reduction == "sum" else total
 
 
-def looks_embedded(last: Pictures, clip: ClipModel, batch: Batch, settings: Losses) -> Float[Tensor, "v c"]:
-    """Unit embeddings of random looks at the pictures, or of the plain pictures, resized as CLIP or the authors do."""
-    if batch.looks is not None:
-        views = augment(last.repeat(len(batch.looks) // len(last), 1, 1, 1), batch.looks.to(last.device))
+def scored_embeddings(last: Pictures, clip: ClipModel, batch: Batch, settings: Losses) -> Float[Tensor, "v c"]:
+    """CLIP's unit embeddings of augmented images, or of the plain ones, resized as CLIP or the authors do."""
+    if batch.augmentations is not None:
+        views = augment(
+            last.repeat(len(batch.augmentations) // len(last), 1, 1, 1), batch.augmentations.to(last.device)
+        )
         return clip.encode_images(views)
     if settings.contrastive_view == "official":
         return F.normalize(clip.model.encode_image(official_view(last, clip.image_size, clip.mean, clip.std)), dim=-1)
@@ -170,26 +172,26 @@ def w_reg(motion: Motion, settings: Losses) -> Tensor:
     return form(motion, settings.reduction)
 
 
-def perceptual(frames: Float[Tensor, "b f c h w"], batch: Batch, cast: FrozenModels, settings: Losses) -> Tensor:
+def perceptual(frames: Float[Tensor, "b f c h w"], batch: Batch, models: FrozenModels, settings: Losses) -> Tensor:
     """Summed over the frames that are read, as the authors' code does."""
-    assert cast.distance is not None
+    assert models.distance is not None
     targets = batch.inputs if settings.perceptual_against == "input" else batch.pictures
     read = frames[:, -1:] if settings.perceptual_frames == "last" else frames
     repeated = targets[:, None].expand_as(read)
-    return cast.distance(read.flatten(0, 1), repeated.flatten(0, 1)) * read.shape[1]
+    return models.distance(read.flatten(0, 1), repeated.flatten(0, 1)) * read.shape[1]
 
 
-def identity(last: Pictures, batch: Batch, cast: FrozenModels) -> Tensor:
-    assert cast.identity is not None
+def identity(last: Pictures, batch: Batch, models: FrozenModels) -> Tensor:
+    assert models.identity is not None
     with torch.no_grad():
-        sources = cast.identity(batch.pictures)
-    return losses.identity(cast.identity(last), sources)
+        sources = models.identity(batch.pictures)
+    return losses.identity(models.identity(last), sources)
 
 
-def discriminated(moved: PredictedOffsets, batch: Batch, cast: FrozenModels) -> Tensor:
+def discriminated(offsets: PredictedOffsets, batch: Batch, models: FrozenModels) -> Tensor:
     """How far the discriminator doubts the moved codes; each row of W+ is judged as a code of W."""
-    assert cast.discriminator is not None
-    return convincing(cast.discriminator((batch.ws + moved.shift[:, -1]).flatten(0, 1)))
+    assert models.discriminator is not None
+    return convincing(models.discriminator((batch.ws + offsets.shift[:, -1]).flatten(0, 1)))
 
 
 def keep_maps(

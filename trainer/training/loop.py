@@ -89,19 +89,21 @@ class Stopped(Exception):
         self.step = step
 
 
-def train(task: Task, folder: RunFolder, pace: LoopSchedule, workers: Workers, title: str) -> float:
+def train(task: Task, folder: RunFolder, schedule: LoopSchedule, workers: Workers, title: str) -> float:
     """Take the steps that are left, from the state in `folder` if there is one; the seconds spent, over all runs.
 
     Raises Stopped after Ctrl-C or SIGTERM, and TrainingError for a number that is not finite, a full memory or a lost
     process; in each case a whole state is in the folder.
     """
     optimizers = {objective.name: objective.optimizer for objective in task.objectives}
+    if workers.is_first:
+        folder.made()
     notes = folder.load(task.modules, optimizers) if folder.is_begun else {"step": 0, "seconds": 0.0}
     start, begun = notes["step"], time.perf_counter() - notes["seconds"]
-    if start > pace.steps:
+    if start > schedule.steps:
         raise MismatchError(
-            f"{start} steps were taken in {folder.path}, and {pace.steps} are asked for. Take --steps {start} or more, "
-            "or begin anew with another --out."
+            f"{start} steps were taken in {folder.path}, and {schedule.steps} are asked for. Take --steps {start} or "
+            "more, or start a new run with another --out."
         )
     if workers.is_first:
         folder.forget_after(start)
@@ -110,32 +112,32 @@ def train(task: Task, folder: RunFolder, pace: LoopSchedule, workers: Workers, t
         if workers.is_first:
             folder.save(step, task.modules, optimizers, seconds=time.perf_counter() - begun)
 
-    with _stop_requested() as is_asked, _display(folder, title, pace, start, workers) as display:
-        for step in range(start, pace.steps):
+    with _stop_requested() as is_asked, _display(folder, title, schedule, start, workers) as display:
+        for step in range(start, schedule.steps):
             with _explained(step, folder):
-                row = optimize_latent(task, step, pace.accumulate, workers)
+                row = take_step(task, step, schedule.accumulate, workers)
                 stop = workers.any(is_asked())
             task.after(step)
-            done, last = step + 1, step + 1 == pace.steps
-            if done % pace.log_every == 0 or last:
+            done, last = step + 1, step + 1 == schedule.steps
+            if done % schedule.log_every == 0 or last:
                 seconds = time.perf_counter() - begun
                 row |= {"seconds": seconds, "memory_mb": memory_mb(workers.device)}
                 if workers.is_first:
                     folder.log({"step": done, **row})
             if display is not None:
                 display.show(done, row)
-            if done % pace.preview_every == 0 and display is not None:
+            if done % schedule.preview_every == 0 and display is not None:
                 path = folder.previews / f"step_{done:06d}.png"
                 task.preview(path)
                 display.picture(done, path)
-            if done % pace.save_every == 0 or last or stop:
+            if done % schedule.save_every == 0 or last or stop:
                 save(done)
             if stop and not last:
                 raise Stopped(done)
     return time.perf_counter() - begun
 
 
-def optimize_latent(task: Task, step: int, accumulate: int, workers: Workers) -> dict[str, float]:
+def take_step(task: Task, step: int, accumulate: int, workers: Workers) -> dict[str, float]:
     """One step of every objective; what was summed, as `objective/loss`, with totals and gradient norms."""
     begun, row = time.perf_counter(), {}
     batches = [task.batch(step, share) for share in workers.shares(accumulate)]
@@ -228,10 +230,10 @@ def _is_memory(error: RuntimeError) -> bool:
     )
 
 
-def _display(folder: RunFolder, title: str, pace: LoopSchedule, start: int, workers: Workers):
+def _display(folder: RunFolder, title: str, schedule: LoopSchedule, start: int, workers: Workers):
     if not workers.is_first:
         return nullcontext(None)
-    return Display(title, pace.steps, start, folder.path / "tensorboard" if pace.tensorboard else None)
+    return Display(title, schedule.steps, start, folder.path / "tensorboard" if schedule.tensorboard else None)
 
 
 @contextmanager
@@ -277,8 +279,8 @@ def step_generator(seed: int, step: int) -> torch.Generator:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move the floating-point tensors of `average` toward `model`'s and copy the others (counters)."""
+def ema_update(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """EMA: move the floating-point tensors of `average` toward `model`'s and copy the others (counters)."""
     ours, theirs = average.state_dict(), model.state_dict()
     floats = [name for name, tensor in ours.items() if tensor.is_floating_point()]
     torch._foreach_lerp_([ours[name] for name in floats], [theirs[name] for name in floats], 1 - decay)

@@ -1,4 +1,4 @@
-"""The folder of one training: what was asked for, how far it has come, and everything needed to go on from there.
+"""The folder of one training: what was asked for, how far it has come, and everything needed to resume.
 
     config.json          the settings
     state.safetensors    networks, running averages, optimisers and the number of steps done
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,63 +28,95 @@ from torch.optim import Optimizer
 from lga_core import CheckpointError, InputError, MismatchError, OutputError
 from lga_core.formats import load_checkpoint, save_checkpoint
 
+from .config import PARTS, upgraded
+
 KIND = "training"
-PARTS = "parts"
-"""Where config.json keeps the fingerprints of the files that a run was begun with."""
-FREE_TO_CHANGE = ("steps", "out", "watch", "device", "name", "generator", "clip", "score_clips", "prompts", "encoder")
+FREE_TO_CHANGE = ("steps", "out", "watch", "device", "name", "blendshapes", f"{PARTS}.generator.name")
 FREE_TO_CHANGE += ("optimizer.accumulate", "optimizer.recompute_from", "optimizer.compiled")
-"""Settings that a run may be taken up again with: they do not change what a step does, but for rounding. (Files may
-move; what they hold may not change. More `steps` stretch what is still to come of the learning rate's course.)"""
+"""Settings that a run may be resumed with: they do not change what a step does, but for rounding. (More `steps` stretch
+what is still to come of the learning rate's schedule.)"""
+PART_OF: Mapping[str, str] = {
+    "generator": "generator",
+    "clip": "clip",
+    "score_clips": "score_clips",
+    "prompts": "sentences",
+    "images": "images",
+    "videos": "videos",
+    "encoder": "encoder",
+    "codes": "codes",
+    "start": "start",
+    "identity_network": "identity_network",
+    "perceptual_weights": "perceptual",
+}
+"""Settings that name files -> the part that says what they hold. Files may move; what they hold may not change."""
+NAMES: Mapping[str, str] = {
+    "generator": "another generator",
+    "clip": "another CLIP",
+    "score_clips": "other scoring CLIPs",
+    "sentences": "other prompts",
+    "sentence": "another prompt",
+    "images": "another folder of images",
+    "videos": "another folder of videos",
+    "encoder": "another encoder",
+    "codes": "other W+ codes",
+    "start": "another initial encoder",
+    "identity_network": "another identity network",
+    "perceptual": "another perceptual network",
+}
 
 
 class RunFolder:
-    """One training's folder. Raises OutputError if it cannot be made or written."""
+    """One training's folder. Nothing is written before `locked` or `made` is called."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.state = path / "state.safetensors"
         self.metrics = path / "metrics.jsonl"
         self.previews = path / "previews"
-        try:
-            self.previews.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path):  # without a name: several processes open the same folder at once
-                pass
-        except OSError as err:
-            raise OutputError(
-                f"The run folder {path} cannot be written ({err.strerror or err}). Choose another with --out."
-            ) from err
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other trainings out. Raises InputError if one is at work here."""
+        """Make the folder and keep other trainings out. Raises InputError if another one is running in it, OutputError.
+
+        The lock comes first: whatever else a run writes, it writes while it holds the lock.
+        """
         lock = FileLock(self.path / ".lock")
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout as err:
-            raise InputError(f"Another training is at work in {self.path}. Stop it, or choose another --out.") from err
+            raise InputError(
+                f"Another training is running in {self.path}. Stop it, or choose another folder with --out."
+            ) from err
+        except OSError as err:
+            raise _unwritable(self.path, err) from err
         try:
-            yield
+            yield self.made()
         finally:
             lock.release()
+
+    def made(self) -> None:
+        """Make the folder where it is missing. Raises OutputError if it cannot be made or written."""
+        try:
+            self.previews.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):  # without a name: several processes may do so at once
+                pass
+        except OSError as err:
+            raise _unwritable(self.path, err) from err
 
     @property
     def is_begun(self) -> bool:
         return self.state.exists()
 
     def keep_config(self, config: Mapping[str, Any]) -> None:
-        """Write the settings, or compare them with those the run was begun with.
+        """Write the settings, or compare them with those the run was started with.
 
-        Raises MismatchError naming the first setting that differs, if steps were already taken under another value, and
-        CheckpointError for a damaged file.
+        Raises MismatchError naming the first setting, or file, that differs, if steps were already taken with another
+        one, and CheckpointError for a damaged file.
         """
         path = self.path / "config.json"
         if self.is_begun and path.exists():
-            for name, was, now in _differences(_read_config(path), json.loads(json.dumps(config))):
-                if not f"{name}.".startswith(tuple(f"{free}." for free in FREE_TO_CHANGE)):
-                    raise MismatchError(
-                        f"The run in {self.path} was begun with {name} = {was!r}, and {now!r} is asked for now. Go on "
-                        "with the old value, or begin anew with another --out."
-                    )
+            _compare(self.path, upgraded(_read_config(path)), json.loads(json.dumps(config)))
         _write_text(path, json.dumps(config, indent=1) + "\n")
 
     def save(
@@ -132,6 +165,47 @@ class RunFolder:
         """Drop logged rows of steps that will be taken again."""
         kept = [json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step]
         _write_text(self.metrics, "".join(kept))
+
+
+def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise MismatchError for the first file or setting that differs and changes what a step does.
+
+    Files are compared by what they hold, where the run has recorded that; else by their names.
+    """
+    known, parts = before.get(PARTS, {}), now.get(PARTS, {})
+    free = (*FREE_TO_CHANGE, PARTS, *(setting for setting, part in PART_OF.items() if part in known))
+    for name, was, asked in _changes(before, now, free):
+        raise _another_run(folder, f"{name} = {was!r}, and {asked!r} is asked for now")
+    for part, was in known.items():
+        asked = parts.get(part)
+        if _changes({PARTS: {part: was}}, {PARTS: {part: asked}}, FREE_TO_CHANGE):
+            name = NAMES.get(part, f"another {part}")
+            raise _another_run(folder, f"{name} ({_words(was)}; now {_words(asked)})")
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any], free: tuple[str, ...]) -> list[tuple[str, Any, Any]]:
+    prefixes = tuple(f"{name}." for name in free)
+    return [found for found in _differences(before, now) if not f"{found[0]}.".startswith(prefixes)]
+
+
+def _another_run(folder: Path, found: str) -> MismatchError:
+    return MismatchError(
+        f"The run in {folder} was started with {found}. Continue with the old one, or start a new run with another "
+        "--out."
+    )
+
+
+def _words(part: Any) -> str:
+    """What a part is, briefly."""
+    if isinstance(part, dict) and "fingerprint" in part:
+        return " ".join(str(value) for value in part.values())
+    if part is None or part == []:
+        return "none"
+    return textwrap.shorten(part if isinstance(part, str) else json.dumps(part), 80, placeholder="...")
+
+
+def _unwritable(path: Path, err: OSError) -> OutputError:
+    return OutputError(f"The run folder {path} cannot be written ({err.strerror or err}). Choose another with --out.")
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -32,11 +32,10 @@ from lga_trainer.baselines.mocogan_hd.config import (
 from lga_trainer.baselines.mocogan_hd.discriminators import PictureDiscriminator, Queue, VideoDiscriminator
 from lga_trainer.baselines.mocogan_hd.task import MocoganTask, picked
 from lga_trainer.baselines.mocogan_hd.train import (
-    assemble,
-    find_videos,
-    load_domain,
+    MocoganTraining,
     measure,
     movement,
+    open_videos,
     train_mocogan,
 )
 from lga_trainer.data.contrastive_augmentation import HOLE, changed, draw_changes, draw_holes
@@ -47,7 +46,7 @@ from lga_trainer.demo.render_videos import rendered_videos, rise_and_fall, video
 from lga_trainer.domain_plugin import plugin_of
 from lga_trainer.training.config import Watch
 from lga_trainer.training.distributed import Share, Workers
-from lga_trainer.training.loop import LoopSchedule, optimize_latent, train
+from lga_trainer.training.loop import LoopSchedule, take_step, train
 from lga_trainer.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
@@ -108,8 +107,9 @@ def run(generator_path, videos_path, tmp_path) -> MocoganRun:
 
 
 def task_for(run: MocoganRun) -> MocoganTask:
-    domain = load_domain(run, CPU)
-    return assemble(run, domain, principal_components(domain.generator, run.directions_from))
+    training = MocoganTraining(run)
+    inputs = training.load(Path(run.out), CPU)
+    return training.assemble(inputs, principal_components(inputs.generator, run.directions_from))
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -168,8 +168,8 @@ def test_the_contrast_is_the_share_of_the_same_picture_among_all():
 def test_the_published_settings_are_the_defaults():
     run = preset("official", "g")
     assert run == MocoganRun("g")
-    assert run.weights == {"video": 1.0, "picture": 1.0, "match": 1.0, "reconstruction": 1.0}
-    assert run.discriminator_weights == {"video": 1.0, "penalty": 10.0, "picture": 1.0, "contrast": 2.0}
+    assert run.losses.weights == {"video": 1.0, "picture": 1.0, "match": 1.0, "reconstruction": 1.0}
+    assert run.losses.discriminator_weights == {"video": 1.0, "penalty": 10.0, "picture": 1.0, "contrast": 2.0}
     assert (run.film.num_frames, run.film.time_step, run.film.size) == (16, 2, 128)
     assert (run.batch, run.optimizer.lr, run.optimizer.discriminator_every) == (16, 1e-4, 5)
     assert (run.losses.queue, run.losses.momentum, run.losses.temperature) == (4096, 0.999, 0.07)
@@ -286,11 +286,11 @@ def test_a_video_that_is_too_short_or_none_is_named_and_the_others_are_shown(vid
 
 def test_doodles_alone_can_be_rendered_and_are_drawn_small(run, tmp_path):
     plugin = plugin_of(find_generator("doodle", tmp_path, CPU).generator)
-    domain = load_domain(run, CPU)
-    assert plugin.skips_are_images and not domain.plugin.skips_are_images
-    assert isinstance(find_videos(MocoganRun("doodle"), domain._replace(plugin=plugin)), Rendered)
+    inputs = MocoganTraining(run).load(tmp_path, CPU)
+    assert plugin.skips_are_images and not inputs.plugin.skips_are_images
+    assert isinstance(open_videos(None, MocoganVideos(), plugin, 0), Rendered)
     with pytest.raises(InputError, match="give a folder of videos"):
-        find_videos(MocoganRun("g"), domain)
+        open_videos(None, MocoganVideos(), inputs.plugin, 0)
 
 
 # A step
@@ -337,12 +337,12 @@ def test_videos_that_are_given_are_of_another_domain_unless_it_is_said(generator
 def test_discriminators_learn_at_every_second_step_and_rest_at_the_others(run):
     task, workers = task_for(run), Workers("cpu")
     before = [scale[0].weight.clone() for scale in task.of_videos]
-    row = optimize_latent(task, 0, 1, workers)
+    row = take_step(task, 0, 1, workers)
     task.after(0)
     assert all(torch.equal(scale[0].weight, weight) for scale, weight in zip(task.of_videos, before, strict=True))
     assert not any(name.startswith("discriminators") for name in row) and task.queue.place == 0
     average = task.average.embedding.bias.clone()
-    row = optimize_latent(task, 1, 1, workers)
+    row = take_step(task, 1, 1, workers)
     task.after(1)
     followed = torch.lerp(average, task.of_pictures.embedding.bias.detach(), 1 - run.losses.momentum)
     assert_close(task.average.embedding.bias, followed)
@@ -376,7 +376,7 @@ def test_it_learns_to_please_discriminators_that_stand_still(generator_path, vid
 
     def total() -> float:
         with torch.no_grad():
-            return sum(run.weights[name] * term for name, term in task.motion_losses(batch).items()).item()
+            return sum(run.losses.weights[name] * term for name, term in task.motion_losses(batch).items()).item()
 
     for network in (task.of_videos, task.of_pictures):
         network.eval()
@@ -466,7 +466,7 @@ def test_movement_is_zero_for_still_clips_and_grows_with_the_motion(run):
     still = torch.zeros(2, 4, 3, 8, 8)
     moving = still + torch.arange(4.0).view(1, 4, 1, 1, 1) / 10
     assert movement(still) == 0 and movement(moving) == pytest.approx(0.2)
-    figures = measure(task_for(run))
+    figures = measure(task_for(run), run.watch.report_faces)
     assert figures["motion"] > 0 and figures["motion_videos"] == pytest.approx(0.32, abs=0.2)
 
 

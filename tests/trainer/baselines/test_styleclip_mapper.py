@@ -26,9 +26,7 @@ from lga_trainer.baselines.styleclip_mapper.config import (
 )
 from lga_trainer.baselines.styleclip_mapper.ranger import EVERY, Ranger
 from lga_trainer.baselines.styleclip_mapper.task import MapperTask
-from lga_trainer.baselines.styleclip_mapper.train import assemble, find_faces, measure, train_mapper
-from lga_trainer.baselines.styleclip_mapper.train import load_domain as load_parts
-from lga_trainer.data.frozen_models import arranged
+from lga_trainer.baselines.styleclip_mapper.train import MapperTraining, measure, train_mapper
 from lga_trainer.training.config import Watch
 from lga_trainer.training.distributed import Share, Workers
 from lga_trainer.training.loop import LoopSchedule, train
@@ -62,9 +60,8 @@ def run_with(domain_folder: Path, **changes) -> MapperRun:
 
 
 def task_for(run: MapperRun) -> MapperTask:
-    domain, folder = load_parts(run, CPU), RunFolder(Path(run.out))
-    faces = find_faces(run, domain, folder, Workers("cpu"))
-    return assemble(run, domain, arranged(domain.generator, run.optimizer), faces)
+    training, folder = MapperTraining(run), RunFolder(Path(run.out))
+    return training.task(training.load(folder.path, CPU), folder, Workers("cpu"))
 
 
 @pytest.fixture
@@ -87,35 +84,35 @@ def lga(capsys):
 
 def test_the_losses_are_those_of_the_changed_face_its_code_and_its_person(domain_folder):
     task = task_for(run_with(domain_folder))
-    ws, clip = task.faces[:3], task.cast.clip
+    ws, clip = task.faces.ws[:3], task.models.clip
     found = task.losses(ws)
     moved = ws + 0.1 * task.mapper(ws)
-    before, after = task.cast.draw(ws), task.cast.draw(moved)
+    before, after = task.models.draw(ws), task.models.draw(moved)
     seen = F.normalize(clip.model.encode_image(after), dim=1)  # CLIP sees 32 px, as many as there are
     sentence = clip.encode_text(["The cartoon face is smiling."])
     assert_close(found["clip"], (1 - seen @ sentence[0]).mean())
     assert_close(found["l2"], (moved - ws).square().mean())
-    alike = F.cosine_similarity(task.cast.recognise(after), task.cast.recognise(before), dim=1)
+    alike = F.cosine_similarity(task.models.identity(after), task.models.identity(before), dim=1)
     assert_close(found["identity"], (1 - alike).mean())
 
 
 def test_clip_sees_its_own_colours_where_that_is_asked_for(domain_folder):
     task = task_for(run_with(domain_folder, losses=MapperLosses(normalised=True)))
-    ws, clip = task.faces[:2], task.cast.clip
+    ws, clip = task.faces.ws[:2], task.models.clip
     clip.mean.fill_(0.1)  # that of the tiny CLIP changes nothing
-    seen = clip.encode_images(task.cast.draw(ws + 0.1 * task.mapper(ws)))
-    assert_close(task.losses(ws)["clip"], (1 - seen @ task.cast.sentence[0]).mean())
+    seen = clip.encode_images(task.models.draw(ws + 0.1 * task.mapper(ws)))
+    assert_close(task.losses(ws)["clip"], (1 - seen @ task.models.sentence[0]).mean())
 
 
 def test_a_loss_of_no_weight_is_not_computed(domain_folder):
     task = task_for(run_with(domain_folder, losses=MapperLosses(l2=0.0, identity=0.0)))
-    assert task.cast.recognise is None and set(task.losses(task.faces[:1])) == {"clip"}
+    assert task.models.identity is None and set(task.losses(task.faces.ws[:1])) == {"clip"}
 
 
 def test_the_published_settings_are_the_defaults():
     run = preset("official", "g", "smiling")
     assert run == MapperRun("g", "smiling")
-    assert run.weights == {"clip": 1.0, "l2": 0.8, "identity": 0.1}
+    assert run.losses.weights == {"clip": 1.0, "l2": 0.8, "identity": 0.1}
     assert (run.optimizer.name, run.optimizer.lr, run.optimizer.lr_end) == ("ranger", 0.5, 0.5)
     assert (run.steps, run.batch, run.faces.count, run.faces.psi) == (50_000, 2, 5000, 0.7)
 
@@ -146,7 +143,7 @@ class Recogniser:
     image_size, mean, std = 32, torch.zeros(1), torch.ones(1)
 
     def __init__(self, task: MapperTask) -> None:
-        self.model, self.average = self, task.cast.draw(task.faces.mean(dim=0, keepdim=True))
+        self.model, self.average = self, task.models.draw(task.faces.ws.mean(dim=0, keepdim=True))
 
     def encode_image(self, pixels):
         return F.adaptive_avg_pool2d(pixels - self.average, 4).flatten(1)
@@ -158,8 +155,8 @@ def test_it_brings_faces_nearer_to_what_is_wanted(domain_folder, tmp_path, name,
     run = run_with(domain_folder, steps=40, losses=losses, optimizer=optimizer)
     task = task_for(run)
     clip = Recogniser(task)
-    wanted = clip.encode_image(task.cast.draw(2 * task.faces[:1] - task.faces.mean(dim=0, keepdim=True)))
-    task.cast, task.shown = task.cast._replace(clip=clip, sentence=wanted), task.faces
+    wanted = clip.encode_image(task.models.draw(2 * task.faces.ws[:1] - task.faces.ws.mean(dim=0, keepdim=True)))
+    task.models, task.shown = task.models._replace(clip=clip, sentence=wanted), task.faces.ws
     untrained = measure(task)["clip_after"]
     train(
         task, RunFolder(tmp_path), LoopSchedule(40, tensorboard=False, preview_every=1000), Workers("cpu"), "a mapper"
@@ -170,7 +167,7 @@ def test_it_brings_faces_nearer_to_what_is_wanted(domain_folder, tmp_path, name,
 
 def test_a_face_s_rows_without_a_network_stay(domain_folder):
     task = task_for(run_with(domain_folder, levels=("medium",)))
-    motion = task.mapper.motion(task.faces[:2])
+    motion = task.mapper.motion(task.faces.ws[:2])
     assert motion[:, :, :4].abs().max() == 0 and motion[:, -1, 4:].abs().min() > 0
 
 
@@ -245,10 +242,10 @@ def test_faces_may_come_from_pictures(domain_folder, tmp_path):
         Image.new("RGB", (40, 40), (80 * index, 90, 0)).save(pictures / f"{index}.png")
     (pictures / "bad.png").write_bytes(b"")
     run = run_with(domain_folder, images=str(pictures), out=str(tmp_path / "run"))
-    RunFolder(tmp_path / "run")
+    RunFolder(tmp_path / "run").made()
     with pytest.warns(UserWarning, match="bad.png was skipped"):
         task = task_for(run)
-    assert len(task.faces) == 3
+    assert len(task.faces.ws) == 3
 
 
 def test_a_run_does_not_go_on_with_another_prompt(domain_folder, tmp_path):

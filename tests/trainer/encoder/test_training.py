@@ -25,7 +25,7 @@ from lga_trainer.encoder.config import EncoderFaces, EncoderLosses, EncoderOptim
 from lga_trainer.encoder.metrics import held_out_metrics
 from lga_trainer.encoder.sizes import encoder_config, fresh_encoder
 from lga_trainer.encoder.task import EncoderTask
-from lga_trainer.encoder.train import begin, find_comparisons, find_faces, load_domain, measure, train_encoder
+from lga_trainer.encoder.train import EncoderInputs, EncoderTraining, find_comparisons, train_encoder
 from lga_trainer.training.config import Watch
 from lga_trainer.training.distributed import Share, Workers
 from lga_trainer.training.loop import LoopSchedule, train
@@ -68,10 +68,14 @@ def run_with(generator_path: Path, **changes) -> EncoderRun:
 
 
 def task_for(run: EncoderRun, config: EncoderConfig | None = None) -> EncoderTask:
-    domain = load_domain(run, CPU)
-    encoder = fresh_encoder(config, domain.generator.w_avg) if config else begin(run, domain.generator)
-    comparisons = find_comparisons(run, domain)
-    return EncoderTask(run, encoder, domain.generator, domain.draw, find_faces(run, domain), comparisons)
+    training, inputs = EncoderTraining(run), inputs_for(run, config)
+    pictures = training.pictures(inputs, Path(run.out))
+    return training.assemble(inputs, pictures, find_comparisons(run.losses, inputs))
+
+
+def inputs_for(run: EncoderRun, config: EncoderConfig | None = None) -> EncoderInputs:
+    inputs = EncoderTraining(run).load(Path(run.out), CPU)
+    return inputs if config is None else inputs._replace(encoder=fresh_encoder(config, inputs.generator.w_avg))
 
 
 def picture_files(folder: Path, colours: list[tuple[int, int, int]]) -> Path:
@@ -195,7 +199,7 @@ def test_delta_has_a_gradient_where_all_rows_are_alike():
 
 
 def test_identity_is_zero_for_the_same_picture_and_two_for_opposite_features():
-    distance = losses.Unlike(lambda pictures: pictures.flatten(1))
+    distance = losses.IdentityLoss(lambda pictures: pictures.flatten(1))
     pictures = torch.randn(3, 3, 4, 4, generator=rng())
     assert distance(pictures, pictures).item() == pytest.approx(0, abs=1e-6)
     assert distance(-pictures, pictures).item() == pytest.approx(2)
@@ -213,10 +217,11 @@ def identity_path(tmp_path_factory) -> Path:
 
 def test_every_loss_that_is_on_is_computed_and_no_other(generator_path, identity_path):
     on = EncoderLosses(perceptual=0.0, spread=1.0)
-    task = task_for(run_with(generator_path, losses=on, identity_network=str(identity_path)))
+    run = run_with(generator_path, losses=on, identity_network=str(identity_path))
+    task = task_for(run)
     names = {"latent", "delta", "spread", "w_discriminator", "l2", "identity"}
     assert set(task.encoder_losses(task.batch(0, WHOLE))) == names == set(task.objectives[0].weights(0))
-    assert "identity" in measure(task, load_domain(task.run, CPU))["generated faces"]
+    assert "identity" in EncoderTraining(run).measure(inputs_for(run), task)["generated faces"]
 
 
 def test_nothing_is_drawn_for_losses_on_codes_alone(generator_path):
@@ -291,12 +296,12 @@ def learned(generator_path: Path, folder: Path, weights: EncoderLosses, steps: i
     """Figures of an encoder before and after some steps."""
     optimizer = EncoderOptimizer(precision="fp32", lr=4e-3, warmup=10, average=0.97)
     run = run_with(generator_path, steps=steps, batch=12, optimizer=optimizer, losses=weights)
-    task, domain = task_for(run, SLIM), load_domain(run, CPU)
-    before = measure(task, domain)["generated faces"]
+    task, training, inputs = task_for(run, SLIM), EncoderTraining(run), inputs_for(run)
+    before = training.measure(inputs, task)["generated faces"]
     train(
         task, RunFolder(folder), LoopSchedule(steps, tensorboard=False, preview_every=1000), Workers("cpu"), "encoder"
     )
-    return before, measure(task, domain)["generated faces"]
+    return before, training.measure(inputs, task)["generated faces"]
 
 
 def test_it_learns_to_give_pictures_back_from_pixels_alone(generator_path, tmp_path):
@@ -401,7 +406,7 @@ def test_a_run_begins_from_the_encoder_it_is_given(generator, generator_path, tm
     path = tmp_path / "first.safetensors"
     first = fresh_encoder(encoder_config("small", generator.config), generator.w_avg, seed=9)
     save_encoder(path, first)
-    begun = begin(run_with(generator_path, start=str(path)), generator)
+    begun = inputs_for(run_with(generator_path, start=str(path))).encoder
     assert_close(begun.state_dict(), first.state_dict())
     assert all(parameter.requires_grad for parameter in begun.parameters()) and begun.training
 
@@ -428,7 +433,7 @@ def test_a_perceptual_network_that_is_asked_for_and_not_there_is_refused(generat
     run = run_with(generator_path, losses=EncoderLosses(perceptual_network="alex"))
     with pytest.raises(InputError, match="--perceptual-weights FILE"):
         task_for(run)
-    with pytest.warns(UserWarning, match="no network for a perceptual loss"):
+    with pytest.warns(UserWarning, match="No network for a perceptual loss"):
         task = task_for(run_with(generator_path, losses=EncoderLosses()))
     assert set(task.comparisons) == {"l2"}
 

@@ -153,9 +153,9 @@ def test_an_unknown_preset_is_told_which_ones_there_are():
 
 def test_the_losses_of_a_run_are_those_of_a_weight():
     run = MotionRun("g", losses=Losses(path=0.0, first_difference=0.5))
-    assert "path" not in run.weights
-    assert run.weights["first_difference"] == 0.5
-    assert list(run.weights) == [name for name in LOSS_NAMES if name in run.weights]
+    assert "path" not in run.losses.weights
+    assert run.losses.weights["first_difference"] == 0.5
+    assert list(run.losses.weights) == [name for name in LOSS_NAMES if name in run.losses.weights]
 
 
 def test_every_loss_has_a_weight_among_the_settings():

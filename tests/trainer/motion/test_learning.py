@@ -16,9 +16,9 @@ from lga_core.stylegan2.frozen_synthesis import FrozenSynthesis
 from lga_trainer.demo.checks.judge_adapter import AttributeJudge
 from lga_trainer.demo.doodle.domain import DOMAIN
 from lga_trainer.metrics.motion import first_step_share, top1
-from lga_trainer.motion import train as train_motion
 from lga_trainer.motion.config import Faces, Losses, MotionRun, Optimizer
-from lga_trainer.motion.inputs import Parts, load_parts
+from lga_trainer.motion.inputs import MotionInputs
+from lga_trainer.motion.train import MotionTraining, fresh_model, train_motion
 from lga_trainer.training.config import Watch
 
 STEPS = 300
@@ -53,23 +53,24 @@ def run(tmp_path_factory) -> MotionRun:
 
 
 @pytest.fixture(scope="module")
-def parts(run) -> Parts:
-    return load_parts(run, torch.device("cpu"))
+def parts(run) -> MotionInputs:
+    return MotionTraining(run).load(Path(run.out), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
 def trained(run) -> MotionModel:
     """The model that `lga train motion` makes, without its report."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_motion, "report", lambda *_: None)
-        return load_motion(train_motion.train_motion(run))
+        for hook in ("measure", "report"):
+            patch.setattr(MotionTraining, hook, lambda *_: {})
+        return load_motion(train_motion(run))
 
 
 class Seen:
     """What becomes of fresh faces under every prompt: the judge's top-1 and CLIP's, means over prompts and faces."""
 
     @torch.no_grad()
-    def __init__(self, model: MotionModel, parts: Parts) -> None:
+    def __init__(self, model: MotionModel, parts: MotionInputs) -> None:
         draw, judge, prompts = FrozenSynthesis(parts.generator), AttributeJudge(DOMAIN), parts.prompts
         ws = parts.generator.sample(FRESH, 0.9)
         before = draw(ws)
@@ -86,7 +87,7 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def before(run, parts) -> Seen:
-    return Seen(train_motion.fresh_model(run, parts).eval(), parts)
+    return Seen(fresh_model(run.model, parts.clip.embed_dim, parts.generator, run.seed).eval(), parts)
 
 
 @pytest.fixture(scope="module")

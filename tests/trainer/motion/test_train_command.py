@@ -41,7 +41,7 @@ from lga_core.latents import ModelId
 from lga_trainer import cli
 from lga_trainer.cli.train import train as train_app
 from lga_trainer.motion import task as motion_task
-from lga_trainer.motion import train as train_motion
+from lga_trainer.motion.train import MotionTraining
 
 FEW = {"batch": 2, "faces.count": 8, "model.mapper-dim": 16, "model.hidden-dim": 16, "optimizer.warmup": 0}
 SELDOM = {"report-faces": 2, "preview-every": 1000, "save-every": 4, "log-every": 1}
@@ -77,7 +77,8 @@ def lga(capsys):
 @pytest.fixture
 def unreported(monkeypatch):
     """Reports take longer than these runs."""
-    monkeypatch.setattr(train_motion, "report", lambda *_: None)
+    for hook in ("measure", "report"):
+        monkeypatch.setattr(MotionTraining, hook, lambda *_: {})
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ def test_after_kill_9_the_same_command_goes_on_to_the_very_same_model(train, who
     try:
         wait_for(lambda: (tmp_path / "run" / "metrics.jsonl").exists() and len(logged(tmp_path / "run")) == 5, process)
         code, _, err = train(*words, steps=STEPS)
-        assert (code, err.count("\n")) == (2, 1) and "Another training is at work" in err
+        assert (code, err.count("\n")) == (2, 1) and "Another training is running" in err
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -263,7 +264,7 @@ def test_a_run_does_not_go_on_under_another_setting_and_names_it(train, tmp_path
     shutil.copytree(whole, tmp_path / "run")
     code, _, err = train("--seed", 3, "--losses.path", 0.5, steps=STEPS)
     assert (code, err.count("\n")) == (2, 1)
-    assert "begun with losses.path = 1.0, and 0.5 is asked for now" in err
+    assert "started with losses.path = 1.0, and 0.5 is asked for now" in err
     assert_same_model(tmp_path / "run", whole)
 
 
@@ -404,7 +405,10 @@ def test_pictures_are_inverted_once_and_a_cut_one_is_skipped_and_named(train, pi
     assert sum(inverted) == 3
     assert "cut.png was skipped" in err  # said again, though nothing was read again
     shutil.copy(pictures / "a.png", pictures / "d.png")
-    train("--images", pictures, "--out", tmp_path / "run", steps=4)
+    code, _, err = train("--images", pictures, steps=4)
+    assert code == 2 and "started with another folder of images" in err
+    (tmp_path / "run" / "state.safetensors").unlink()  # the run starts anew, and its cache is out of date
+    train("--images", pictures, steps=4)
     assert sum(inverted) == 7
 
 

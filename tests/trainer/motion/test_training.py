@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,20 +19,20 @@ from lga_trainer.data.faces import FaceSet, noisy
 from lga_trainer.data.prompts import Prompt
 from lga_trainer.motion import losses as loss_functions
 from lga_trainer.motion.config import LOSS_NAMES, Faces, MotionRun, Optimizer, preset
-from lga_trainer.motion.inputs import check_sizes, find_faces, load_parts, prepare_sources
+from lga_trainer.motion.inputs import find_perceptual, prepare_faces
 from lga_trainer.motion.step import Batch, frames_shown, keep_maps, predict_offsets, train_step
 from lga_trainer.motion.task import (
     CachedTextEmbeddings,
     MotionTask,
-    deal,
+    draw_prompts,
     init_in_w_covariance,
     mean_direction,
     plain_copy,
     whiten_output_layer,
 )
-from lga_trainer.motion.train import assemble
+from lga_trainer.motion.train import MotionTraining
 from lga_trainer.training.distributed import Share, Workers
-from lga_trainer.training.loop import gradients_of, optimize_latent
+from lga_trainer.training.loop import gradients_of, take_step
 from lga_trainer.training.run_folder import RunFolder
 
 WORDS = "template: The cartoon face is {}.\nsmiling\nsad | furious\nhas blonde hair\n"
@@ -49,11 +48,12 @@ def words(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def make(domain_folder, words):
+def make(domain_folder, words, tmp_path_factory):
     """Makes a task on eight faces of the tiny domain; `losses`, `model`, `optimizer` override single settings of a
     preset, and so do other words."""
 
-    loaded = cache(lambda clips: load_parts(small(score_clips=clips), torch.device("cpu")))
+    cpu = torch.device("cpu")
+    loaded = cache(lambda clips: MotionTraining(small(score_clips=clips)).load(tmp_path_factory.mktemp("out"), cpu))
 
     def small(name: str = "anchored", **changes) -> MotionRun:
         run = preset(name, str(domain_folder))
@@ -68,11 +68,13 @@ def make(domain_folder, words):
 
     def task(name: str = "anchored", **changes) -> MotionTask:
         run = small(name, **changes)
-        parts = loaded(run.score_clips)
-        draw = FrozenSynthesis(parts.generator)
-        faces = SimpleNamespace(ws=parts.generator.sample(range(8), run.faces.psi), pictures=())
-        sources = prepare_sources(run, faces, draw, parts.clip, torch.device("cpu"))
-        return assemble(run, parts, draw, sources)
+        inputs = loaded(run.score_clips)
+        clips = (inputs.clip, *inputs.scorers)
+        inputs = inputs._replace(perceptual=find_perceptual(run.losses, run.perceptual_weights, clips, cpu))
+        draw = FrozenSynthesis(inputs.generator)
+        faces = FaceSet(inputs.generator.sample(range(8), run.faces.psi))
+        prepared = prepare_faces(faces, draw, inputs.clip, run.losses, cpu, embed=run.model.picture)
+        return MotionTraining(run).assemble(inputs, draw, prepared)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of words that the tiny CLIP does not know
@@ -84,8 +86,8 @@ def batch(task: MotionTask, step: int = 0, share: Share = Share(0, 1)) -> Batch:
 
 
 def terms(task: MotionTask, *names: str, step: int = 0, **settings) -> dict[str, torch.Tensor]:
-    losses = replace(task.run.losses, **settings)
-    return train_step(task.model, task.cast, batch(task, step), losses, names or list(task.run.weights))
+    losses = replace(task.losses, **settings)
+    return train_step(task.model, task.frozen, batch(task, step), losses, names or list(task.losses.weights))
 
 
 def parameters(module) -> list[torch.Tensor]:
@@ -101,7 +103,7 @@ def identity_network(pictures):
 
 
 def with_everything(task: MotionTask) -> MotionTask:
-    task.cast = replace(task.cast, identity=identity_network)
+    task.frozen = replace(task.frozen, identity=identity_network)
     return task
 
 
@@ -123,16 +125,16 @@ def test_a_step_computes_the_named_losses_and_no_others(anchored):
     def fail(*_):
         raise AssertionError("computed though not named")
 
-    silent = replace(anchored.cast, distance=fail, identity=fail, discriminator=None)
+    silent = replace(anchored.frozen, distance=fail, identity=fail, discriminator=None)
     one = batch(anchored)
-    found = train_step(anchored.model, silent, one, anchored.run.losses, ["path", "contrastive"])
+    found = train_step(anchored.model, silent, one, anchored.losses, ["path", "contrastive"])
     assert list(found) == ["path", "contrastive"]
     with pytest.raises(AssertionError, match="not named"):
-        train_step(anchored.model, silent, one, anchored.run.losses, ["perceptual"])
+        train_step(anchored.model, silent, one, anchored.losses, ["perceptual"])
 
 
 def test_the_losses_of_a_step_are_those_that_the_settings_weigh(anchored):
-    assert list(terms(anchored)) == list(anchored.objectives[0].weights(0)) == list(anchored.run.weights)
+    assert list(terms(anchored)) == list(anchored.objectives[0].weights(0)) == list(anchored.losses.weights)
     assert list(terms(anchored, *LOSS_NAMES)) == list(LOSS_NAMES)
 
 
@@ -142,9 +144,9 @@ def test_every_loss_has_a_gradient_to_the_motion_alone(anchored, name):
     assert found.shape == ()
     assert size(torch.autograd.grad(found, parameters(anchored.model), retain_graph=True, allow_unused=True)) > 0
     found.backward()
-    for part in (anchored.clip, *(scorer.clip for scorer in anchored.cast.scorers)):
+    for part in (anchored.clip, *(scorer.clip for scorer in anchored.frozen.scorers)):
         assert all(p.grad is None and not p.requires_grad for p in part.parameters())
-    for parameter in (*anchored.model.parameters(), *anchored.cast.discriminator.parameters()):
+    for parameter in (*anchored.model.parameters(), *anchored.frozen.discriminator.parameters()):
         parameter.grad = None
 
 
@@ -154,17 +156,17 @@ def test_a_still_motion_costs_nothing_but_contrast(make):
         for parameter in task.model.mapper.motion.parameters():
             parameter.zero_()
     one = batch(task)
-    one = one._replace(pictures=task.cast.draw(one.ws))  # which are kept in half precision
+    one = one._replace(pictures=task.frozen.draw(one.ws))  # which are kept in half precision
     names = [name for name in LOSS_NAMES if name != "w_discriminator"]
-    found = train_step(task.model, task.cast, one, task.run.losses, names)
+    found = train_step(task.model, task.frozen, one, task.losses, names)
     assert found.pop("contrastive") > 0.1
     for name, value in found.items():
         assert value.item() == pytest.approx(0, abs=1e-6), name
 
 
 def drawn_last(task, one):
-    moved = predict_offsets(task.model, task.cast, one)
-    return at_score_size(task.cast.draw(one.ws + moved.shift[:, -1]), task.run.losses.score_size)
+    moved = predict_offsets(task.model, task.frozen, one)
+    return at_score_size(task.frozen.draw(one.ws + moved.shift[:, -1]), task.losses.score_size)
 
 
 @pytest.mark.parametrize("views", [0, 2])
@@ -174,7 +176,7 @@ def test_contrast_is_of_last_frames_against_the_sentences_that_its_form_says(mak
     one = batch(task)
     pictures = drawn_last(task, one)
     if views:
-        pictures = augment(pictures.repeat(views, 1, 1, 1), one.looks)
+        pictures = augment(pictures.repeat(views, 1, 1, 1), one.augmentations)
     features = task.clip.encode_images(pictures)
     sentences = task.clip.encode_text(task.prompts.sentences)
     if form == "vocabulary":
@@ -193,12 +195,12 @@ def test_several_judges_are_averaged(make, domain_folder):
     clip = str(domain_folder / "clip.safetensors")
     task = make(score_clips=(clip, clip))
     alone = make()
-    first, second = task.cast.scorers
+    first, second = task.frozen.scorers
     with torch.no_grad():
         second.sentences.copy_(second.sentences.flip(0))
     both = terms(task, "contrastive")["contrastive"]
     one = terms(alone, "contrastive")["contrastive"]
-    alone.cast = replace(alone.cast, scorers=[alone.cast.scorers[0]._replace(sentences=first.sentences.flip(0))])
+    alone.frozen = replace(alone.frozen, scorers=[alone.frozen.scorers[0]._replace(sentences=first.sentences.flip(0))])
     torch.testing.assert_close(both, (one + terms(alone, "contrastive")["contrastive"]) / 2)
 
 
@@ -207,14 +209,14 @@ def test_the_authors_view_is_their_unfiltered_resize(make):
     one, clip = batch(task), task.clip
     seen = official_view(drawn_last(task, one), clip.image_size, clip.mean, clip.std)
     features = normalize(clip.model.encode_image(seen), dim=1)
-    expected = loss_functions.contrastive(features, task.cast.scorers[0].sentences, one.chosen)
+    expected = loss_functions.contrastive(features, task.frozen.scorers[0].sentences, one.chosen)
     found = terms(task, "contrastive")["contrastive"]
     torch.testing.assert_close(found, expected)
     assert found != terms(task, "contrastive", contrastive_view="clip")["contrastive"]
 
 
 def test_losses_of_offsets_take_the_forms_that_the_settings_say(official):
-    moved = predict_offsets(official.model, official.cast, batch(official))
+    moved = predict_offsets(official.model, official.frozen, batch(official))
     first_last, frames = terms(official, "w_reg"), terms(official, "w_reg", w_reg_form="frames")
     torch.testing.assert_close(first_last["w_reg"], loss_functions.w_reg_first_last(moved.motion))
     torch.testing.assert_close(frames["w_reg"], loss_functions.w_reg(moved.motion))
@@ -226,7 +228,7 @@ def test_losses_of_offsets_take_the_forms_that_the_settings_say(official):
 
 def test_latent_reg_counts_the_picture_s_own_offset_and_w_reg_does_not(official):
     one = batch(official)
-    moved = predict_offsets(official.model, official.cast, one)
+    moved = predict_offsets(official.model, official.frozen, one)
     offset = official.model.visual(one.features)[:, None]
     torch.testing.assert_close(moved.shift, moved.motion + offset)
     assert offset.abs().max() > 0.1
@@ -236,23 +238,23 @@ def test_latent_reg_counts_the_picture_s_own_offset_and_w_reg_does_not(official)
 def test_a_motion_in_training_is_the_model_s_own_with_even_steps(anchored, official):
     for task in (anchored, official):
         one = batch(task)
-        text = task.clip.encode_text(list(one.spoken))
+        text = task.clip.encode_text(list(one.sentences))
         expected = task.model(text, one.features, one.num_frames, h0=one.h0, schedule="const")
-        torch.testing.assert_close(predict_offsets(task.model, task.cast, one).shift, expected)
+        torch.testing.assert_close(predict_offsets(task.model, task.frozen, one).shift, expected)
 
 
 def test_without_pictures_the_sentence_alone_starts_the_motion(make):
     task = make("official-metfaces-02")
     one = batch(task)
     assert one.features is None and task.model.mapper.visual is None
-    text = task.clip.encode_text(list(one.spoken))
+    text = task.clip.encode_text(list(one.sentences))
     expected = task.model(text, None, 4, h0=one.h0, schedule="const")
-    torch.testing.assert_close(predict_offsets(task.model, task.cast, one).shift, expected)
+    torch.testing.assert_close(predict_offsets(task.model, task.frozen, one).shift, expected)
 
 
 def test_a_prompt_s_own_pixels_are_kept(anchored):
     one = batch(anchored)
-    expected = loss_functions.masked_l1(drawn_last(anchored, one), one.pictures, anchored.cast.keep[one.chosen])
+    expected = loss_functions.masked_l1(drawn_last(anchored, one), one.pictures, anchored.frozen.keep[one.chosen])
     torch.testing.assert_close(terms(anchored, "pixels")["pixels"], expected)
 
 
@@ -275,13 +277,13 @@ def test_the_perceptual_loss_is_summed_over_the_frames_it_reads(official, agains
     def distance(ours, theirs):
         return (ours - theirs).square().mean()
 
-    settings = replace(official.run.losses, perceptual_frames=frames, perceptual_against=against)
-    cast = replace(official.cast, distance=distance)
-    found = train_step(official.model, cast, one, settings, ["perceptual"])["perceptual"]
-    moved = predict_offsets(official.model, official.cast, one).shift
+    settings = replace(official.losses, perceptual_frames=frames, perceptual_against=against)
+    frozen = replace(official.frozen, distance=distance)
+    found = train_step(official.model, frozen, one, settings, ["perceptual"])["perceptual"]
+    moved = predict_offsets(official.model, official.frozen, one).shift
     total = 0
     for frame in {"last": [3], "first-last": [0, 3], "all": [0, 1, 2, 3]}[frames]:
-        total += distance(official.cast.draw(one.ws + moved[:, frame]), getattr(one, expected))
+        total += distance(official.frozen.draw(one.ws + moved[:, frame]), getattr(one, expected))
     torch.testing.assert_close(found, total)
 
 
@@ -322,9 +324,9 @@ class Counting:
 def test_frames_that_no_loss_reads_are_not_drawn_nor_is_an_anchored_first_one(make, name, losses, frames):
     task = make(name, losses=losses)
     one = batch(task)
-    counting = Counting(task.cast.draw)
-    train_step(task.model, replace(task.cast, draw=counting), one, task.run.losses, list(task.run.weights))
-    moved = predict_offsets(task.model, task.cast, one)
+    counting = Counting(task.frozen.draw)
+    train_step(task.model, replace(task.frozen, draw=counting), one, task.losses, list(task.losses.weights))
+    moved = predict_offsets(task.model, task.frozen, one)
     expected = (one.ws[:, None] + moved.shift[:, frames]).flatten(0, 1)
     torch.testing.assert_close(counting.ws, expected)
     assert task.num_frames_drawn == len(counting.ws)
@@ -333,8 +335,8 @@ def test_frames_that_no_loss_reads_are_not_drawn_nor_is_an_anchored_first_one(ma
 
 
 def test_an_anchored_first_frame_is_the_source(anchored):
-    assert frames_shown(anchored.model, 9, replace(anchored.run.losses, perceptual_frames="first-last")) == [8]
-    assert predict_offsets(anchored.model, anchored.cast, batch(anchored)).shift[:, 0].abs().max() == 0
+    assert frames_shown(anchored.model, 9, "first-last") == [8]
+    assert predict_offsets(anchored.model, anchored.frozen, batch(anchored)).shift[:, 0].abs().max() == 0
 
 
 # What is random
@@ -366,14 +368,16 @@ def test_shares_of_a_step_are_its_parts(make, views):
     for name in ("ws", "pictures", "inputs", "features", "chosen", "position", "others", "h0"):
         together = torch.cat([getattr(ours, name), getattr(theirs, name)])
         assert torch.equal(together, getattr(whole, name)), name
-    assert [*ours.spoken, *theirs.spoken] == whole.spoken
+    assert [*ours.sentences, *theirs.sentences] == whole.sentences
     assert torch.equal(ours.together, whole.together) and torch.equal(theirs.together, whole.together)
     assert torch.equal(whole.together[ours.position], ours.chosen)
     if views:
-        looks = torch.cat([ours.looks.unflatten(0, (views, 2)), theirs.looks.unflatten(0, (views, 2))], dim=1)
-        assert torch.equal(looks.flatten(0, 1), whole.looks)
+        seen = torch.cat(
+            [ours.augmentations.unflatten(0, (views, 2)), theirs.augmentations.unflatten(0, (views, 2))], dim=1
+        )
+        assert torch.equal(seen.flatten(0, 1), whole.augmentations)
     else:
-        assert whole.looks is None
+        assert whole.augmentations is None
 
 
 @pytest.mark.parametrize("form", ["vocabulary", "batch", "official"])
@@ -390,7 +394,7 @@ def test_the_mean_of_the_shares_gradients_is_the_gradient_of_the_whole(make, for
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
 def test_no_prompt_is_dealt_twice_before_all_have_been(n):
     for seed in range(20):
-        dealt = deal(3, n, torch.Generator().manual_seed(seed))
+        dealt = draw_prompts(3, n, torch.Generator().manual_seed(seed))
         assert len(dealt) == n
         counts = Counter(dealt.tolist())
         assert max(counts.values()) - (min(counts.values()) if len(counts) == 3 else 0) <= 1
@@ -398,7 +402,7 @@ def test_no_prompt_is_dealt_twice_before_all_have_been(n):
 
 def test_every_prompt_is_dealt_as_often_as_any():
     rng = torch.Generator().manual_seed(0)
-    counts = Counter(i for _ in range(900) for i in deal(3, 2, rng).tolist())
+    counts = Counter(i for _ in range(900) for i in draw_prompts(3, 2, rng).tolist())
     assert all(520 < counts[i] < 680 for i in range(3))
 
 
@@ -408,7 +412,7 @@ def test_a_share_of_sentences_is_said_in_other_words_and_held_out_ones_never(mak
         task.prompts,
         prompts=(Prompt("sad", "sad.", ("unhappy.", "gloomy."), held_out=("weeping.",)), Prompt("old", "old.")),
     )
-    said = Counter(task.say(torch.tensor([0, 1] * 1500), torch.Generator().manual_seed(0)))
+    said = Counter(task.sentences_for(torch.tensor([0, 1] * 1500), torch.Generator().manual_seed(0)))
     assert said["old."] == 1500
     assert said.keys() == {"sad.", "unhappy.", "gloomy.", "old."}
     assert said["sad."] == pytest.approx(1000, abs=80)  # half, and a third of the other half
@@ -418,14 +422,14 @@ def test_a_share_of_sentences_is_said_in_other_words_and_held_out_ones_never(mak
 def test_without_paraphrases_only_the_sentences_themselves_are_said(make):
     task = make(paraphrase_share=0.0)
     chosen = torch.tensor([0, 1, 2] * 50)
-    assert task.say(chosen, torch.Generator()) == [task.prompts.sentences[i] for i in chosen]
+    assert task.sentences_for(chosen, torch.Generator()) == [task.prompts.sentences[i] for i in chosen]
 
 
 def test_clips_are_as_long_as_asked_or_of_any_length_in_between(make):
     task = make(num_frames=3, num_frames_max=5)
     lengths = [batch(task, step).num_frames for step in range(40)]
     assert set(lengths) == {3, 4, 5}
-    assert predict_offsets(task.model, task.cast, batch(task, 0)).motion.shape[1] == lengths[0]
+    assert predict_offsets(task.model, task.frozen, batch(task, 0)).motion.shape[1] == lengths[0]
 
 
 def test_noise_on_faces_is_on_each_row_in_units_of_how_faces_vary():
@@ -440,9 +444,9 @@ def test_noise_on_faces_is_on_each_row_in_units_of_how_faces_vary():
 
 def test_faces_are_made_noisy_before_they_are_drawn(domain_folder, words, workers, tmp_path):
     run = MotionRun(str(domain_folder), prompts=str(words), faces=Faces(count=4, noise_std=0.5))
-    parts, folder = load_parts(run, torch.device("cpu")), RunFolder(tmp_path)
+    inputs, folder = MotionTraining(run).load(tmp_path, torch.device("cpu")), RunFolder(tmp_path)
     found, plain = (
-        find_faces(replace(run, faces=replace(run.faces, noise_std=std)), parts, folder, workers).ws
+        MotionTraining(replace(run, faces=replace(run.faces, noise_std=std))).faces(inputs, folder, workers).ws
         for std in (0.5, 0.0)
     )
     assert not torch.allclose(found, plain) and torch.equal(plain[:, 0], plain[:, 1])
@@ -450,7 +454,7 @@ def test_faces_are_made_noisy_before_they_are_drawn(domain_folder, words, worker
 
 def test_every_picture_is_seen_as_its_face_is_drawn(anchored):
     one = batch(anchored)
-    torch.testing.assert_close(one.pictures, anchored.cast.draw(one.ws), atol=2e-3, rtol=0)  # kept in half precision
+    torch.testing.assert_close(one.pictures, anchored.frozen.draw(one.ws), atol=2e-3, rtol=0)  # kept in half precision
     torch.testing.assert_close(one.features, anchored.clip.encode_images(one.pictures), atol=2e-3, rtol=0)
 
 
@@ -491,7 +495,7 @@ def workers():
 def test_every_variant_trains(make, workers, name, tunes):
     task = make(name, optimizer={"finetune_clip": tunes})
     before = {key: value.clone() for key, value in task.modules["trained"].state_dict().items()}
-    rows = [optimize_latent(task, step, 1, workers) for step in range(2)]
+    rows = [take_step(task, step, 1, workers) for step in range(2)]
     after = task.modules["trained"].state_dict()
     assert all(row["motion/total"] > 0 and row["motion/gradient"] > 0 for row in rows)
     moved = {key for key in before if not torch.equal(before[key], after[key])}
@@ -511,7 +515,7 @@ def test_training_lowers_what_is_weighed(make, workers):
     )
     before = terms(task, "w_reg")["w_reg"].item()
     for step in range(30):
-        optimize_latent(task, step, 1, workers)
+        take_step(task, step, 1, workers)
         task.after(step)
     assert terms(task, "w_reg")["w_reg"].item() < 0.3 * before
 
@@ -537,11 +541,11 @@ def test_a_fine_tuned_clip_learns_from_words_and_from_pictures_through_the_visua
 
 def test_the_clip_that_scores_stays_frozen_while_the_one_that_starts_is_tuned(make, workers):
     task = make("official", optimizer={"finetune_clip": True})
-    scorer = task.cast.scorers[0].clip
+    scorer = task.frozen.scorers[0].clip
     assert scorer is not task.clip and not any(p.requires_grad for p in scorer.parameters())
     before = [p.clone() for p in scorer.parameters()]
     assert all(map(torch.equal, before, task.clip.parameters()))
-    optimize_latent(task, 0, 1, workers)
+    take_step(task, 0, 1, workers)
     assert all(map(torch.equal, before, scorer.parameters()))
     assert not all(map(torch.equal, before, task.clip.parameters()))
 
@@ -549,7 +553,7 @@ def test_the_clip_that_scores_stays_frozen_while_the_one_that_starts_is_tuned(ma
 def test_a_tuned_clip_has_its_own_learning_rate(make, workers):
     task = make("official", optimizer={"clip_lr": 1e-5, "finetune_clip": True})
     before = [p.clone() for p in task.clip.parameters()]
-    optimize_latent(task, 0, 1, workers)
+    take_step(task, 0, 1, workers)
     steps = [(a - b).abs().max().item() for a, b in zip(before, task.clip.parameters(), strict=True)]
     assert 0.5e-5 < max(steps) < 1.1e-5  # Adam's first step is as long as its rate
 
@@ -569,7 +573,7 @@ def test_the_discriminator_s_losses_reach_the_discriminator_alone(make):
     motion, discriminator = task.objectives
     told = discriminator.losses(batch(task))
     assert told.keys() == discriminator.weights(0).keys() == {"real", "moved", "r1"}
-    ours = parameters(task.cast.discriminator)
+    ours = parameters(task.frozen.discriminator)
     found = torch.autograd.grad(sum(told.values()), [*ours, *parameters(task.model)], allow_unused=True)
     assert size(found[: len(ours)]) > 0 and size(found[len(ours) :]) == 0
     assert {id(p) for p in discriminator.parameters} == {id(p) for p in ours}
@@ -584,17 +588,17 @@ def test_the_discriminator_learns_to_tell_moved_codes_and_the_motion_to_be_taken
         task.model.mapper.motion[-1].bias.add_(3.0 * torch.arange(16))  # no face has such a code
 
     def fake() -> float:
-        codes = (one.ws + predict_offsets(task.model, task.cast, one).shift[:, -1]).flatten(0, 1)
-        return task.cast.discriminator(codes).mean().item()
+        codes = (one.ws + predict_offsets(task.model, task.frozen, one).shift[:, -1]).flatten(0, 1)
+        return task.frozen.discriminator(codes).mean().item()
 
     task.objectives = [discriminator]
     for step in range(60):
-        optimize_latent(task, step, 1, workers)
-    assert task.cast.discriminator(task.variety[:64]).mean() > 0 > fake()
+        take_step(task, step, 1, workers)
+    assert task.frozen.discriminator(task.w[:64]).mean() > 0 > fake()
     before = fake()
     task.objectives = [replace_losses(motion, task, ["w_discriminator"])]
     for step in range(20):
-        optimize_latent(task, step, 1, workers)
+        take_step(task, step, 1, workers)
     assert fake() > before
 
 
@@ -602,14 +606,14 @@ def replace_losses(objective, task, names):
     """The objective with these losses alone."""
     return replace(
         objective,
-        losses=lambda one: train_step(task.model, task.cast, one, task.run.losses, names),
+        losses=lambda one: train_step(task.model, task.frozen, one, task.losses, names),
         weights=lambda step: dict.fromkeys(names, 1.0),
     )
 
 
 def test_a_run_without_the_discriminator_has_none(make):
     task = make()
-    assert task.cast.discriminator is None
+    assert task.frozen.discriminator is None
     assert [objective.name for objective in task.objectives] == ["motion"]
     assert task.modules.keys() == {"trained", "average"}
 
@@ -620,7 +624,7 @@ def test_a_run_without_the_discriminator_has_none(make):
 def test_what_comes_out_is_the_running_average_with_plain_weights(make, workers):
     task = make(optimizer={"average": 0.6})
     first = plain_copy(task.model).state_dict()
-    optimize_latent(task, 0, 1, workers)
+    take_step(task, 0, 1, workers)
     second = plain_copy(task.model).state_dict()
     for step in (20, 20):  # late enough for the average to have its own pace
         task.after(step)
@@ -635,7 +639,7 @@ def test_what_comes_out_is_the_running_average_with_plain_weights(make, workers)
 def test_an_average_follows_closely_at_first(make, workers):
     """Or the random first weights would stay in it for a long time."""
     task = make(optimizer={"average": 0.99})
-    optimize_latent(task, 0, 1, workers)
+    take_step(task, 0, 1, workers)
     task.after(0)
     layer, first = task.average["motion"].recurrent.fc1.weight, MotionModel(task.model.config).recurrent.fc1.weight
     now = task.model.recurrent.fc1.weight
@@ -644,7 +648,7 @@ def test_an_average_follows_closely_at_first(make, workers):
 
 def test_without_an_average_the_last_weights_come_out(make, workers):
     task = make("paper", optimizer={"finetune_clip": True})
-    optimize_latent(task, 0, 1, workers)
+    take_step(task, 0, 1, workers)
     task.after(0)
     model, clip = task.result()
     assert task.modules.keys() == {"trained"}
@@ -707,10 +711,10 @@ def test_a_mean_direction_has_unit_length():
         ({"optimizer": Optimizer(recompute_from=64)}, "recompute-from is 64; the generator's blocks are 4, 8, 16, 32"),
     ],
 )
-def test_settings_that_contradict_the_files_are_refused(domain_folder, words, workers, changes, needed):
-    run = replace(MotionRun(str(domain_folder), prompts=str(words), batch=3), **changes)
+def test_settings_that_contradict_the_files_are_refused(domain_folder, words, workers, tmp_path, changes, needed):
+    training = MotionTraining(replace(MotionRun(str(domain_folder), prompts=str(words), batch=3), **changes))
     with pytest.raises(InputError, match=needed):
-        check_sizes(run, load_parts(run, torch.device("cpu")), workers)
+        training.task(training.load(tmp_path, torch.device("cpu")), RunFolder(tmp_path), workers)
 
 
 def test_more_faces_than_prompts_are_taken_where_repeats_are(make):

@@ -19,7 +19,7 @@ from lga_core import InputError, LgaError, MismatchError, OutputError
 from lga_core.formats import native
 from lga_core.formats.native import load_checkpoint
 from lga_trainer.training.distributed import Share, TrainingError, Workers
-from lga_trainer.training.loop import Stopped, cosine, follow, gradients_of, optimize_latent, step_generator
+from lga_trainer.training.loop import Stopped, cosine, ema_update, gradients_of, step_generator, take_step
 from lga_trainer.training.run_folder import RunFolder
 
 TIMES = ("seconds", "frames_per_second", "memory_mb")
@@ -85,7 +85,7 @@ def test_the_logged_dict_is_the_summed_dict(workers):
     gradients, _ = gradients_of(toy.objectives[0], [batch], {"fit": 1.0, "size": 0.1})
     torch.testing.assert_close(tuple(gradients), torch.autograd.grad(total, list(toy.pupil.parameters())))
 
-    row = optimize_latent(toy, 0, 1, workers)
+    row = take_step(toy, 0, 1, workers)
     logged = {name.removeprefix("pupil/"): value for name, value in row.items() if name.startswith("pupil/")}
     assert logged.keys() == {"fit", "size", "total", "gradient"}  # nothing of weight 0
     assert logged["total"] == pytest.approx(total.item())
@@ -96,7 +96,7 @@ def test_the_logged_dict_is_the_summed_dict(workers):
 def test_weights_are_those_of_the_step(workers):
     toy = Toy()
     toy.objectives[1].weights = lambda step: {"doubt": 1.0 + step}
-    row = optimize_latent(toy, 3, 1, workers)
+    row = take_step(toy, 3, 1, workers)
     assert row["critic/total"] == pytest.approx(4 * row["critic/doubt"])
 
 
@@ -105,24 +105,24 @@ def test_a_loss_that_is_not_weighed_or_a_weight_without_a_loss_is_a_bug_that_sho
     toy = Toy()
     toy.objectives[0].losses = lambda batch: {name: toy.pupil(batch[1]).mean() for name in names}
     with pytest.raises(ValueError, match="pupil computes .* but weighs"):
-        optimize_latent(toy, 0, 1, workers)
+        take_step(toy, 0, 1, workers)
 
 
 def test_an_objective_without_weights_at_a_step_rests(workers):
     toy, before = Toy(), [parameter.clone() for parameter in Toy().critic.parameters()]
     toy.objectives[1].weights = lambda step: {"doubt": float(step)}
     toy.objectives[1].losses = lambda batch: {"doubt": toy.doubts(batch)["doubt"]} if batch[0] else fail()()
-    assert not any(name.startswith("critic") for name in optimize_latent(toy, 0, 1, workers))
+    assert not any(name.startswith("critic") for name in take_step(toy, 0, 1, workers))
     assert all(torch.equal(now, then) for now, then in zip(toy.critic.parameters(), before, strict=True))
     assert toy.objectives[1].optimizer.state == {}
-    assert optimize_latent(toy, 1, 1, workers)["critic/doubt"] > 0
+    assert take_step(toy, 1, 1, workers)["critic/doubt"] > 0
 
 
 def test_an_objective_s_gradient_reaches_its_own_parameters_alone(workers):
     toy = Toy()
     toy.objectives.pop()  # the critic's own; the pupil's loss goes through the critic, too
     before = toy.critic.weight.clone()
-    optimize_latent(toy, 0, 1, workers)
+    take_step(toy, 0, 1, workers)
     assert toy.critic.weight.grad is None and torch.equal(toy.critic.weight, before)
     assert toy.pupil.weight.grad is None  # nor is anything left over for the next step
 
@@ -148,7 +148,7 @@ def test_a_run_in_parts_takes_the_steps_of_a_run_in_one(tmp_path):
 
 def test_learning_rates_are_the_step_s_times_each_group_s_own(workers):
     toy = Toy()
-    assert optimize_latent(toy, 4, 1, workers)["lr"] == pytest.approx(0.02)
+    assert take_step(toy, 4, 1, workers)["lr"] == pytest.approx(0.02)
     assert [group["lr"] for group in toy.objectives[0].optimizer.param_groups] == pytest.approx([0.02, 0.01])
 
 
@@ -157,8 +157,8 @@ def test_a_long_gradient_is_cut_to_length_and_logged_as_it_was(workers, longest)
     toy, plain = Toy(clip_norm=longest), Toy()
     toy.objectives[0].optimizer = torch.optim.SGD(toy.pupil.parameters(), lr=1.0)
     before = nn.utils.parameters_to_vector(toy.pupil.parameters()).clone()
-    found = optimize_latent(toy, 0, 1, workers)["pupil/gradient"]
-    assert found == pytest.approx(optimize_latent(plain, 0, 1, workers)["pupil/gradient"])
+    found = take_step(toy, 0, 1, workers)["pupil/gradient"]
+    assert found == pytest.approx(take_step(plain, 0, 1, workers)["pupil/gradient"])
     step = (nn.utils.parameters_to_vector(toy.pupil.parameters()) - before).norm().item()
     assert step == pytest.approx(min(longest, found) * 0.1, rel=1e-5)  # the toy's learning rate at step 0
 
@@ -167,7 +167,7 @@ def test_an_average_follows_at_its_pace_and_copies_counters():
     average, model = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     model.weight.data.fill_(5.0)
     model.num_batches_tracked.fill_(7)
-    follow(average, model, 0.75)
+    ema_update(average, model, 0.75)
     assert average.weight.tolist() == [2.0, 2.0]
     assert average.num_batches_tracked == 7
 
@@ -391,7 +391,7 @@ def test_a_half_written_line_is_survived(tmp_path, whole):
 
 def test_a_folder_is_for_one_training_at_a_time(tmp_path):
     ours, theirs = RunFolder(tmp_path), RunFolder(tmp_path)
-    with ours.locked(), pytest.raises(InputError, match="Another training is at work in"), theirs.locked():
+    with ours.locked(), pytest.raises(InputError, match="Another training is running in"), theirs.locked():
         raise AssertionError("two trainings in one folder")
     with theirs.locked():
         pass
@@ -400,7 +400,9 @@ def test_a_folder_is_for_one_training_at_a_time(tmp_path):
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="run folder .* cannot be written .*--out"):
-        RunFolder(tmp_path / "file" / "run")
+        RunFolder(tmp_path / "file" / "run").made()
+    with pytest.raises(OutputError, match="run folder .* cannot be written .*--out"):
+        RunFolder(tmp_path / "file" / "run").locked().__enter__()
 
 
 CONFIG = {
@@ -436,7 +438,7 @@ def begun(tmp_path):
     ],
 )
 def test_a_run_does_not_go_on_under_another_setting(begun, changes, name):
-    with pytest.raises(MismatchError, match=f"was begun with {name} is asked for now"):
+    with pytest.raises(MismatchError, match=f"was started with {name} is asked for now"):
         begun.keep_config(changed(**changes))
     assert json.loads((begun.path / "config.json").read_text()) == CONFIG
 
@@ -490,5 +492,7 @@ def test_a_run_folder_is_opened_by_several_processes_at_once(tmp_path):
     """All of a training's processes open it within the same moment."""
     with ThreadPoolExecutor(8) as pool:
         folders = list(pool.map(RunFolder, [tmp_path / "run"] * 400))
+        assert not (tmp_path / "run").exists()
+        list(pool.map(RunFolder.made, folders))
     assert all(folder.previews.is_dir() for folder in folders)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["previews"]

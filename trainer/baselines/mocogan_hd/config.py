@@ -52,6 +52,22 @@ class MocoganLosses:
     momentum: float = 0.999
     """Decay of the running average of weights that looks at those."""
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """The losses of the motion generator that are on, by name."""
+        weights = {name: getattr(self, name) for name in ("video", "picture", "match", "reconstruction")}
+        return {name: weight for name, weight in weights.items() if weight}
+
+    @property
+    def discriminator_weights(self) -> dict[str, float]:
+        """Those of the discriminators, which learn nothing that the motion generator is not taught by."""
+        on, found = self.weights, {}
+        if "video" in on:
+            found |= {"video": 1.0, "penalty": self.penalty}
+        if "picture" in on or "match" in on:
+            found |= {"picture": 1.0, "contrast": self.contrast}
+        return {name: weight for name, weight in found.items() if weight}
+
 
 @dataclass(frozen=True)
 class MocoganVideos:
@@ -138,22 +154,6 @@ class MocoganRun:
             MocoganConfig(16384, self.model.hidden_dim, self.model.num_directions, self.model.step_size)
         except ValueError as err:
             raise InputError(f"--model: {err}.") from err
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """The losses of the motion generator that are on, by name."""
-        weights = {name: getattr(self.losses, name) for name in ("video", "picture", "match", "reconstruction")}
-        return {name: weight for name, weight in weights.items() if weight}
-
-    @property
-    def discriminator_weights(self) -> dict[str, float]:
-        """Those of the discriminators, which learn nothing that the motion generator is not taught by."""
-        on, found = self.weights, {}
-        if "video" in on:
-            found |= {"video": 1.0, "penalty": self.losses.penalty}
-        if "picture" in on or "match" in on:
-            found |= {"picture": 1.0, "contrast": self.losses.contrast}
-        return {name: weight for name, weight in found.items() if weight}
 
 
 def _check_counts(run: MocoganRun) -> None:

@@ -25,10 +25,11 @@ from ...data.augmentation import Augmentation
 from ...data.contrastive_augmentation import Holes, changed, draw_changes, draw_holes
 from ...data.videos import Clips, Videos
 from ...reports.clip_sheets import clip_sheet
+from ...training.config import StepPlan
 from ...training.distributed import Share
-from ...training.loop import Objective, follow, step_generator
+from ...training.loop import Objective, ema_update, step_generator
 from . import losses
-from .config import MocoganRun
+from .config import MocoganLosses, MocoganOptimizer, MocoganVideos
 from .discriminators import PictureDiscriminator, Queue, VideoDiscriminator
 from .losses import Video
 
@@ -60,7 +61,7 @@ class Batch:
 
 
 class MocoganTask:
-    """Trains `model` to move what `draw` draws as `videos` move, along the `pca` directions of W.
+    """Trains `model` to move what `draw` draws as `videos` move, along the principal directions `pca` of W.
 
     cross_domain: first frames, not the videos' pictures, stand for true pictures.
 
@@ -70,7 +71,11 @@ class MocoganTask:
 
     def __init__(
         self,
-        run: MocoganRun,
+        plan: StepPlan,
+        weights: MocoganLosses,
+        optimizer: MocoganOptimizer,
+        film: MocoganVideos,
+        psi: float,
         model: MocoganMotion,
         generator: Generator,
         draw: Draw,
@@ -78,13 +83,14 @@ class MocoganTask:
         pca: PrincipalComponents,
         cross_domain: bool,
     ) -> None:
-        self.run, self.model, self.generator, self.draw = run, model, generator, draw
+        self.plan, self.weights, self.optimizer, self.film, self.psi = plan, weights, optimizer, film, psi
+        self.model, self.generator, self.draw = model, generator, draw
         self.videos, self.pca, self.cross_domain = videos, pca, cross_domain
-        settings, device = run.optimizer, generator.w_avg.device
-        self.of_videos = VideoDiscriminator(settings.video_width, run.seed).to(device)
-        self.of_pictures = PictureDiscriminator(run.film.size, settings.picture_width, run.seed).to(device)
+        device = generator.w_avg.device
+        self.of_videos = VideoDiscriminator(optimizer.video_width, plan.seed).to(device)
+        self.of_pictures = PictureDiscriminator(film.size, optimizer.picture_width, plan.seed).to(device)
         self.average = deepcopy(self.of_pictures).requires_grad_(False)
-        self.queue = Queue(run.losses.queue, seed=run.seed).to(device)
+        self.queue = Queue(weights.queue, seed=plan.seed).to(device)
         self.modules: Mapping[str, nn.Module] = {
             "motion": model,
             "of_videos": self.of_videos,
@@ -93,18 +99,18 @@ class MocoganTask:
             "queue": self.queue,
         }
         self.objectives: Sequence[Objective] = (self._motion_objective(), self._discriminator_objective())
-        self.num_frames_drawn = run.batch * run.film.num_frames
+        self.num_frames_drawn = plan.batch * film.num_frames
         self._looked: list[Tensor] = []
 
     # What is minimised
 
     def _motion_objective(self) -> Objective:
-        weights, lr, parameters = self.run.weights, self.run.optimizer.lr, list(self.model.parameters())
+        weights, lr, parameters = self.weights.weights, self.optimizer.lr, list(self.model.parameters())
         adam = torch.optim.Adam(parameters, lr, BETAS, fused=True)
         return Objective("motion", parameters, adam, self.motion_losses, lambda step: weights, lambda step: lr)
 
     def _discriminator_objective(self) -> Objective:
-        lr = self.run.optimizer.discriminator_lr
+        lr = self.optimizer.discriminator_lr
         parameters = [*self.of_videos.parameters(), *self.of_pictures.parameters()]
         adam = torch.optim.Adam(parameters, lr, BETAS, fused=True)
         return Objective(
@@ -112,19 +118,19 @@ class MocoganTask:
             parameters,
             adam,
             self.discriminator_losses,
-            lambda step: self.run.discriminator_weights if self.is_judged(step) else {},
+            lambda step: self.weights.discriminator_weights if self.is_judged(step) else {},
             lambda step: lr,
         )
 
     def is_judged(self, step: int) -> bool:
         """Whether the discriminators learn at this step."""
-        return (step + 1) % self.run.optimizer.discriminator_every == 0
+        return (step + 1) % self.optimizer.discriminator_every == 0
 
     def motion_losses(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of the motion generator that are on, unweighted."""
-        weights = self.run.weights
+        weights = self.weights.weights
         path, told = self.model.rollout(batch.w, batch.noise, self.pca)
-        drawn = self.film(path)
+        drawn = self.draw_clip(path)
         batch.drawn = drawn.detach()
         with torch.no_grad():
             true = self.of_videos(batch.videos)
@@ -142,7 +148,7 @@ class MocoganTask:
     def discriminator_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Those of both discriminators, on the clips as they were before the motion generator's step."""
         assert batch.drawn is not None
-        weights, drawn, terms = self.run.discriminator_weights, batch.drawn, {}
+        weights, drawn, terms = self.weights.discriminator_weights, batch.drawn, {}
         terms["video"] = losses.relativistic(self.of_videos(batch.videos), self.of_videos(drawn))
         if "penalty" in weights:
             terms["penalty"] = losses.gradient_penalty(self.of_videos, batch.videos, drawn, batch.mix)
@@ -162,9 +168,9 @@ class MocoganTask:
         with torch.no_grad():
             found = self.average(other)[1]
         self._looked.append(found)
-        return losses.contrast(self.of_pictures(one)[1], found, self.queue.codes.clone(), self.run.losses.temperature)
+        return losses.contrast(self.of_pictures(one)[1], found, self.queue.codes.clone(), self.weights.temperature)
 
-    def film(self, path: Float[Tensor, "n t w_dim"]) -> Video:
+    def draw_clip(self, path: Float[Tensor, "n t w_dim"]) -> Video:
         """Pictures of codes in W, at the videos' size."""
         ws = self.generator.broadcast(path.flatten(0, 1)).contiguous()
         return self.draw(ws).float().unflatten(0, path.shape[:2])
@@ -172,13 +178,13 @@ class MocoganTask:
     # What is random
 
     def batch(self, step: int, share: Share) -> Batch:
-        run, device = self.run, self.generator.w_avg.device
-        rng = step_generator(run.seed, step)
-        n = run.batch // run.optimizer.accumulate * share.count
+        device, num_frames = self.generator.w_avg.device, self.film.num_frames
+        rng = step_generator(self.plan.seed, step)
+        n = self.plan.global_batch(share.count)
         mine = share.of(torch.arange(n))
-        w = self.generator.w_avg + run.psi * (random_w(self.generator, n, rng, mine) - self.generator.w_avg)
-        noise = torch.randn(n, run.film.num_frames - 1, w.shape[1], generator=rng)[mine].to(w)
-        frame = torch.randint(1, run.film.num_frames, (n,), generator=rng)[mine].to(device)
+        w = self.generator.w_avg + self.psi * (random_w(self.generator, n, rng, mine) - self.generator.w_avg)
+        noise = torch.randn(n, num_frames - 1, w.shape[1], generator=rng)[mine].to(w)
+        frame = torch.randint(1, num_frames, (n,), generator=rng)[mine].to(device)
         mix = torch.rand(n, generator=rng)[mine]
         changes = torch.cat([draw_changes(n, rng)[mine] for _ in range(2)])
         holes = torch.cat([draw_holes(n, rng)[mine] for _ in range(2)])
@@ -190,7 +196,7 @@ class MocoganTask:
     def after(self, step: int) -> None:
         if not self.is_judged(step):
             return
-        follow(self.average, self.of_pictures, self.run.losses.momentum)
+        ema_update(self.average, self.of_pictures, self.weights.momentum)
         if self._looked:
             self.queue.push(torch.cat(self._looked))
             self._looked = []
@@ -202,20 +208,20 @@ class MocoganTask:
     @torch.no_grad()
     def faces(self, count: int) -> WPlus:
         """Faces that no step shows, the same every time."""
-        rng = torch.Generator().manual_seed(NOT_SEEDS_OF_STEPS + self.run.seed)
-        w = self.generator.w_avg + self.run.psi * (random_w(self.generator, count, rng) - self.generator.w_avg)
+        rng = torch.Generator().manual_seed(NOT_SEEDS_OF_STEPS + self.plan.seed)
+        w = self.generator.w_avg + self.psi * (random_w(self.generator, count, rng) - self.generator.w_avg)
         return self.generator.broadcast(w).contiguous()
 
     def examples(self, count: int) -> Clips:
         """Clips of the videos, the same every time."""
-        rng = torch.Generator().manual_seed(NOT_SEEDS_OF_STEPS + self.run.seed)
+        rng = torch.Generator().manual_seed(NOT_SEEDS_OF_STEPS + self.plan.seed)
         return self.videos.show(rng, count, torch.arange(count))
 
     @torch.no_grad()
     def preview(self, path: Path) -> None:
         """Faces that no step shows and their motions, over two of the videos."""
         ws = self.faces(NUM_PREVIEWED)
-        motion = self.model(ws, self.pca, self.run.film.num_frames)
+        motion = self.model(ws, self.pca, self.film.num_frames)
         clip_sheet(self.draw, ws, motion, path, list(self.examples(NUM_VIDEOS_SHOWN)))
 
 

@@ -29,6 +29,12 @@ class MapperLosses:
     normalised: bool = False
     """CLIP sees colours as it was trained to see them. The published code leaves them in -1..1."""
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """The losses that are on, by name."""
+        weights = {name: getattr(self, name) for name in ("clip", "l2", "identity")}
+        return {name: weight for name, weight in weights.items() if weight}
+
 
 @dataclass(frozen=True)
 class MapperFaces:
@@ -116,12 +122,6 @@ class MapperRun:
             LatentMapperConfig(levels=self.levels)
         except ValueError as err:
             raise InputError(f"--levels: {err}.") from err
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """The losses that are on, by name."""
-        weights = {name: getattr(self.losses, name) for name in ("clip", "l2", "identity")}
-        return {name: weight for name, weight in weights.items() if weight}
 
 
 def _check_counts(run: MapperRun) -> None:

@@ -18,7 +18,7 @@ from lga_core.imaging import to_uint8
 
 from ...reports.contact_sheets import grid
 from ...training.distributed import Share, Workers
-from ...training.loop import LoopSchedule, Objective, cosine, follow, step_generator, train
+from ...training.loop import LoopSchedule, Objective, cosine, ema_update, step_generator, train
 from ...training.run_folder import RunFolder
 from ..embedded_domain import BuildFolder
 from ..renderer import Point
@@ -70,7 +70,7 @@ class DetectorTask:
         )
 
     def after(self, step: int) -> None:
-        follow(self.average, self.detector, min(AVERAGE, (step + 1) / (step + 10)))
+        ema_update(self.average, self.detector, min(AVERAGE, (step + 1) / (step + 10)))
 
     def preview(self, path: Path) -> None:
         """Scenes, each with what was found in it marked."""

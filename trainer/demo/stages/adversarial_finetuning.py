@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from lga_core import Generator
 
-from ...training.loop import cosine, follow
+from ...training.loop import cosine, ema_update
 from ..embedded_domain import BuildFolder
 from ..render_dataset import Renders
 from .generator import fresh_generator, noisy, psnr, pyramid_loss, trained_tensors, weight_of
@@ -113,7 +113,7 @@ def finetune_synthesis(build: BuildFolder, steps: int, seed: int = 1) -> None:
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward([supervised, images[-1]], [None, push])
         optimizer.step()
-        follow(average, generator, 0.99)
+        ema_update(average, generator, 0.99)
         if step % 100 == 99:
             score = psnr(average, renders, targets, 128, 64).mean()
             sharp = relative_sharpness(average, renders, targets, 64)

@@ -15,15 +15,15 @@ from torch import Tensor
 
 from lga_core import Encoder, load_encoder
 
-from ...data.frozen_models import precision
 from ...data.images import Draw, Shown
 from ...encoder.config import EncoderLosses, EncoderOptimizer, EncoderRun
 from ...encoder.losses import l2
 from ...encoder.task import Comparison, EncoderTask
-from ...encoder.train import begin, carry_out, load_domain
+from ...encoder.train import EncoderInputs, EncoderTraining
 from ...reports.contact_sheets import sheet
 from ...training.config import Watch
 from ...training.distributed import Workers
+from ...training.pipeline import run
 from ...training.run_folder import RunFolder
 from ..attribute_map import AttributeMap
 from ..embedded_domain import BuildFolder
@@ -80,7 +80,7 @@ def train_encoder(build: BuildFolder, phases: Sequence[EncoderPhase]) -> None:
     """
     path = None
     for number, phase in enumerate(phases):
-        path = train_phase(build, phase, phase_run(build, phase, number, path))
+        path = run(RenderedTraining(phase_run(build, phase, number, path), build, phase))
     assert path is not None
     shutil.copyfile(path, build.file("encoder"))
 
@@ -102,25 +102,29 @@ def phase_run(build: BuildFolder, phase: EncoderPhase, number: int, start: Path 
     )
 
 
-def train_phase(build: BuildFolder, phase: EncoderPhase, run: EncoderRun) -> Path:
-    """One phase's encoder: the trainer's own training, with renders for pictures and the generator's pixel loss."""
-    workers, folder = Workers(run.device), RunFolder(Path(run.out))
-    dtype = precision(run.optimizer, workers.device)
-    domain = load_domain(run, workers.device)._replace(name=build.domain.name)
-    pictures = RenderedFaces(
-        build.renders(), build.attribute_map(), domain.generator.num_ws, domain.draw, bool(phase.pixels)
-    )
-    encoder = begin(run, domain.generator)
-    if run.start is None:
-        encoder.latent_avg.copy_(pictures.codes[:, 0].mean(dim=0).expand_as(encoder.latent_avg))
+class RenderedTraining(EncoderTraining):
+    """One phase's training: the trainer's own, with renders for pictures and the generator's pixel loss."""
 
-    def pixel_loss(drawn: Tensor, given: Tensor) -> Tensor:
-        """The loss that synthesis was distilled with, edges a little less heavy."""
-        return pyramid_loss([drawn], given, weight_of(build), edges=4.0)
+    def __init__(self, settings: EncoderRun, build: BuildFolder, phase: EncoderPhase) -> None:
+        super().__init__(settings)
+        self.build, self.phase = build, phase
 
-    comparisons = {"pixels": Comparison(phase.pixels, pixel_loss), "l2": Comparison(phase.square, l2)}
-    task = EncoderTask(run, encoder, domain.generator, domain.draw, pictures, comparisons, dtype)
-    return carry_out(task, domain, folder, workers)
+    def load(self, folder: Path, device: torch.device) -> EncoderInputs:
+        return super().load(folder, device)._replace(name=self.build.domain.name)
+
+    def task(self, inputs: EncoderInputs, folder: RunFolder, workers: Workers) -> EncoderTask:
+        build, phase, encoder = self.build, self.phase, inputs.encoder
+        renders, places = build.renders(), build.attribute_map()
+        pictures = RenderedFaces(renders, places, inputs.generator.num_ws, inputs.draw, bool(phase.pixels))
+        if self.settings.start is None:
+            encoder.latent_avg.copy_(pictures.codes[:, 0].mean(dim=0).expand_as(encoder.latent_avg))
+
+        def pixel_loss(drawn: Tensor, given: Tensor) -> Tensor:
+            """The loss that synthesis was distilled with, edges a little less heavy."""
+            return pyramid_loss([drawn], given, weight_of(build), edges=4.0)
+
+        comparisons = {"pixels": Comparison(phase.pixels, pixel_loss), "l2": Comparison(phase.square, l2)}
+        return self.assemble(inputs, pictures, comparisons)
 
 
 @torch.no_grad()

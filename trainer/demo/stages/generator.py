@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lga_core import Generator, GeneratorConfig
 
 from ...reports.contact_sheets import sheet
-from ...training.loop import cosine, follow
+from ...training.loop import cosine, ema_update
 from ..attribute_map import AttributeMap
 from ..embedded_domain import BuildFolder
 from ..render_dataset import Renders
@@ -74,7 +74,7 @@ def train_synthesis(build: BuildFolder, phases: Sequence[SynthesisPhase], seed: 
             loss.backward()
             optimizer.step()
             step += 1
-            follow(average, generator, min(EMA_DECAY, (step + 1) / (step + 30)))
+            ema_update(average, generator, min(EMA_DECAY, (step + 1) / (step + 30)))
             if i % 200 == 199:
                 score = psnr(average, renders, targets, phase.resolution, 64).mean()
                 progress.set_postfix(loss=f"{loss.item():.4f}", psnr=f"{score:.2f}")
