@@ -88,6 +88,6 @@ def test_the_doodle_domain_brings_its_finder_and_framing():
 
 
 def test_without_any_finder_it_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(aligning, "present_finders", lambda *_: [])
+    monkeypatch.setattr(aligning, "installed_detectors", lambda *_: [])
     with pytest.raises(InputError, match="--align needs"):
         framer_of(str(tmp_path / "generator.safetensors"), 128)
