@@ -26,7 +26,7 @@ from .scenes import Scenes, Stock, Windows, load_stock, make_scenes, make_window
 
 NUM_SCENES, NUM_WINDOWS, SCENE = 16, 48, 128
 LR, AVERAGE = 3e-3, 0.99
-WEIGHTS = {"centre": 1.0, "square": 1.0, "is_face": 1.0, "errors": 6.0}
+WEIGHTS = {"center": 1.0, "square": 1.0, "is_face": 1.0, "errors": 6.0}
 IGNORED = (0.3, 0.6)
 """A face of which less is seen is none, and one of which more is seen must be found."""
 
@@ -101,7 +101,7 @@ def fresh_detector(points: Sequence[Point], seed: int = 0, **sizes) -> DomainDet
 
 
 def proposal_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, detector: DomainDetector) -> dict[str, Tensor]:
-    """The focal loss of CornerNet (Law & Deng 2018) on where centres are, and the squares' L1 distance beside them."""
+    """The focal loss of CornerNet (Law & Deng 2018) on where centers are, and the squares' L1 distance beside them."""
     stride = detector.spotter.stride
     h, w = cells.shape[2:]
     rows, columns = torch.arange(h).view(1, 1, h, 1), torch.arange(w).view(1, 1, 1, w)
@@ -111,12 +111,12 @@ def proposal_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, detector: D
     blob = torch.exp(-apart / (2 * (0.09 * sides / stride).clamp(min=0.6).square()))
     nearest = (columns == x.round()) & (rows == y.round())
     found, unsure = scenes.seen >= IGNORED[1], (scenes.seen > IGNORED[0]) & (scenes.seen < IGNORED[1])
-    is_centre = (nearest & found[..., None, None]).any(dim=1)
+    is_center = (nearest & found[..., None, None]).any(dim=1)
     heat = (blob * found[..., None, None]).amax(dim=1)
     counts = ((blob * unsure[..., None, None]).amax(dim=1) < 0.1).float()
     chance = cells[:, 0].sigmoid().clamp(1e-4, 1 - 1e-4)
-    hit = -(1 - chance).square() * chance.log() * is_centre
-    miss = -((1 - heat) ** 4) * chance.square() * (1 - chance).log() * counts * ~is_centre
+    hit = -(1 - chance).square() * chance.log() * is_center
+    miss = -((1 - heat) ** 4) * chance.square() * (1 - chance).log() * counts * ~is_center
     near = (blob * found[..., None, None]) * (apart < 2.5)
     wrong = torch.stack(
         [
@@ -128,7 +128,7 @@ def proposal_losses(cells: Float[Tensor, "n 6 h w"], scenes: Scenes, detector: D
         ]
     )
     return {
-        "centre": (hit + miss).sum() / found.sum().clamp(min=1),
+        "center": (hit + miss).sum() / found.sum().clamp(min=1),
         "square": (wrong.abs().sum(dim=0) * near).sum() / near.sum().clamp(min=1),
     }
 
