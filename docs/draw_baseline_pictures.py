@@ -85,7 +85,7 @@ def global_direction() -> Image.Image:
     )
 
 
-def wandering(**more: Any) -> Image.Image:
+def random_walk(**more: Any) -> Image.Image:
     given = {"generator": domain()[0], "faces": sampled(FACE)[0], "seed": 1}
     at = (0, 6, 12, 17, 23)
     return strip(frames(sampled(FACE)[0], run("RandomMotion", **given, **more)[0], at), list(map(str, at)), 5)
@@ -94,11 +94,11 @@ def wandering(**more: Any) -> Image.Image:
 def random_motion() -> Image.Image:
     return page(
         heading("strength 0.3"),
-        wandering(strength=0.3),
+        random_walk(strength=0.3),
         heading("strength 1"),
-        wandering(strength=1.0),
+        random_walk(strength=1.0),
         heading("smoothness 0, strength 1"),
-        wandering(strength=1.0, smoothness=0.0),
+        random_walk(strength=1.0, smoothness=0.0),
         note("Without a model: untrained, not MoCoGAN-HD."),
     )
 

@@ -269,7 +269,7 @@ def load_stylegan() -> Image.Image:
     return page(
         folder(["models/lga/generators/", "  myfaces.safetensors", "models/stylegan/  (searched too)"]),
         beside([below([arrow(34, 30, down=True), node], 6), arrow(), faces], 5, middle=True),
-        note("The generator draws every frame: what it cannot draw, no clip can show."),
+        note("The generator draws every frame, so a clip only shows what it can draw."),
     )
 
 
@@ -286,7 +286,7 @@ def load_encoder() -> Image.Image:
         arrow(34, 30, down=True),
         beside([node, lettering("→ Invert with e4e", 270)], 8, middle=True),
         heading("What the encoder alone finds"),
-        strip(shown, ["a picture", "found"] * 2),
+        strip(shown, ["image", "inverted"] * 2),
     )
 
 
@@ -359,7 +359,7 @@ def invert_e4e() -> Image.Image:
     for title, image in (("A doodle", run("DemoFace", number=6)[0]), ("Not a doodle", cat)):
         found = [run("InvertE4E", generator=generator, encoder=encoder, image=image, refine_steps=n) for n in (0, 20)]
         shown = [image[0], found[0][1][0], found[1][1][0]]
-        row = strip([pictures(one[None])[0] for one in shown], ["your picture", "refine_steps 0", "refine_steps 20"], 3)
+        row = strip([pictures(one[None])[0] for one in shown], ["your image", "refine_steps 0", "refine_steps 20"], 3)
         report = found[1][2].partition(" Use one upright face")[0]
         rows += [heading(title), row, note(report)]
     return page(*rows)
@@ -376,7 +376,7 @@ def blend_faces() -> Image.Image:
     return page(
         heading("everything: amount from a to b"),
         strip([mixed(amount) for amount in amounts], ["0 (a)", "0.33", "0.67", "1 (b)"]),
-        heading("amount 1: these layers of b, the rest of a"),
+        heading("amount 1: these layers of b, the others of a"),
         strip([pictures(seen_a)[0], *(mixed(1, row) for row in rows)], ["a", *rows]),
     )
 
@@ -391,7 +391,7 @@ def save_faces() -> Image.Image:
         strip(pictures(images), [""] * 4),
         arrow(34, 30, down=True),
         saved("faces/face"),
-        note("One file holds all the faces that come in: their codes, not their pictures."),
+        note("One file contains all the faces: their latent codes, not their images."),
     )
 
 
@@ -401,7 +401,7 @@ def load_faces() -> Image.Image:
     return page(
         saved("faces/face"),
         arrow(34, 30, down=True),
-        heading("The same face, whatever you do with it next"),
+        heading("The same face with two motions"),
         *(strip(row, ["", "", "", ""]) for row in rows),
     )
 
@@ -418,7 +418,7 @@ def encode_text() -> Image.Image:
     faces = sampled(FACE)[0]
     ends = [frames(faces, roll_out(words, FACE, negative, frames=8), [-1])[0] for words, negative in asked]
     captions = [f"{words}\nnot {negative}" if negative else words for words, negative in asked]
-    return page(heading("One prompt a line; “not”: the negative field"), strip(ends, captions, 3))
+    return page(heading("One prompt per line; “not”: the negative field"), strip(ends, captions, 3))
 
 
 def motion_rollout() -> Image.Image:
@@ -514,7 +514,7 @@ def save_motion() -> Image.Image:
         strip(frames(sampled(FACE)[0], motion, (0, 4, 7, 11)), [""] * 4),
         arrow(34, 30, down=True),
         saved("motions/motion"),
-        note("The file holds the movement only. It plays on every face of the same generator."),
+        note("The file contains only the motion. It plays on every face of the same generator."),
     )
 
 

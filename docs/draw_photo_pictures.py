@@ -87,7 +87,7 @@ def one(image: torch.Tensor, number: int = 0) -> Image.Image:
 
 def demo_photo() -> Image.Image:
     video = pictures(run("DemoPhoto", frames=8)[0][::2])
-    return page(fitted(one(scene()), INNER), heading("frames 8: a camera's drift"), strip(video, [""] * 4))
+    return page(fitted(one(scene()), INNER), heading("frames 8: a moving camera"), strip(video, [""] * 4))
 
 
 def find_faces() -> Image.Image:
@@ -108,18 +108,18 @@ def refine_inversion() -> Image.Image:
     picture = aligned()[0]
     guess = run("InvertE4E", generator=generator, encoder=encoder, image=picture, refine_steps=0)[1]
     shown = [one(each) for each in (picture, guess, refined()[2])]
-    return page(strip(shown, ["the picture", "the encoder's guess", "after tuning"], 3), note(refined()[3]))
+    return page(strip(shown, ["the image", "by the encoder", "after tuning"], 3), note(refined()[3]))
 
 
 def save_tuning() -> Image.Image:
     changed = refined()[0].tuned
-    total = sum(weight.numel() for weight in domain()[0].model.module.parameters())
-    kept = sum(part.numel() for part in changed.tensors.values())
+    total = sum(weight.numel() for weight in domain()[0].model.module.parameters()) * 4 / 1e6
+    size = sum(part.numel() for part in changed.tensors.values()) * 2 / 1e6
     return page(
         strip([one(refined()[2])], [""], 3),
         arrow(34, 30, down=True),
         saved("tunings/tuning"),
-        note(f"{2 * kept / 1e6:.1f} MB of changes to a generator of {4 * total / 1e6:.0f} MB, and the face's code."),
+        note(f"{size:.1f} MB of weight changes for a generator of {total:.0f} MB, and the face's code."),
     )
 
 
@@ -158,21 +158,21 @@ def load_identity() -> Image.Image:
     return page(
         folder(["models/lga/identity/", "  model_ir_se50.pth"]),
         arrow(34, 30, down=True),
-        beside([node, lettering("→ Identity Lock, Refine Inversion", 240)], 8, middle=True),
+        beside([node, lettering("→ Identity Lock, Refine Inversion, Measure Animation", 240)], 8, middle=True),
     )
 
 
 def identity_lock() -> Image.Image:
     generator, _, clip, _ = domain()
     faces, motion = sampled(21)[0], roll_out("has blonde hair", 21, frames=8)
-    kept = {1: frames(faces, motion, [-1])[0]}
+    drawn = {1: frames(faces, motion, [-1])[0]}
     for threshold in (0.8, 0.95):
         given = {"generator": generator, "faces": faces, "motion": motion, "clip": clip}
         locked, strength, _ = run("IdentityLock", **given, threshold=threshold)
-        kept[strength] = frames(faces, locked, [-1])[0]
-    words = ["as it was", "threshold 0.8", "threshold 0.95"]
-    captions = [f"{word}: strength {strength:.2f}" for word, strength in zip(words, kept, strict=False)]
-    return page(heading("“has blonde hair”"), strip(list(kept.values()), captions, 3))
+        drawn[strength] = frames(faces, locked, [-1])[0]
+    words = ["without lock", "threshold 0.8", "threshold 0.95"]
+    captions = [f"{word}: strength {strength:.2f}" for word, strength in zip(words, drawn, strict=False)]
+    return page(heading("“has blonde hair”"), strip(list(drawn.values()), captions, 3))
 
 
 def read_expressions() -> Image.Image:
