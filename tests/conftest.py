@@ -33,6 +33,19 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "golden(kind): run once for each golden file whose `kind` begins so")
+    config.addinivalue_line("markers", "long: of several workers one begins with this file, so that all end together")
+    if in_a_worker(config):
+        torch.set_num_threads(1)
+
+
+def in_a_worker(config) -> bool:
+    """Whether pytest-xdist shares the tests out among several processes, of which this is one."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_collection_modifyitems(config, items):
+    if in_a_worker(config):
+        items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_generate_tests(metafunc):

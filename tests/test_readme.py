@@ -17,6 +17,8 @@ from lga_core.stylegan2.fused_ops import Passes
 from lga_trainer import cli
 from lga_trainer.cli import train as train_cli
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = {page.relative_to(ROOT): page.read_text() for page in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]}

@@ -13,6 +13,8 @@ from benchmarks import clip, comparison, gpu, gradients, measuring, peers, synth
 from benchmarks.reports import Column, Report, table
 from lga_core import GeneratorConfig
 
+pytestmark = pytest.mark.long
+
 SMALLEST = ["--resolutions", "8", "--repeats", "1", "--threads", "1"]
 
 

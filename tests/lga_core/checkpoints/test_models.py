@@ -306,9 +306,9 @@ def test_a_huge_architecture_is_refused_before_anything_is_allocated(tmp_path):
         path = tmp_path / f"{name}.safetensors"
         save(path, make())
         forge(path, lambda described, new=architecture: described["architecture"].update(new))
-        start = time.perf_counter()
+        start = time.process_time()
         refused(load, path)
-        assert time.perf_counter() - start < 20
+        assert time.process_time() - start < 20
 
 
 def header_of(content: bytes) -> dict:

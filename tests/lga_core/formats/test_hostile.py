@@ -12,6 +12,8 @@ from foreign_files import hostile
 from foreign_files.opening import MAX_BYTES, MAX_SECONDS
 from foreign_files.subprocesses import opened, run
 
+pytestmark = pytest.mark.long
+
 CASES = {case.name: case for case in hostile.cases()}
 EXECUTABLE = [case for case in CASES.values() if case.fires_with]
 

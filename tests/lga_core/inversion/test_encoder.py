@@ -72,6 +72,19 @@ def test_rows_up_to_the_stage_differ_and_later_ones_repeat_row_0(rng, heads):
         make(heads=heads, row0_shared=False)(images, stage=2)
 
 
+@pytest.mark.parametrize("row0_shared", [True, False])
+def test_an_encoder_of_fewer_rows_gives_the_first_rows(rng, row0_shared):
+    """The published heads, of which every row has its own: the golden files are checked on the largest encoder only."""
+    large = make(heads="conv", row0_shared=row0_shared)
+    small = Encoder(dataclasses.replace(large.config, num_ws=6)).double().eval().requires_grad_(False)
+    weights = {name: tensor for name, tensor in large.state_dict().items() if name in small.state_dict()}
+    small.load_state_dict(weights | {"latent_avg": large.latent_avg[:6]})
+    images = pictures(rng, 2)
+    assert torch.equal(small(images), large(images)[:, :6])
+    if row0_shared:
+        assert torch.equal(small.encode_offsets(images, 3), large.encode_offsets(images, 3)[:, :6])
+
+
 @pytest.mark.parametrize("heads", HEADS)
 def test_sharing_row_0_adds_it_to_the_other_rows(rng, heads):
     images = pictures(rng, 2)

@@ -10,6 +10,8 @@ from paths import KEYS
 from lga_core import CheckpointError, Generator, GeneratorConfig
 from lga_core.checkpoints.layouts import rosinality
 
+pytestmark = pytest.mark.long
+
 
 def nvidia_config(init_kwargs: dict) -> GeneratorConfig:
     return GeneratorConfig(

@@ -33,6 +33,8 @@ from lga_trainer.evaluation.run import Evaluation, evaluate
 from lga_trainer.evaluation.shards import Shard, ShardCache, pieces, verdicts
 from lga_trainer.metrics.judges import JudgeVerdict
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def asked(domain_folder, tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ from lga_trainer.motion.inputs import MotionInputs
 from lga_trainer.motion.train import MotionTraining, fresh_model, train_motion
 from lga_trainer.training.config import Watch
 
+pytestmark = pytest.mark.long
+
 STEPS = 300
 FRESH = range(2**41, 2**41 + 6)
 """Faces that training never drew."""

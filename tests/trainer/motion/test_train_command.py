@@ -43,6 +43,8 @@ from lga_trainer.cli.train import train as train_app
 from lga_trainer.motion import task as motion_task
 from lga_trainer.motion.train import MotionTraining
 
+pytestmark = pytest.mark.long
+
 FEW = {"batch": 2, "faces.count": 8, "model.mapper-dim": 16, "model.hidden-dim": 16, "optimizer.warmup": 0}
 SELDOM = {"report-faces": 2, "preview-every": 1000, "save-every": 4, "log-every": 1}
 SMALL = [word for name, value in FEW.items() for word in (f"--{name}", str(value))]

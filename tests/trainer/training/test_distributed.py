@@ -17,6 +17,8 @@ from lga_core import InputError
 from lga_core.formats.native import load_checkpoint
 from lga_trainer.training.distributed import Share, TrainingError, Workers
 
+pytestmark = pytest.mark.long
+
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 SCRIPT = toy_training.__file__
 

@@ -61,11 +61,11 @@ def generator_figures(renders: Tensor, faces: Tensor) -> dict:
     }
 
 
-def clip_figures(described: EmbeddedDomain, domain: Domain, attribute_map: AttributeMap) -> dict:
+def clip_figures(described: EmbeddedDomain, domain: Domain, attribute_map: AttributeMap, num_faces: int = 48) -> dict:
     def generated(attributes: Tensor) -> Tensor:
         return domain.generator.synthesis(domain.generator.broadcast(attribute_map.to_w(attributes)))
 
-    faces = described.attributes.sample_neutral(48, torch.Generator().manual_seed(FACES_SEED + 1))
+    faces = described.attributes.sample_neutral(num_faces, torch.Generator().manual_seed(FACES_SEED + 1))
     on_faces = zero_shot(described, domain.clip, generated, faces)
     on_renders = zero_shot(described, domain.clip, described.render, faces)
     return {

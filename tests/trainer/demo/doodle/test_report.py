@@ -1,6 +1,19 @@
-"""The shipped weights against their bars, on fewer faces than `lga demo report` takes, chosen by no one."""
+"""The shipped weights against their bars, on fewer faces than `lga demo report` takes, chosen by no one.
+
+`lga demo report` takes 512 faces and decides what ships; here a broken part must fail, and a bar that is missed by a
+hair need not. The numbers of faces are those at which every figure lies several of its own deviations, from one draw of
+faces to another, beyond its bar:
+
+- judge and generator, 128 faces (256 before): AUC 0.9996 on 128 and 0.9988 on 256, needed 0.97; PSNR 32.2 and 32.2,
+  needed 28;
+- CLIP, 12 faces under 18 prompts (48 before): 1.0 on three of four draws and 0.997 on the fourth, needed 0.85;
+- motion, 8 faces under 18 prompts and 18 paraphrases (16 before): the figure that is nearest to its bar, the change of
+  what should stay, is 1.22, 1.19 and 1.21 in three draws and 1.19 on 16 faces, needed 1.3;
+- the best code is optimised for one face (4 before), as nothing is asserted of it.
+"""
 
 import pytest
+import torch
 
 from lga_core import load_domain
 from lga_trainer.demo.checks.motion_metrics import motion_figures, motion_table
@@ -15,14 +28,14 @@ from lga_trainer.demo.doodle.rendering.attributes import EXPRESSION_PRESETS, sam
 from lga_trainer.demo.doodle.rendering.renderer import render
 from lga_trainer.demo.stages.judge import load_judge
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def parts():
-    import torch
-
     domain, judge = load_domain("doodle"), load_judge(DOMAIN.assets / "judge.safetensors")
     places = DOMAIN.attribute_map()
-    attributes, _ = sample(256, torch.Generator().manual_seed(4))
+    attributes, _ = sample(128, torch.Generator().manual_seed(4))
     ws = domain.generator.broadcast(places.to_w(attributes))
     with torch.no_grad():
         faces = torch.cat([domain.generator.synthesis(chunk) for chunk in ws.split(16)])
@@ -44,18 +57,18 @@ def test_generator_draws_what_the_renderer_draws(parts):
 
 
 def test_clip_passes_its_gate(parts):
-    assert clip_figures(DOMAIN, parts[0], parts[2])["zero_shot_generated"] >= 0.85
+    assert clip_figures(DOMAIN, parts[0], parts[2], num_faces=12)["zero_shot_generated"] >= 0.85
 
 
 def test_encoder_brings_unseen_faces_back(parts):
     domain, judge, _, _, ws, renders, faces = parts
-    figures = encoder_figures(domain, judge, renders[:64], faces[:64], ws[:64], optimised=4)
+    figures = encoder_figures(domain, judge, renders[:64], faces[:64], ws[:64], optimised=1)
     assert figures["psnr"] >= figures["psnr_true_code"] - 2
     assert figures["attributes_kept"] >= 0.9
 
 
 def test_motion_meets_its_bars(parts):
     domain, judge, places = parts[:3]
-    figures = motion_figures(DOMAIN, domain, judge, places, num_faces=16, seed=9)
+    figures = motion_figures(DOMAIN, domain, judge, places, num_faces=8, seed=9)
     assert all(bar.is_met(figures) for bar in DOMAIN.bars), motion_table(DOMAIN, figures)
     assert len(figures["prompts"]) == 18 and len(EXPRESSION_PRESETS) == 15
