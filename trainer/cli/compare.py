@@ -14,6 +14,6 @@ def compare(
     /,
 ) -> None:
     """Compare two evaluations of one domain, metric by metric."""
-    from ..evaluation.compare import compare, shown
+    from ..evaluation.compare import compare, markdown
 
-    print(shown(compare(before, after)))
+    print(markdown(compare(before, after)))

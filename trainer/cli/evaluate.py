@@ -96,7 +96,7 @@ def evaluate(
             num_reference=reference_count,
             at_once=at_once,
             device=device,
-            brought=UserFiles(reference, identity, inception, scorer, blendshapes),
+            files=UserFiles(reference, identity, inception, scorer, blendshapes),
             mocogan=mocogan,
             mappers=mappers,
             ablations=ablations,

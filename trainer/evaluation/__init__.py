@@ -1,1 +1,1 @@
-"""The paper's comparison, for any domain: baselines, figures, ablations and one report."""
+"""The paper's comparison of methods on any domain: metrics, ablations and a report."""

@@ -1,4 +1,4 @@
-"""On what methods are compared: faces that nobody trained on, and networks that look at what becomes of them."""
+"""The evaluation setup of a domain: held-out faces, prompts, reference images, and the networks that score videos."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from ..metrics.evaluation_setup import EvaluationSetup, Features, Network, Netwo
 from ..metrics.judges import Judge
 
 PSI = 0.7
-FACES_FROM = 7_000_000
+FACES_SEED = 7_000_000
 """Seed of the first face: far from those of trainings, which count from 0."""
+REFERENCE_SEED = FACES_SEED + 100_000
 BATCH = 16
 
 
 @dataclass(frozen=True)
 class UserFiles:
-    """Files that a person brings, for figures that need them."""
+    """Files that the user provides for metrics that need them."""
 
     reference: Path | None = None
     identity: Path | None = None
@@ -37,56 +38,54 @@ class UserFiles:
 
 
 def find_evaluation_setup(domain: Domain, files: UserFiles, fingerprint: str) -> EvaluationSetup:
-    """The domain's own, where its plugin brings one; else what the generator and the files allow.
+    """The setup of the domain's plugin, if it has one; else what the generator and the files allow.
 
     Raises InputError or CheckpointError for a file that does not fit.
     """
     judge = find_judge(fingerprint, files.blendshapes)
+    scorer = None if files.scorer is None else load_clip(str(files.scorer))
     if (evaluation := plugin_for(fingerprint).evaluation) is not None:
-        return evaluation(domain, judge, _scorer(files.scorer))
-    return _plain_setup(domain, files, judge)
+        return evaluation(domain, judge, scorer)
+    return _generic_setup(domain, files, judge, scorer)
 
 
-def _plain_setup(domain: Domain, files: UserFiles, judge: Judge | None) -> EvaluationSetup:
-    network = None if files.identity is None else load_identity(files.identity)
-    likeness = find_identity_similarity(domain.generator, network, domain.clip, domain.encoder)
+def _generic_setup(domain: Domain, files: UserFiles, judge: Judge | None, scorer: ClipModel | None) -> EvaluationSetup:
+    arcface = None if files.identity is None else load_identity(files.identity)
+    identity = find_identity_similarity(domain.generator, arcface, domain.clip, domain.encoder)
     features = None if files.inception is None else inception(files.inception)
-    found = Networks(
-        Network(likeness.embed, likeness.label),
+    networks = Networks(
+        Network(identity.embed, identity.label),
         find_perceptual_distance(domain.clip, domain.generator.config.resolution),
         features,
-        _scorer(files.scorer),
+        scorer,
         judge,
-        _missing(features, files, judge),
+        _missing(features, scorer, judge),
     )
     prompts = tuple(Prompt(prompt, sentence) for prompt, sentence in domain.wording.sentences.items())
     reference, label = _reference(domain, files.reference)
     return EvaluationSetup(
-        lambda count: unseen_faces(domain, count),
+        lambda count: held_out_faces(domain, count),
         reference,
         label,
-        found,
+        networks,
         PromptSet(domain.name, domain.wording.template, prompts),
     )
 
 
-def _missing(features: Network | None, files: UserFiles, judge: Judge | None) -> dict[str, str]:
+def _missing(features: Network | None, scorer: ClipModel | None, judge: Judge | None) -> dict[str, str]:
+    """Missing metrics, each with what to provide for it."""
     missing = {}
     if features is None:
-        missing["fid"] = "bring torch-fidelity's InceptionV3 (--inception FILE) and pip install torch-fidelity"
-    if files.scorer is None:
-        missing["clip_top1"] = "bring a CLIP that the motion was not trained against (--scorer FILE)"
+        missing["fid"] = "give torch-fidelity's InceptionV3 (--inception FILE) and pip install torch-fidelity"
+    if scorer is None:
+        missing["clip_top1"] = "give a CLIP that the motion was not trained with (--scorer FILE)"
     if judge is None:
-        missing["judge_rise"] = "nobody knows this domain's expressions; for people, bring --blendshapes FILE"
+        missing["judge_rise"] = "no judge knows this domain's expressions; for human faces, give --blendshapes FILE"
     return missing
 
 
-def _scorer(path: Path | None) -> ClipModel | None:
-    return None if path is None else load_clip(str(path))
-
-
 def inception(path: Path) -> Network:
-    """InceptionV3 from torch-fidelity's file, 2048 numbers a picture. Raises InputError where it cannot be had."""
+    """InceptionV3 from torch-fidelity's file, 2048 features per image. Raises InputError if it is not available."""
     if not path.is_file():
         raise InputError(f"There is no file {path}. Give --inception the path of torch-fidelity's Inception weights.")
     try:
@@ -94,31 +93,33 @@ def inception(path: Path) -> Network:
 
         network = NoTrainInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path))
     except ImportError as err:
-        raise InputError("Frechet distances on Inception need torch-fidelity: pip install torch-fidelity.") from err
+        raise InputError("FID with InceptionV3 needs torch-fidelity: pip install torch-fidelity.") from err
     return Network(lambda images: network(((images.clamp(-1, 1) + 1) * 127.5).round().byte()), "InceptionV3")
 
 
-def unseen_faces(domain: Domain, count: int) -> WPlus:
-    return domain.generator.sample(range(FACES_FROM, FACES_FROM + count), PSI)
+def held_out_faces(domain: Domain, count: int) -> WPlus:
+    """The same first faces for any `count`."""
+    return domain.generator.sample(range(FACES_SEED, FACES_SEED + count), PSI)
 
 
 def _reference(domain: Domain, folder: Path | None) -> tuple[Callable[[int], Iterator[Images]], str]:
+    """Reference images for FID, and what reports call them."""
     if folder is not None:
-        return lambda count: _pictures(folder, domain.generator.config.resolution, count), f"pictures of {folder.name}"
-    return lambda count: _own_faces(domain, count), "the generator's own random faces (psi 1): bring --reference DIR"
+        return lambda count: _images(folder, domain.generator.config.resolution, count), f"images of {folder.name}"
+    return lambda count: _samples(domain, count), "samples of the generator (psi 1); give images with --reference DIR"
 
 
-def _pictures(folder: Path, size: int, count: int) -> Iterator[Images]:
+def _images(folder: Path, size: int, count: int) -> Iterator[Images]:
     good, _, read = read_pictures(find_pictures(folder), size)
     for indices in torch.arange(min(count, len(good))).split(BATCH):
         yield torch.cat([read(int(index)) for index in indices])
 
 
-def _own_faces(domain: Domain, count: int) -> Iterator[Images]:
-    for seeds in torch.arange(FACES_FROM + 100_000, FACES_FROM + 100_000 + count).split(BATCH):
+def _samples(domain: Domain, count: int) -> Iterator[Images]:
+    for seeds in torch.arange(REFERENCE_SEED, REFERENCE_SEED + count).split(BATCH):
         yield draw(domain.generator, domain.generator.sample(seeds.tolist(), 1.0))
 
 
-def in_batches(look: Features, images: Images) -> Embedding:
-    """`look` at many pictures, a few at a time."""
-    return torch.cat([look(part) for part in images.split(BATCH)])
+def in_batches(embed: Features, images: Images) -> Embedding:
+    """`embed` of many images, computed `BATCH` at a time."""
+    return torch.cat([embed(part) for part in images.split(BATCH)])

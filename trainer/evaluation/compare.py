@@ -1,42 +1,42 @@
-"""`lga compare A B`: what got better and what got worse between two evaluations."""
+"""`lga compare A B`: which metrics improved and which got worse between two evaluations."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lga_core import InputError
 
-from .results import FIGURES, LOWER_IS_BETTER
+from .results import LOWER_IS_BETTER, METRICS
 
 NEUTRAL = frozenset(("magnitude", "first_step_share"))
-"""Figures of which neither more nor less is better."""
+"""Metrics of which neither a higher nor a lower value is better."""
 SECONDS = frozenset(("seconds", "processor_seconds", "drawing_seconds"))
-"""Figures of the machine as much as of the method: told, never held against it."""
+"""Metrics of the machine as much as of the method: shown, but neither better nor worse."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One figure of one method in both. `verdict`: better, worse, or the same as far as the intervals tell."""
+    """One metric of one method. `verdict`: better or worse; same where the intervals overlap; other where unrated."""
 
     method: str
-    figure: str
+    metric: str
     before: float
     after: float
     verdict: str
 
 
 def compare(a: Path, b: Path) -> list[Change]:
-    """Every figure that both have. Raises InputError where one is no evaluation, or they are not alike."""
+    """Every metric that both have. Raises InputError if one is not an evaluation, or domains or prompts differ."""
     before, after = read_results(a), read_results(b)
     for name in ("domain", "num_prompts"):
         if before.get(name) != after.get(name):
             raise InputError(
                 f"{a} and {b} differ in their {name.replace('_', ' ')} ({before.get(name)} and {after.get(name)}). "
-                "Compare evaluations of one domain with the same prompts."
+                "Compare evaluations of the same domain and prompts."
             )
     return list(_changes(before["methods"], after["methods"]))
 
@@ -45,42 +45,44 @@ def read_results(path: Path) -> dict[str, Any]:
     """An evaluation's results, from its folder or its results.json. Raises InputError."""
     file = path / "results.json" if path.is_dir() else path
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        results = json.loads(file.read_text(encoding="utf-8"))
     except OSError as err:
         raise InputError(f"{file} cannot be read ({err.strerror}). Give the folder of an evaluation.") from err
     except ValueError as err:
         raise InputError(f"{file} is not JSON ({err}). Give the folder of an evaluation.") from err
-    if not isinstance(told, dict) or not isinstance(told.get("methods"), dict):
-        raise InputError(f"{file} holds no evaluation's results: it has no methods.")
-    return told
+    if not isinstance(results, dict) or not isinstance(results.get("methods"), dict):
+        raise InputError(
+            f"{file} is not the results of an evaluation: it has no methods. Give the folder of an evaluation."
+        )
+    return results
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
     for method in before:
         if method not in after:
             continue
-        for figure in FIGURES:
-            old, new = (each[method]["means"].get(figure) for each in (before, after))
+        for metric in METRICS:
+            old, new = (each[method]["means"].get(metric) for each in (before, after))
             if old is not None and new is not None:
-                yield _change(method, figure, old, new)
+                yield _change(method, metric, old, new)
 
 
-def _change(method: str, figure: str, old: Mapping[str, float], new: Mapping[str, float]) -> Change:
+def _change(method: str, metric: str, old: Mapping[str, float], new: Mapping[str, float]) -> Change:
     apart = new["low"] > old["high"] or new["high"] < old["low"]
-    if not apart or figure in NEUTRAL | SECONDS:
+    if not apart or metric in NEUTRAL | SECONDS:
         verdict = "same" if not apart else "other"
     else:
         grew = new["mean"] > old["mean"]
-        verdict = "worse" if grew == (figure in LOWER_IS_BETTER) else "better"
-    return Change(method, figure, old["mean"], new["mean"], verdict)
+        verdict = "worse" if grew == (metric in LOWER_IS_BETTER) else "better"
+    return Change(method, metric, old["mean"], new["mean"], verdict)
 
 
-def shown(changes: list[Change]) -> str:
-    """A table in Markdown, what got worse first, and a sentence."""
+def markdown(changes: Sequence[Change]) -> str:
+    """A table, worse metrics first, and a summary."""
     order = {"worse": 0, "better": 1, "other": 2, "same": 3}
     ordered = sorted(changes, key=lambda change: order[change.verdict])
-    lines = ["| method | figure | before | after | |", "|---|---|---|---|---|"]
-    lines += [f"| {c.method} | {c.figure} | {c.before:.4g} | {c.after:.4g} | {c.verdict} |" for c in ordered]
-    worse = [f"{change.method}'s {change.figure}" for change in ordered if change.verdict == "worse"]
-    said = f"Worse: {', '.join(worse)}." if worse else "Nothing got worse."
-    return "\n".join([*lines, "", said])
+    lines = ["| method | metric | before | after | |", "|---|---|---|---|---|"]
+    lines += [f"| {c.method} | {c.metric} | {c.before:.4g} | {c.after:.4g} | {c.verdict} |" for c in ordered]
+    worse = [f"{change.method}'s {change.metric}" for change in ordered if change.verdict == "worse"]
+    summary = f"Worse: {', '.join(worse)}." if worse else "Nothing got worse."
+    return "\n".join([*lines, "", summary])

@@ -1,4 +1,4 @@
-"""The methods that are compared: each gives a motion for faces and words, whatever it does to find one."""
+"""The compared methods behind one interface: each computes the motion of faces for a text prompt."""
 
 from __future__ import annotations
 
@@ -17,24 +17,21 @@ from lga_core.stylegan2 import PrincipalComponents
 from lga_core.stylegan2.inference import fastest_dtype
 
 NUM_FRAMES = 16
-"""Of every clip, as in the paper (IV-B)."""
+"""Frames of every clip, as in the paper (IV-B)."""
 
 
-class Words(NamedTuple):
-    """What faces are asked to do: number `index` of the prompts, and the sentence that says it.
-
-    first: the number of the first face among all of the evaluation.
-    """
+class TextPrompt(NamedTuple):
+    """Prompt number `index` and its sentence. first_face: number of the first given face in the evaluation."""
 
     index: int
     sentence: str
-    first: int = 0
+    first_face: int = 0
 
 
 class Method(Protocol):
-    """Faces `ws` [n num_ws w_dim] and words -> their motion [n NUM_FRAMES num_ws w_dim]. The same for the same words.
+    """Faces `ws` [n num_ws w_dim] and a prompt -> their motion [n NUM_FRAMES num_ws w_dim], deterministically.
 
-    label: what reports call it. about: a sentence on how it is run here. heeds_words: it is asked to do what they say.
+    label: its name in reports. about: a sentence on how it is run here. uses_text: whether its motion follows the text.
     """
 
     @property
@@ -42,116 +39,117 @@ class Method(Protocol):
     @property
     def about(self) -> str: ...
     @property
-    def heeds_words(self) -> bool: ...
+    def uses_text(self) -> bool: ...
 
-    def __call__(self, ws: WPlus, words: Words) -> Motion: ...
+    def __call__(self, ws: WPlus, prompt: TextPrompt) -> Motion: ...
 
 
 @dataclass(frozen=True)
 class LanguageGuided:
-    """Ours: the recurrence of a trained motion model, which words reach through `clip`: the one it was trained with."""
+    """Ours: a recurrent motion model, with the CLIP that it was trained with."""
 
     domain: Domain
     model: MotionModel
     clip: ClipModel
     label: str = "LGA"
-    about: str = "The motion model of the domain, one pass through its recurrence."
-    heeds_words: bool = True
+    about: str = "The domain's motion model, one rollout of its recurrent generator."
+    uses_text: bool = True
 
-    def __call__(self, ws: WPlus, words: Words) -> Motion:
-        picture = self.clip.encode_images(draw(self.domain.generator, ws))
-        return self.model(self.clip.encode_text([words.sentence]).expand(len(ws), -1), picture, NUM_FRAMES)
+    def __call__(self, ws: WPlus, prompt: TextPrompt) -> Motion:
+        image_embeddings = self.clip.encode_images(draw(self.domain.generator, ws))
+        return self.model(self.clip.encode_text([prompt.sentence]).expand(len(ws), -1), image_embeddings, NUM_FRAMES)
 
 
 @dataclass(frozen=True)
-class Optimised:
-    """StyleCLIP's latent optimisation, and the straight way to what it finds (Hang et al. 2023, IV-B)."""
+class OptimizedLatents:
+    """StyleCLIP's latent optimisation, and a linear interpolation to its result (Hang et al. 2023, IV-B)."""
 
     domain: Domain
     preset: str
     label: str
-    heeds_words: bool = True
+    uses_text: bool = True
 
     @property
     def about(self) -> str:
         settings = OPTIMIZATIONS[self.preset]
         return (
-            f"Each face is optimised for each sentence, {settings.steps} steps with weights {settings.l2:g} (L2) and "
-            f"{settings.identity:g} (identity), then interpolated."
+            f"Latent optimisation for each face and sentence: {settings.steps} steps with loss weights "
+            f"{settings.l2:g} (L2) and {settings.identity:g} (identity), then linear interpolation."
         )
 
-    def __call__(self, ws: WPlus, words: Words) -> Motion:
+    def __call__(self, ws: WPlus, prompt: TextPrompt) -> Motion:
         domain, settings = self.domain, OPTIMIZATIONS[self.preset]
-        text = domain.clip.encode_text([words.sentence])
-        likeness = find_identity_similarity(domain.generator, clip=domain.clip, encoder=domain.encoder)
-        fast = None if fastest_dtype(ws.device) == torch.float32 else torch.bfloat16  # whose gradients do not overflow
+        text = domain.clip.encode_text([prompt.sentence])
+        identity = find_identity_similarity(domain.generator, clip=domain.clip, encoder=domain.encoder)
+        # Gradients overflow in float16, not in bfloat16.
+        dtype = None if fastest_dtype(ws.device) == torch.float32 else torch.bfloat16
         found = optimize_latent(
-            domain.generator, domain.clip, ws, text, settings, likeness.embed, dtype=fast, compiled=True
+            domain.generator, domain.clip, ws, text, settings, identity.embed, dtype=dtype, compiled=True
         )
         return linear_motion(found, NUM_FRAMES)
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """StyleCLIP's latent mapper, one network for each sentence, and the straight way to where it points."""
+class MappedLatents:
+    """StyleCLIP's latent mapper, one network for each sentence, and a linear interpolation to its result."""
 
     mappers: Mapping[str, LatentMapper]
     label: str = "StyleCLIP, mapper"
-    about: str = "One network for each sentence, trained for it, then interpolated."
-    heeds_words: bool = True
+    about: str = "A latent mapper trained for each sentence, then linear interpolation."
+    uses_text: bool = True
 
-    def __call__(self, ws: WPlus, words: Words) -> Motion:
-        if words.sentence not in self.mappers:
-            raise InputError(f"There is no mapper for {words.sentence!r}. Train one with `lga train mapper`.")
-        return self.mappers[words.sentence].motion(ws, NUM_FRAMES)
+    def __call__(self, ws: WPlus, prompt: TextPrompt) -> Motion:
+        if prompt.sentence not in self.mappers:
+            raise InputError(f"There is no latent mapper for {prompt.sentence!r}. Train one with `lga train mapper`.")
+        return self.mappers[prompt.sentence].motion(ws, NUM_FRAMES)
 
 
 @dataclass(frozen=True)
 class Mocogan:
-    """MoCoGAN-HD: motion as a network learned it from videos, which heeds no words."""
+    """MoCoGAN-HD: motion learned from videos. It does not use text."""
 
     model: MocoganMotion
     pca: PrincipalComponents
     strength: float = 1.0
     label: str = "MoCoGAN-HD"
-    about: str = "Motion learned from videos. It heeds no words: every prompt gives other noise."
-    heeds_words: bool = False
+    about: str = "Motion learned from videos. It does not use text: each prompt has other noise."
+    uses_text: bool = False
 
-    def __call__(self, ws: WPlus, words: Words) -> Motion:
-        return self.strength * by_face(lambda w, seed: self.model(w, self.pca, NUM_FRAMES, seed), ws, words)
+    def __call__(self, ws: WPlus, prompt: TextPrompt) -> Motion:
+        return self.strength * per_face(lambda w, seed: self.model(w, self.pca, NUM_FRAMES, seed), ws, prompt)
 
 
 @dataclass(frozen=True)
 class RandomWalk:
-    """Random motion that nobody trained."""
+    """A smooth random walk along the principal components of W, without training."""
 
     pca: PrincipalComponents
     strength: float = 1.0
-    label: str = "random motion, untrained"
-    about: str = "Smooth noise along the principal directions of W. It is no method, but what every method must beat."
-    heeds_words: bool = False
+    label: str = "random walk"
+    about: str = "A smooth random walk along the principal components of W: a lower bound for every method."
+    uses_text: bool = False
 
-    def __call__(self, ws: WPlus, words: Words) -> Motion:
-        return by_face(lambda w, seed: random_motion(w, self.pca, NUM_FRAMES, self.strength, seed=seed), ws, words)
+    def __call__(self, ws: WPlus, prompt: TextPrompt) -> Motion:
+        return per_face(lambda w, seed: random_motion(w, self.pca, NUM_FRAMES, self.strength, seed=seed), ws, prompt)
 
 
-def by_face(move: Callable[[WPlus, int], Motion], ws: WPlus, words: Words) -> Motion:
-    """`move` of each face and of a seed that is its own under these words, whatever faces come with it."""
-    seeds = (1_000_003 * words.index + words.first + face for face in range(len(ws)))
+def per_face(move: Callable[[WPlus, int], Motion], ws: WPlus, prompt: TextPrompt) -> Motion:
+    """`move(w, seed)` of each face; its seed depends on the face and the prompt alone."""
+    seeds = (1_000_003 * prompt.index + prompt.first_face + face for face in range(len(ws)))
     return torch.cat([move(w, seed) for w, seed in zip(ws.split(1), seeds, strict=True)])
 
 
-def as_strong(
+def at_magnitude(
     method: Mocogan | RandomWalk, target: float, magnitude: Callable[[Method], float], steps: int = 4
 ) -> Mocogan | RandomWalk:
-    """The method at the strength at which its clips move by `target`, as `magnitude` measures a method's.
+    """The method at the strength at which `magnitude(method)` is `target`.
 
-    More strength moves more, and about in proportion: each step divides by how far the last was off.
+    The magnitude is nearly proportional to the strength, so each step rescales by the remaining ratio.
     """
     scaled = method
     for _ in range(steps):
         found = magnitude(scaled)
         if found <= 0:
-            return method  # it stands still, at whatever strength
+            return method  # it has no motion at any strength
         scaled = replace(scaled, strength=scaled.strength * target / found)
-    return replace(scaled, label=f"{method.label}, as strong as LGA")
+    return replace(scaled, label=f"{method.label}, at LGA's magnitude")

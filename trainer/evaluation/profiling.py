@@ -1,4 +1,4 @@
-"""What a piece of work costs: time on the wall and of the processor, and memory."""
+"""What a computation costs: wall-clock time, CPU time, and memory."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ _PROCESS = Path("/proc/self")
 
 @dataclass
 class Cost:
-    """seconds: on the wall. processor: seconds of all threads. peak: bytes at most in use, None where nobody says."""
+    """seconds: wall-clock time. cpu_seconds: of all threads. peak_memory: in bytes; None if it cannot be measured."""
 
     seconds: float = 0.0
-    processor: float = 0.0
-    peak: float | None = None
+    cpu_seconds: float = 0.0
+    peak_memory: float | None = None
 
 
 @contextmanager
-def costing(device: torch.device) -> Iterator[Cost]:
-    """What is done inside, filled in at its end. The peak is the process's on Linux, and a card's own elsewhere."""
+def measured_cost(device: torch.device) -> Iterator[Cost]:
+    """The cost of the block, filled in at its end. Peak memory is the GPU's on CUDA, and the process's on Linux."""
     cost = Cost()
-    _forget_peak(device)
-    wall, processor = time.perf_counter(), time.process_time()
+    _reset_peak(device)
+    wall, cpu = time.perf_counter(), time.process_time()
     yield cost
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    cost.seconds, cost.processor = time.perf_counter() - wall, time.process_time() - processor
-    cost.peak = _peak(device)
+    cost.seconds, cost.cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
+    cost.peak_memory = _peak(device)
 
 
-def _forget_peak(device: torch.device) -> None:
+def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         return
     with suppress(OSError):
-        (_PROCESS / "clear_refs").write_text("5")  # the peak begins again at what is in use now
+        (_PROCESS / "clear_refs").write_text("5")  # sets the peak to what is in use now
 
 
 def _peak(device: torch.device) -> float | None:

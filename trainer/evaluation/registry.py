@@ -1,4 +1,4 @@
-"""Methods by name, with the files that they need."""
+"""The methods by name, built from the files that they need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lga_core.checkpoints import load_latent_mapper, load_mocogan
 from lga_core.formats import read_metadata
 from lga_core.stylegan2 import PrincipalComponents, principal_components
 
-from .methods import LanguageGuided, Mapped, Method, Mocogan, Optimised, RandomWalk
+from .methods import LanguageGuided, MappedLatents, Method, Mocogan, OptimizedLatents, RandomWalk
 
 DEFAULT = ("lga", "styleclip", "mocogan")
 NUM_SAMPLES = 100_000
@@ -21,10 +21,10 @@ NUM_SAMPLES = 100_000
 
 @dataclass(frozen=True)
 class MethodFiles:
-    """Files of methods. work: a folder for what is found once, such as principal directions.
+    """Files of the methods. work: a folder for cached results, such as principal components.
 
-    mocogan: a motion generator. mappers: a folder of StyleCLIP mappers, each of which says its sentence. ablations:
-    a folder of motion models of this generator, each named as it is to be called.
+    mocogan: a motion generator. mappers: a folder of StyleCLIP mappers, whose metadata hold their sentences.
+    ablations: a folder of motion models of this generator, named as in reports.
     """
 
     work: Path
@@ -33,49 +33,49 @@ class MethodFiles:
     ablations: Path | None = None
 
 
-Chooser = Callable[[Domain, MethodFiles], Method]
+MethodFactory = Callable[[Domain, MethodFiles], Method]
 
 
-def _lga(domain: Domain, sources: MethodFiles) -> Method:
+def _lga(domain: Domain, files: MethodFiles) -> Method:
     return LanguageGuided(domain, domain.motion, domain.clip)
 
 
-def _styleclip(domain: Domain, sources: MethodFiles) -> Method:
-    return Optimised(domain, "paper", "StyleCLIP, as the paper compares with it")
+def _styleclip(domain: Domain, files: MethodFiles) -> Method:
+    return OptimizedLatents(domain, "paper", "StyleCLIP, with the paper's weights")
 
 
-def _styleclip_own(domain: Domain, sources: MethodFiles) -> Method:
-    return Optimised(domain, "styleclip", "StyleCLIP, with its own weights")
+def _styleclip_own(domain: Domain, files: MethodFiles) -> Method:
+    return OptimizedLatents(domain, "styleclip", "StyleCLIP, with its own weights")
 
 
-def _mapper(domain: Domain, sources: MethodFiles) -> Method:
-    if sources.mappers is None:
-        raise InputError("The method mapper needs --mappers DIR: networks that `lga train mapper` made.")
-    found = sorted(sources.mappers.rglob("*.safetensors"))
+def _mapper(domain: Domain, files: MethodFiles) -> Method:
+    if files.mappers is None:
+        raise InputError("The method mapper needs --mappers DIR: latent mappers from `lga train mapper`.")
+    found = sorted(files.mappers.rglob("*.safetensors"))
     sentences = [str(read_metadata(path, "latent_mapper").get("sentence")) for path in found]
-    return Mapped(dict(zip(sentences, map(load_latent_mapper, found), strict=True)))
+    return MappedLatents(dict(zip(sentences, map(load_latent_mapper, found), strict=True)))
 
 
-def _mocogan(domain: Domain, sources: MethodFiles) -> Method:
-    if sources.mocogan is None:
+def _mocogan(domain: Domain, files: MethodFiles) -> Method:
+    if files.mocogan is None:
         raise InputError("The method mocogan needs --mocogan FILE: a motion generator from `lga train mocogan`.")
-    return Mocogan(load_mocogan(sources.mocogan), _principal(domain, sources))
+    return Mocogan(load_mocogan(files.mocogan), _components(domain, files))
 
 
-def _random(domain: Domain, sources: MethodFiles) -> Method:
-    return RandomWalk(_principal(domain, sources))
+def _random(domain: Domain, files: MethodFiles) -> Method:
+    return RandomWalk(_components(domain, files))
 
 
-def _principal(domain: Domain, sources: MethodFiles) -> PrincipalComponents:
-    with tqdm(total=NUM_SAMPLES, desc="principal directions", disable=None) as bar:
+def _components(domain: Domain, files: MethodFiles) -> PrincipalComponents:
+    with tqdm(total=NUM_SAMPLES, desc="principal components", disable=None) as bar:
 
         def on_step(done: int, _: int) -> None:
             bar.update(done - bar.n)
 
-        return principal_components(domain.generator, NUM_SAMPLES, sources.work, on_step)
+        return principal_components(domain.generator, NUM_SAMPLES, files.work, on_step)
 
 
-CHOOSERS: dict[str, Chooser] = {
+METHODS: dict[str, MethodFactory] = {
     "lga": _lga,
     "styleclip": _styleclip,
     "styleclip-own": _styleclip_own,
@@ -86,29 +86,33 @@ CHOOSERS: dict[str, Chooser] = {
 ABLATION = "ablation-"
 
 
-def choose(names: Sequence[str], domain: Domain, sources: MethodFiles) -> tuple[dict[str, Method], dict[str, str]]:
-    """The methods of these names, and what to bring for those that lack a file.
+def choose_methods(
+    names: Sequence[str], domain: Domain, files: MethodFiles
+) -> tuple[dict[str, Method], dict[str, str]]:
+    """The methods of these names, and for those that lack a file what to provide.
 
-    Raises InputError for a name that is none, CheckpointError for a file that does not fit.
+    Raises InputError for an unknown name, CheckpointError for a file that does not fit.
     """
-    if unknown := [name for name in names if name not in CHOOSERS]:
-        raise InputError(f"{unknown[0]!r} is no method. Choose from {', '.join(CHOOSERS)}.")
+    if unknown := [name for name in names if name not in METHODS]:
+        raise InputError(f"{unknown[0]!r} is not a method. Choose from {', '.join(METHODS)}.")
     methods: dict[str, Method] = {}
     missing: dict[str, str] = {}
     for name in names:
         try:
-            methods[name] = CHOOSERS[name](domain, sources)
+            methods[name] = METHODS[name](domain, files)
         except InputError as err:
             missing[name] = str(err)
-    return methods | _ablations(domain, sources), missing
+    return methods | _ablations(domain, files), missing
 
 
-def _ablations(domain: Domain, sources: MethodFiles) -> dict[str, Method]:
-    if sources.ablations is None:
+def _ablations(domain: Domain, files: MethodFiles) -> dict[str, Method]:
+    if files.ablations is None:
         return {}
-    found = sorted(sources.ablations.glob("*/motion.safetensors")) + sorted(sources.ablations.glob("*.safetensors"))
+    found = sorted(files.ablations.glob("*/motion.safetensors")) + sorted(files.ablations.glob("*.safetensors"))
     if not found:
-        raise InputError(f"{sources.ablations} holds no motion models. Give the folder of runs of `lga train motion`.")
+        raise InputError(
+            f"{files.ablations} contains no motion models. Give the folder with the runs of `lga train motion`."
+        )
     return {
         ABLATION + _name(path): LanguageGuided(
             domain,
@@ -122,7 +126,7 @@ def _ablations(domain: Domain, sources: MethodFiles) -> dict[str, Method]:
 
 
 def _clip_of(path: Path, domain: Domain) -> ClipModel:
-    """The CLIP that a motion model was trained with: the domain's, or the fine-tuned one beside the file."""
+    """The CLIP that a motion model was trained with: the domain's, or the fine-tuned clip.safetensors beside it."""
     needed, beside = read_metadata(path, "animator").get("clip_fingerprint"), path.with_name("clip.safetensors")
     if needed in (None, domain.clip.fingerprint):
         return domain.clip
@@ -130,7 +134,7 @@ def _clip_of(path: Path, domain: Domain) -> ClipModel:
         clip = load_clip(beside, device=domain.clip.mean.device)
         if clip.fingerprint == needed:
             return clip
-    raise InputError(f"{path} was trained with another CLIP. Put its clip.safetensors beside it, as the training did.")
+    raise InputError(f"{path} was trained with another CLIP. Put that run's clip.safetensors beside it.")
 
 
 def _name(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: means with intervals, by method and by prompt, as JSON and as a table."""
+"""The results of an evaluation: means with intervals, by method and by prompt, as JSON and as CSV."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from torch import Tensor
 from ..metrics.bootstrap import interval
 from ..metrics.evaluation_setup import EvaluationSetup
 from ..training.atomic_files import write
-from .fid import Frechet, Moments, features_of
+from .fid import FrechetDistance, Moments, features_of
 from .methods import Method
 from .shards import Shard, ShardCache
 
-FIGURES = (
+METRICS = (
     "judge_rise",
     "judge_top1",
     "clip_top1",
@@ -40,34 +40,34 @@ FIGURES = (
     "processor_seconds",
     "drawing_seconds",
 )
-"""In the order of tables."""
+"""In the order of the tables."""
 NUM_GROUPS = 32
-"""Of faces, at most, whose features are summed up apart for the interval of a Frechet distance."""
+"""Groups of faces, at most, over which the interval of FID is bootstrapped."""
 LOWER_IS_BETTER = frozenset(
     ("acd", "acd_consecutive", "distance", "flicker", "jerk", "fid", "seconds", "processor_seconds", "drawing_seconds")
 )
 
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
-"""What was measured of each face, by prompt."""
+"""Metrics of each face, by prompt."""
 
 
-def results(
+def collect_results(
     methods: Mapping[str, Method],
-    pieces: Mapping[str, Sequence[Shard]],
+    shards: Mapping[str, Sequence[Shard]],
     setup: EvaluationSetup,
-    kept: ShardCache,
+    cache: ShardCache,
     num_reference: int,
 ) -> dict[str, Any]:
-    """Everything that was measured of each method's pieces, as JSON."""
+    """The metrics of all methods, from their cached shards, as JSON."""
     prompts = [prompt.prompt for prompt in setup.prompts.prompts]
-    distance = frechet(setup, num_reference)
+    distance = frechet_distance(setup, num_reference)
     found = {}
     for name, method in methods.items():
-        found[name] = {"label": method.label, "about": method.about, "heeds_words": method.heeds_words}
-        found[name] |= method_figures(pieces[name], prompts, kept)
+        found[name] = {"label": method.label, "about": method.about, "heeds_words": method.uses_text}
+        found[name] |= method_metrics(shards[name], prompts, cache)
         if distance is not None:
-            found[name]["means"]["fid"] = distance.interval(by_faces(pieces[name], kept))
+            found[name]["means"]["fid"] = distance.interval(moments_by_faces(shards[name], cache))
     return {
         "num_prompts": len(prompts),
         "num_reference": num_reference,
@@ -81,14 +81,14 @@ def results(
     }
 
 
-def method_figures(own: Sequence[Shard], prompts: Sequence[str], kept: ShardCache) -> dict[str, Any]:
-    """Means over all clips and by prompt, and the curves of change and alignment, all with their intervals."""
+def method_metrics(shards: Sequence[Shard], prompts: Sequence[str], cache: ShardCache) -> dict[str, Any]:
+    """Means over all videos and by prompt, curves of change and alignment, all with intervals, and peak memory."""
     rows: dict[str, list[dict[str, Any]]] = {prompt: [] for prompt in prompts}
-    for piece in own:
-        rows[prompts[piece.prompt]] += kept.read(piece)[0]
+    for shard in shards:
+        rows[prompts[shard.prompt]] += cache.read(shard)[0]
     first = rows[prompts[0]][0]
     values = {
-        name: _values(rows, name) for name in FIGURES if any(name in row for each in rows.values() for row in each)
+        name: _values(rows, name) for name in METRICS if any(name in row for each in rows.values() for row in each)
     }
     peaks = [row["peak"] for each in rows.values() for row in each if row.get("peak")]
     return {
@@ -117,30 +117,30 @@ def _curve(rows: Rows, name: str) -> dict[str, list[float]]:
     return {key: [each[key] for each in found] for key in ("mean", "low", "high")}
 
 
-def frechet(setup: EvaluationSetup, num_reference: int) -> Frechet | None:
-    """Distances from real pictures; none without a network to take features with."""
+def frechet_distance(setup: EvaluationSetup, num_reference: int) -> FrechetDistance | None:
+    """FID from the reference images; None without a network that provides features."""
     if setup.networks.features is None:
         return None
-    return Frechet(features_of(setup.reference(num_reference), setup.networks.features))
+    return FrechetDistance(features_of(setup.reference(num_reference), setup.networks.features))
 
 
-def by_faces(own: Sequence[Shard], kept: ShardCache) -> list[Moments]:
-    """Sums of the features of all frames of a method's clips, some faces in each."""
+def moments_by_faces(shards: Sequence[Shard], cache: ShardCache) -> list[Moments]:
+    """Moments of the features of all frames of a method's videos, grouped by faces."""
     groups: dict[int, Moments] = {}
-    for piece in own:
-        for face, features in enumerate(kept.read(piece)[1]["features"], piece.first):
+    for shard in shards:
+        for face, features in enumerate(cache.read(shard)[1]["features"], shard.first):
             sums, place = Moments.of(features), face % NUM_GROUPS
             groups[place] = groups[place].plus(sums) if place in groups else sums
     return list(groups.values())
 
 
-def write_results(out: Path, told: Mapping[str, Any]) -> None:
-    """results.json, and results.csv with a row for each method and figure."""
-    write(out / "results.json", json.dumps(told, indent=1))
+def write_results(out: Path, results: Mapping[str, Any]) -> None:
+    """Write results.json, and results.csv with a row for each method and metric."""
+    write(out / "results.json", json.dumps(results, indent=1))
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(["method", "figure", "mean", "low", "high"])
-    for name, row in told["methods"].items():
+    for name, row in results["methods"].items():
         for figure, found in row["means"].items():
             writer.writerow([name, figure, found["mean"], found["low"], found["high"]])
     write(out / "results.csv", table.getvalue())

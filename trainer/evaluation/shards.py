@@ -1,4 +1,4 @@
-"""One piece of an evaluation: a method, some words, some faces; drawn, measured, and kept, so that it is done once."""
+"""Shards of an evaluation: one method, one prompt and some faces; synthesised, measured and cached, each only once."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from lga_core import Domain, Images, Motion, WPlus, frames, write_clip
 from lga_core.metrics import measure_clip, pca_path
 from lga_core.stylegan2.inference import fastest_dtype
 
-from ..data.prompts import Prompt
-from ..metrics.evaluation_setup import EvaluationSetup
+from ..data.prompts import Prompt, PromptSet
+from ..metrics.evaluation_setup import EvaluationSetup, Network, Networks
+from ..metrics.judges import Judge
 from ..reports.html import slug
 from ..training.atomic_files import aside, write
 from .benchmark import in_batches
-from .methods import Method, Words
-from .profiling import costing
+from .methods import Method, TextPrompt
+from .profiling import measured_cost
 
 FPS = 10
-"""Frames a second of the clips, as in the paper's code."""
-SHOWN = 4
-"""Faces of which pictures are kept for the report, of each prompt."""
+"""Frames per second of the videos, as in the paper's code."""
+NUM_SHOWN = 4
+"""Faces of each prompt whose frames are cached for the report."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Faces `first` .. `first + count - 1` under prompt number `prompt`, by the method of this name."""
+    """Faces `first` to `first + count - 1` with prompt number `prompt`, by the method of this name."""
 
     method: str
     prompt: int
@@ -47,114 +48,115 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardCache:
-    """Where pieces of an evaluation are kept: figures and features of each, and its clips."""
+    """An evaluation's folder: the metrics and features of each shard, and its videos."""
 
     out: Path
 
-    def figures(self, piece: Shard) -> Path:
-        return self.out / "pieces" / piece.method / f"{piece.name}.json"
+    def metrics_file(self, shard: Shard) -> Path:
+        return self.out / "pieces" / shard.method / f"{shard.name}.json"
 
-    def features(self, piece: Shard) -> Path:
-        return self.out / "pieces" / piece.method / f"{piece.name}.safetensors"
+    def tensors_file(self, shard: Shard) -> Path:
+        return self.out / "pieces" / shard.method / f"{shard.name}.safetensors"
 
-    def clip(self, method: str, prompt: str, face: int) -> Path:
+    def video_file(self, method: str, prompt: str, face: int) -> Path:
         return self.out / "clips" / method / slug(prompt) / f"{face:03d}.mp4"
 
-    def done(self, piece: Shard) -> bool:
-        return self.figures(piece).is_file()
+    def done(self, shard: Shard) -> bool:
+        return self.metrics_file(shard).is_file()
 
-    def write(self, piece: Shard, rows: Sequence[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
-        """The figures last: where they are, all of it is there."""
-        with aside(self.features(piece)) as written:
+    def write(self, shard: Shard, rows: Sequence[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
+        """The metrics are written last: if they are there, the shard is complete."""
+        with aside(self.tensors_file(shard)) as written:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, written)
-        write(self.figures(piece), json.dumps({"piece": asdict(piece), "faces": rows}))
+        write(self.metrics_file(shard), json.dumps({"piece": asdict(shard), "faces": rows}))
 
-    def read(self, piece: Shard) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-        return json.loads(self.figures(piece).read_text())["faces"], load_file(self.features(piece))
+    def read(self, shard: Shard) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+        """A row of metrics for each face, and the tensors."""
+        return json.loads(self.metrics_file(shard).read_text())["faces"], load_file(self.tensors_file(shard))
 
 
-def pieces(methods: Sequence[str], num_prompts: int, num_faces: int, at_once: int) -> list[Shard]:
-    """All there are, method by method."""
-    starts = range(0, num_faces, at_once)
+def all_shards(methods: Sequence[str], num_prompts: int, num_faces: int, at_once: int) -> list[Shard]:
+    """Every shard, method by method; `at_once`: faces of a shard."""
     return [
         Shard(method, prompt, first, min(at_once, num_faces - first))
         for method in methods
         for prompt in range(num_prompts)
-        for first in starts
+        for first in range(0, num_faces, at_once)
     ]
 
 
 @torch.no_grad()
 def run_shard(
-    piece: Shard, method: Method, domain: Domain, setup: EvaluationSetup, ws: WPlus, kept: ShardCache
+    shard: Shard, method: Method, domain: Domain, setup: EvaluationSetup, ws: WPlus, cache: ShardCache
 ) -> None:
-    """Find the motions of a piece's faces `ws` [count num_ws w_dim], draw and measure them, and keep it all."""
-    prompt = setup.prompts.prompts[piece.prompt]
-    with costing(ws.device) as finding:
-        motion = method(ws, Words(piece.prompt, prompt.sentence, piece.first))
-    with costing(ws.device) as drawing:
-        fast = fastest_dtype(ws.device)
-        films = (frames(domain.generator, *pair, dtype=fast) for pair in zip(ws.split(1), motion.split(1), strict=True))
-        clips = [torch.cat(list(video_frames)) for video_frames in films]
-    rows = [measured(clip, setup, piece.prompt) for clip in clips]
-    for row, judged in zip(rows, verdicts(clips, prompt, setup), strict=True):
-        row |= judged | {
-            "seconds": finding.seconds / len(ws),
-            "processor_seconds": finding.processor / len(ws),
-            "drawing_seconds": drawing.seconds / len(ws),
-            "peak": max(finding.peak or 0, drawing.peak or 0) or None,
+    """Compute the motions of the faces `ws` [count num_ws w_dim]; synthesise, measure and cache their videos."""
+    prompt, networks = setup.prompts.prompts[shard.prompt], setup.networks
+    with measured_cost(ws.device) as motion_cost:
+        motion = method(ws, TextPrompt(shard.prompt, prompt.sentence, shard.first))
+    with measured_cost(ws.device) as synthesis_cost:
+        dtype = fastest_dtype(ws.device)
+        pairs = zip(ws.split(1), motion.split(1), strict=True)
+        videos = [torch.cat(list(frames(domain.generator, *pair, dtype=dtype))) for pair in pairs]
+    rows = [video_metrics(video, networks, setup.prompts, shard.prompt) for video in videos]
+    for row, verdict in zip(rows, judge_verdicts(videos, prompt, networks.judge), strict=True):
+        row |= verdict | {
+            "seconds": motion_cost.seconds / len(ws),
+            "processor_seconds": motion_cost.cpu_seconds / len(ws),
+            "drawing_seconds": synthesis_cost.seconds / len(ws),
+            "peak": max(motion_cost.peak_memory or 0, synthesis_cost.peak_memory or 0) or None,
         }
-    for face, clip in enumerate(clips, piece.first):
-        path = kept.clip(piece.method, prompt.prompt, face)
+    for face, video in enumerate(videos, shard.first):
+        path = cache.video_file(shard.method, prompt.prompt, face)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_clip(path, [clip], FPS)
-    kept.write(piece, rows, looked_at(clips, motion, piece, setup))
+        write_clip(path, [video], FPS)
+    cache.write(shard, rows, report_tensors(videos, motion, max(0, NUM_SHOWN - shard.first), networks.features))
 
 
-def measured(clip: Images, setup: EvaluationSetup, prompt: int) -> dict[str, Any]:
-    """Figures of one clip [t c h w]; what needs a network that is missing is left out."""
-    networks = setup.networks
-    options: dict[str, Any] = {}
-    if networks.scorer is not None:
-        texts = networks.scorer.encode_text(setup.prompts.sentences)
-        options = {"look": networks.scorer.encode_images, "words": texts[prompt : prompt + 1]}
+def video_metrics(video: Images, networks: Networks, prompts: PromptSet, prompt: int) -> dict[str, Any]:
+    """Metrics of one video [t c h w] for prompt number `prompt`, except those whose network is missing."""
+    scorer = networks.scorer
+    texts = None if scorer is None else scorer.encode_text(prompts.sentences)
+    alignment: dict[str, Any] = {}
+    if scorer is not None and texts is not None:
+        alignment = {"look": scorer.encode_images, "words": texts[prompt : prompt + 1]}
     found = measure_clip(
-        [clip], lambda images: in_batches(networks.identity.look, images), distance=networks.distance, **options
+        [video], lambda images: in_batches(networks.identity.embed, images), distance=networks.distance, **alignment
     )
     row: dict[str, Any] = found.figures() | {"changes": found.changes.tolist()}
-    if networks.scorer is not None:
-        last = networks.scorer.encode_images(clip[-1:])
-        row["clip_top1"] = float((last @ networks.scorer.encode_text(setup.prompts.sentences).T).argmax() == prompt)
+    if scorer is not None and texts is not None:
+        row["clip_top1"] = float((scorer.encode_images(video[-1:]) @ texts.T).argmax() == prompt)
     if found.alignment is not None:
         row["alignments"] = found.alignment.tolist()
     return row
 
 
-def verdicts(clips: Sequence[Images], prompt: Prompt, setup: EvaluationSetup) -> list[dict[str, float]]:
-    """What the judge says of each clip's last frame beside its first."""
-    judge = setup.networks.judge
-    before, after = (torch.cat([clip[at : at + 1 or None] for clip in clips]) for at in (0, -1))
+def judge_verdicts(videos: Sequence[Images], prompt: Prompt, judge: Judge | None) -> list[dict[str, float]]:
+    """For each video, the judge's verdict on its last frame compared with its first."""
+    before, after = (torch.cat([video[at : at + 1 or None] for video in videos]) for at in (0, -1))
     verdict = None if judge is None else judge.verdict(prompt, before, after)
     if verdict is None:
-        return [{} for _ in clips]
+        return [{} for _ in videos]
     found = [{"judge_rise": rose} for rose in verdict.rose.tolist()]
     if verdict.first is not None:
         found = [row | {"judge_top1": first} for row, first in zip(found, verdict.first.tolist(), strict=True)]
     return found
 
 
-def looked_at(clips: Sequence[Images], motion: Motion, piece: Shard, setup: EvaluationSetup) -> dict[str, Tensor]:
-    """What a report needs beside figures: features of every frame, and pictures and paths of the first few faces."""
-    shown = max(0, SHOWN - piece.first)
+def report_tensors(
+    videos: Sequence[Images], motion: Motion, num_shown: int, features: Network | None
+) -> dict[str, Tensor]:
+    """What results need of the frames: features of all of them, and frames and paths of the first `num_shown` faces."""
     tensors: dict[str, Tensor] = {}
-    if setup.networks.features is not None:
-        look = setup.networks.features.look
-        tensors["features"] = torch.stack([in_batches(look, clip) for clip in clips]).half().cpu()  # [count t c]
-    if shown:
-        tensors["paths"] = torch.stack([path_of(each) for each in motion[:shown]])
-        tensors["pictures"] = torch.stack([((clip.clamp(-1, 1) + 1) * 127.5).round().byte() for clip in clips[:shown]])
+    if features is not None:
+        each = [in_batches(features.embed, video) for video in videos]
+        tensors["features"] = torch.stack(each).half().cpu()  # [count t c]
+    if num_shown:
+        shown = videos[:num_shown]
+        tensors["paths"] = torch.stack([path_of(each) for each in motion[:num_shown]])
+        tensors["pictures"] = torch.stack([((video.clamp(-1, 1) + 1) * 127.5).round().byte() for video in shown])
     return tensors
 
 
 def path_of(motion: Float[Tensor, "t l d"]) -> Float[Tensor, "t 2"]:
+    """The motion projected on its two principal components."""
     return pca_path(motion.flatten(1).float().cpu())

@@ -1,1 +1,1 @@
-"""What is measured: motion, judges, agreement, bootstrap intervals."""
+"""Metrics of motion models, judges, bootstrap intervals, inter-rater agreement."""

@@ -1,4 +1,4 @@
-"""How far raters agree beyond chance."""
+"""Inter-rater agreement: Krippendorff's alpha."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .bootstrap import bootstrap_counts
 def krippendorff_alpha(
     counts: Float[Tensor, "n c"], weights: Float[Tensor, "*d n"] | None = None
 ) -> Float[Tensor, "*d"]:
-    """Krippendorff's alpha for named categories: 1 is full agreement, 0 what chance gives, NaN where nothing varies.
+    """Krippendorff's alpha for nominal categories: 1 is full agreement, 0 agreement by chance, NaN without variation.
 
-    counts: how many raters put each of n units into each of c categories; units with fewer than two ratings tell
-    nothing and are left out. weights: how often each unit counts (once), in as many rows as alphas are wanted.
+    counts: how many raters put each of n units into each of c categories; units with fewer than two ratings are
+    ignored. weights: how often each unit counts (default once), with one row for each alpha.
     Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), section C: nominal data, any number of observers,
     missing data.
     """
@@ -23,7 +23,7 @@ def krippendorff_alpha(
     ratings = counts.sum(dim=1)
     if weights is None:
         weights = torch.ones(len(counts), dtype=torch.double)
-    # Ordered pairs of ratings of one unit that differ, each unit's weighed by 1 / (ratings - 1).
+    # Ordered pairs of differing ratings of one unit, weighted by 1 / (ratings - 1).
     observed = weights @ ((ratings.square() - counts.square().sum(dim=1)) / (ratings - 1))
     totals = weights @ counts
     n = totals.sum(dim=-1)
@@ -32,7 +32,7 @@ def krippendorff_alpha(
 
 
 def alpha_interval(counts: Float[Tensor, "n c"], draws: int = 2000, seed: int = 0) -> dict[str, float] | None:
-    """Alpha with its 95 % percentile bootstrap interval over units, {"mean", "low", "high"}; None where it has none."""
+    """Alpha with its 95 % percentile bootstrap interval over units, {"mean", "low", "high"}; None if undefined."""
     counts = counts[counts.sum(dim=1) >= 2]
     alpha = krippendorff_alpha(counts)
     if not len(counts) or not alpha.isfinite():

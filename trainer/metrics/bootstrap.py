@@ -10,10 +10,10 @@ from torch import Tensor
 def interval(
     values: Float[Tensor, "k n"], resample_rows: bool = False, draws: int = 2000, seed: int = 0
 ) -> dict[str, float]:
-    """Mean of sentences by faces with its 95 % percentile bootstrap interval: {"mean", "low", "high"}.
+    """Mean of k rows (sentences) by n columns (faces) with its 95 % percentile bootstrap interval.
 
-    Faces are drawn again, the same for all sentences; `resample_rows` draws sentences again too, for a claim about
-    words in general and not about this list. NaN where nothing is known (a face that the judge does not see).
+    Returns {"mean", "low", "high"}. Columns are resampled, the same for all rows; `resample_rows` resamples rows too,
+    for a claim about sentences in general. Unknown values are NaN (such as a face that the judge does not find).
     """
     values, rng = values.double(), torch.Generator().manual_seed(seed)
     known, (k, n) = ~values.isnan(), values.shape
@@ -25,7 +25,7 @@ def interval(
 
 
 def bootstrap_counts(n: int, draws: int, rng: torch.Generator) -> Float[Tensor, "draws n"]:
-    """How often each of n is drawn in n draws with replacement."""
+    """How often each of n items is drawn in a resample of n with replacement, for each of `draws` resamples."""
     drawn = torch.randint(n, (draws, n), generator=rng)
     return torch.zeros(draws, n, dtype=torch.double).scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.double))
 
@@ -35,7 +35,7 @@ def _weighted(values: Tensor, rows: Tensor, faces: Tensor) -> Float[Tensor, "dra
 
 
 def percent(share: float) -> str:
-    """0.943 -> 94 %, with a space that does not break; never 0 or 100 for what is not quite that."""
+    """0.943 -> 94 %, with a non-breaking space; values just above 0 or below 1 give < 1 % and > 99 %."""
     rounded = round(100 * share)
     if rounded in (0, 100) and share not in (0, 1):
         return ">\u00a099\u00a0%" if rounded else "<\u00a01\u00a0%"
@@ -43,4 +43,4 @@ def percent(share: float) -> str:
 
 
 NUM_FRAMES = 16
-"""Of the clips that sheets show and that figures are measured on."""
+"""Frames of the clips that contact sheets show and metrics are measured on."""

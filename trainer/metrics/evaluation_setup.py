@@ -19,18 +19,18 @@ Features = Callable[[Images], Float[Tensor, "n c"]]
 
 @dataclass(frozen=True)
 class Network:
-    """Something that turns pictures [n c h w] in -1..1 into vectors, and its name for reports."""
+    """A network that embeds images [n 3 h w] in [-1, 1] as features [n c], and its name in reports."""
 
-    look: Features
+    embed: Features
     label: str
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What looks at clips. Where one is missing, `missing` says of its figures what to bring.
+    """The networks that score videos. `missing`: metrics whose network is missing, with what to provide for them.
 
-    identity: who a face is. features: what Frechet distances are taken of. scorer: a CLIP that nothing here was trained
-    against. judge: a network that knows whether the words came true.
+    identity: for ACD. features: for FID. scorer: a CLIP that was used in no training. judge: a network that no loss
+    uses, which decides whether an expression appears.
     """
 
     identity: Network
@@ -43,9 +43,10 @@ class Networks:
 
 @dataclass(frozen=True)
 class EvaluationSetup:
-    """faces: (count) -> W+ of unseen faces. reference: (count) -> real pictures in chunks, what `reference_label` says.
+    """What methods are compared on. faces: (count) -> W+ codes of held-out faces.
 
-    prompts: what they are asked to do.
+    reference: (count) -> reference images in chunks, which reports call `reference_label`. prompts: what the methods
+    are asked to show.
     """
 
     faces: Callable[[int], WPlus]

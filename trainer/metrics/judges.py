@@ -1,6 +1,6 @@
-"""Judges: networks that no loss uses, which look at faces before and after and say whether the words came true.
+"""Judges: classifiers that no loss uses, which compare faces before and after and decide whether a prompt shows.
 
-CLIP cannot: it is what a motion was trained to please.
+CLIP cannot judge alone, because training optimises its score.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class JudgeVerdict:
-    """What a judge says of n faces under one prompt, as [n] of 1 and 0, NaN for a face that it does not see before.
+    """A judge's verdict on n faces for one prompt: 1 or 0 for each, NaN for a face that it does not find before.
 
-    rose: the named expression clearly grew. first: of all expressions it knows, the judge puts this one first; None
-    for a judge that does not compare.
+    rose: the named expression clearly increased. first: the named expression ranks first among all that the judge
+    knows; None for a judge that does not rank.
     """
 
     rose: Float[Tensor, "n"]
@@ -34,7 +34,7 @@ class JudgeVerdict:
 
     @property
     def rise(self) -> float:
-        """Share of the seen faces on which the expression clearly grew."""
+        """Share of the found faces on which the expression clearly increased."""
         return self.rose.nanmean().item()
 
     @property
@@ -43,19 +43,19 @@ class JudgeVerdict:
 
 
 class Judge(Protocol):
-    """`name` says who judges, `rule` in a sentence when an expression has clearly grown."""
+    """name: its name in reports. rule: when an expression counts as clearly increased."""
 
     name: str
     rule: str
 
     def verdict(self, prompt: Prompt, before: Images, after: Images) -> JudgeVerdict | None:
-        """On the same faces before and after, in -1..1; None where the judge has no opinion on this prompt."""
+        """On the same faces before and after, in [-1, 1]; None if the judge does not know this prompt."""
         ...
 
 
-# What the face landmarker's blendshapes (0..1) should do under a prompt, by the beginning of their names: "eyeBlink"
-# is the mean of eyeBlinkLeft and eyeBlinkRight. Prompts are left out whose blendshapes hardly answer on any face
-# (noseSneer for disgust, cheekPuff) or that faces show in too many ways (annoyed, confused, serious).
+# The blendshapes (0..1) that should increase for a prompt, by the beginning of their names: "eyeBlink" is the mean of
+# eyeBlinkLeft and eyeBlinkRight. Prompts are omitted whose blendshapes hardly respond on any face (noseSneer for
+# disgust, cheekPuff) or that faces show in too many ways (annoyed, confused, serious).
 BLENDSHAPES: Mapping[str, tuple[str, ...]] = {
     "smiling": ("mouthSmile",),
     "happy": ("mouthSmile",),
@@ -71,16 +71,16 @@ BLENDSHAPES: Mapping[str, tuple[str, ...]] = {
     "pouting": ("mouthPucker",),
     "duck lips": ("mouthPucker",),
     "closing eyes": ("eyeBlink",),
-    "winking": ("eyeBlink",),  # of one eye only: see `strength`
+    "winking": ("eyeBlink",),  # one eye only: see `strength`
     "looking up": ("eyeLookUp",),
     "looking down": ("eyeLookDown",),
 }
-CLEARLY = 0.2
-"""Growth of a strength, in units of blendshapes, that a person sees too."""
+CLEAR_INCREASE = 0.2
+"""Increase of a strength, in units of blendshapes, that a person notices too."""
 
 
 def strength(prompt: str, blendshapes: Mapping[str, float]) -> float:
-    """How much a face shows the expression, 0..1: the mean over its blendshapes, or how unlike the two eyes are."""
+    """Strength of the expression in 0..1: the mean over its blendshapes; for winking, the difference of both eyes."""
     if prompt == "winking":
         return abs(blendshapes["eyeBlinkLeft"] - blendshapes["eyeBlinkRight"])
     sides = [[v for name, v in blendshapes.items() if name.startswith(start)] for start in BLENDSHAPES[prompt]]
@@ -88,25 +88,25 @@ def strength(prompt: str, blendshapes: Mapping[str, float]) -> float:
 
 
 class BlendshapeJudge:
-    """MediaPipe's Face Landmarker with blendshapes, on human faces: `model` is its .task file."""
+    """Judge of human faces by the blendshapes of MediaPipe's Face Landmarker; `model` is its .task file."""
 
     name = "MediaPipe's blendshapes"
-    rule = f"the blendshapes that stand for the prompt grew by at least {CLEARLY} on their scale from 0 to 1"
+    rule = f"the prompt's blendshapes increased by at least {CLEAR_INCREASE} on their scale from 0 to 1"
 
     def __init__(self, model: Path) -> None:
-        """Raises InputError without the file or without MediaPipe: before a training, not at its end."""
+        """Raises InputError if the file or MediaPipe is missing: a training fails at its start, not at its end."""
         if not model.is_file():
             raise InputError(
-                f"There is no face landmarker at {model}. Give the path of MediaPipe's face_landmarker.task, or train "
-                "without it."
+                f"There is no face landmarker at {model}. Give the path of MediaPipe's face_landmarker.task, or leave "
+                "it out."
             )
         if not has_mediapipe():
             raise InputError(
-                "Judging faces by blendshapes needs MediaPipe, which is not installed. Install it with `pip install "
-                "mediapipe`, or train without a face landmarker."
+                "Judging faces by blendshapes needs MediaPipe, which is not installed. Run `pip install mediapipe`, "
+                "or leave the face landmarker out."
             )
         self.model = model
-        self._before: tuple[Images, list[dict[str, float] | None]] | None = None  # the faces seen last
+        self._before: tuple[Images, list[dict[str, float] | None]] | None = None  # the last faces and their blendshapes
 
     def verdict(self, prompt: Prompt, before: Images, after: Images) -> JudgeVerdict | None:
         if prompt.prompt not in BLENDSHAPES:
@@ -118,7 +118,7 @@ class BlendshapeJudge:
         return None if rose.isnan().all() else JudgeVerdict(rose)
 
     def _rose(self, prompt: str, then: dict[str, float] | None, now: dict[str, float] | None) -> float:
-        """1 or 0; NaN where no face was found before. A face that is lost on the way has not grown an expression."""
+        """1 or 0; NaN if no face was found before. A face that is not found afterwards counts as 0."""
         if then is None:
             return float("nan")
-        return float(now is not None and strength(prompt, now) - strength(prompt, then) >= CLEARLY)
+        return float(now is not None and strength(prompt, now) - strength(prompt, then) >= CLEAR_INCREASE)

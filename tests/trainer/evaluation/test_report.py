@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from lga_core import InputError
-from lga_trainer.evaluation.compare import compare, shown
+from lga_trainer.evaluation.compare import compare, markdown
 from lga_trainer.evaluation.figures import flow_colors
 from lga_trainer.evaluation.report import write_report
-from lga_trainer.evaluation.results import method_figures, write_results
-from lga_trainer.evaluation.shards import ShardCache, pieces
+from lga_trainer.evaluation.results import method_metrics, write_results
+from lga_trainer.evaluation.shards import ShardCache, all_shards
 
 PROMPTS = ["smiling", "sad <b>"]
 
@@ -35,15 +35,15 @@ def rows(rise: float) -> dict:
 
 @pytest.fixture
 def evaluation(tmp_path):
-    kept, rng = ShardCache(tmp_path), torch.Generator().manual_seed(0)
+    cache, rng = ShardCache(tmp_path), torch.Generator().manual_seed(0)
     methods = {}
     for name, rise in (("lga", 1.0), ("styleclip", 0.0), ("mocogan", 0.0), ("ablation-first_order", 0.5)):
-        own = pieces([name], 2, 4, 4)
-        for piece in own:
+        own = all_shards([name], 2, 4, 4)
+        for shard in own:
             pictures = torch.randint(256, (4, 16, 3, 32, 32), generator=rng, dtype=torch.uint8)
-            kept.write(piece, [rows(rise)] * 4, {"pictures": pictures, "paths": torch.randn(4, 16, 2, generator=rng)})
+            cache.write(shard, [rows(rise)] * 4, {"pictures": pictures, "paths": torch.randn(4, 16, 2, generator=rng)})
         methods[name] = {"label": name.upper(), "about": f"about {name}", "heeds_words": name != "mocogan"}
-        methods[name] |= method_figures(own, PROMPTS, kept)
+        methods[name] |= method_metrics(own, PROMPTS, cache)
         methods[name]["means"]["fid"] = {"mean": 3.0, "low": 2.0, "high": 4.0}
     told = {
         "num_faces": 4,
@@ -64,7 +64,7 @@ def evaluation(tmp_path):
         "versions": {"torch": "2"},
     }
     write_results(tmp_path, told)
-    return told, kept, write_report(tmp_path, told, kept, 4).read_text()
+    return told, cache, write_report(tmp_path, told, cache, 4).read_text()
 
 
 def test_the_page_is_whole_and_asks_nothing_of_the_network(evaluation):
@@ -122,7 +122,7 @@ def changed(tmp_path, told, **means) -> dict[str, str]:
         other["methods"]["lga"]["means"][name] = {"mean": value, "low": value, "high": value}
     (tmp_path / "other").mkdir()
     write_results(tmp_path / "other", other)
-    return {c.figure: c.verdict for c in compare(tmp_path, tmp_path / "other") if c.method == "lga"}
+    return {c.metric: c.verdict for c in compare(tmp_path, tmp_path / "other") if c.method == "lga"}
 
 
 def test_a_comparison_knows_which_way_is_better(evaluation, tmp_path):
@@ -131,7 +131,7 @@ def test_a_comparison_knows_which_way_is_better(evaluation, tmp_path):
     assert found["acd"] == "better"
     assert found["magnitude"] == found["seconds"] == "other"
     assert found["flicker"] == "same"
-    said = shown(compare(tmp_path, tmp_path / "other"))
+    said = markdown(compare(tmp_path, tmp_path / "other"))
     assert "Worse: lga's judge_rise." in said
 
 
@@ -159,14 +159,14 @@ def test_what_stands_still_is_white_and_opposite_ways_differ():
 
 
 def test_a_judge_that_knows_some_prompts_only_has_no_opinion_of_the_others(tmp_path, evaluation):
-    told, kept = dict(evaluation[0]), ShardCache(tmp_path)
-    own = pieces(["lga"], 2, 4, 4)
+    told, cache = dict(evaluation[0]), ShardCache(tmp_path)
+    own = all_shards(["lga"], 2, 4, 4)
     silent = [{name: value for name, value in row.items() if "judge" not in name} for row in [rows(1.0)] * 4]
-    for piece in own:
-        tensors = kept.read(piece)[1]
-        kept.write(piece, silent if piece.prompt == 0 else [rows(1.0)] * 4, tensors)
-    told["methods"] = {"lga": told["methods"]["lga"] | method_figures(own, PROMPTS, kept)}
+    for shard in own:
+        tensors = cache.read(shard)[1]
+        cache.write(shard, silent if shard.prompt == 0 else [rows(1.0)] * 4, tensors)
+    told["methods"] = {"lga": told["methods"]["lga"] | method_metrics(own, PROMPTS, cache)}
     first, second = told["methods"]["lga"]["prompts"].values()
     assert "judge_rise" not in first
     assert second["judge_rise"]["mean"] == told["methods"]["lga"]["means"]["judge_rise"]["mean"] == 1
-    assert "no opinion" in write_report(tmp_path, told, kept, 4).read_text()
+    assert "no opinion" in write_report(tmp_path, told, cache, 4).read_text()

@@ -1,4 +1,4 @@
-"""The paper's comparison on a tiny domain: every method measured once, kept, gone on with, and told."""
+"""The paper's comparison on a tiny domain: every method measured once, cache, gone on with, and told."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from lga_core.stylegan2.pca import principal_components
 from lga_trainer.evaluation import run as evaluating
 from lga_trainer.evaluation.benchmark import UserFiles, find_evaluation_setup, inception
 from lga_trainer.evaluation.compare import compare
-from lga_trainer.evaluation.fid import Frechet, Moments
-from lga_trainer.evaluation.methods import RandomWalk, Words, as_strong
+from lga_trainer.evaluation.fid import FrechetDistance, Moments
+from lga_trainer.evaluation.methods import RandomWalk, TextPrompt, at_magnitude
 from lga_trainer.evaluation.paper_claims import claims
-from lga_trainer.evaluation.registry import NUM_SAMPLES, MethodFiles, choose
+from lga_trainer.evaluation.registry import NUM_SAMPLES, MethodFiles, choose_methods
 from lga_trainer.evaluation.run import Evaluation, evaluate
-from lga_trainer.evaluation.shards import Shard, ShardCache, pieces, verdicts
+from lga_trainer.evaluation.shards import Shard, ShardCache, all_shards, judge_verdicts
 from lga_trainer.metrics.judges import JudgeVerdict
 
 pytestmark = pytest.mark.long
@@ -117,30 +117,30 @@ def test_what_is_done_is_not_done_again(asked, monkeypatch):
     evaluate(asked)
     before = told(asked)
     done = []
-    monkeypatch.setattr(evaluating, "do", lambda piece, *_: done.append(piece))
+    monkeypatch.setattr(evaluating, "run_shard", lambda shard, *_: done.append(shard))
     evaluate(asked)
     assert not done
     assert told(asked)["methods"] == before["methods"]
 
 
 def test_a_stopped_evaluation_goes_on_where_it_was(asked, monkeypatch):
-    whole = evaluating.do
+    whole = evaluating.run_shard
     done = []
 
-    def until_the_third(piece, *rest):
+    def until_the_third(shard, *rest):
         if len(done) == 3:
             raise KeyboardInterrupt
-        done.append(piece)
-        whole(piece, *rest)
+        done.append(shard)
+        whole(shard, *rest)
 
-    monkeypatch.setattr(evaluating, "do", until_the_third)
+    monkeypatch.setattr(evaluating, "run_shard", until_the_third)
     with pytest.raises(KeyboardInterrupt):
         evaluate(asked)
     again = []
-    monkeypatch.setattr(evaluating, "do", lambda piece, *rest: again.append(piece) or whole(piece, *rest))
+    monkeypatch.setattr(evaluating, "run_shard", lambda shard, *rest: again.append(shard) or whole(shard, *rest))
     evaluate(asked)
     assert not set(done) & set(again)
-    assert len(done) + len(again) == 3 * 2 * 2  # methods, prompts, pieces of faces
+    assert len(done) + len(again) == 3 * 2 * 2  # methods, prompts, shards of faces
 
 
 def test_a_method_can_be_added_later(asked):
@@ -161,10 +161,10 @@ def test_more_faces_go_on_from_fewer(asked, monkeypatch):
     only = replace(asked, methods=("lga",))
     evaluate(replace(only, num_faces=2))
     fewer = told(asked)["methods"]["lga"]["means"]["acd"]
-    done, whole = [], evaluating.do
-    monkeypatch.setattr(evaluating, "do", lambda piece, *rest: done.append(piece) or whole(piece, *rest))
+    done, whole = [], evaluating.run_shard
+    monkeypatch.setattr(evaluating, "run_shard", lambda shard, *rest: done.append(shard) or whole(shard, *rest))
     evaluate(only)
-    assert {piece.first for piece in done} == {2}
+    assert {shard.first for shard in done} == {2}
     assert told(asked)["methods"]["lga"]["means"]["acd"] != fewer
 
 
@@ -175,7 +175,7 @@ def test_the_same_evaluation_gives_the_same_figures(asked, tmp_path):
     for ours, theirs in zip(told(asked)["methods"].values(), told(other)["methods"].values(), strict=True):
         assert ours["means"]["acd"]["mean"] == pytest.approx(theirs["means"]["acd"]["mean"], rel=1e-3)
     changes = compare(asked.out, other.out)
-    assert {change.verdict for change in changes if "seconds" not in change.figure} == {"same"}
+    assert {change.verdict for change in changes if "seconds" not in change.metric} == {"same"}
 
 
 def test_a_method_without_its_file_is_missing_in_words(asked):
@@ -186,12 +186,12 @@ def test_a_method_without_its_file_is_missing_in_words(asked):
 
 
 def test_an_unknown_method_is_refused(asked):
-    with pytest.raises(InputError, match="'lgb' is no method"):
+    with pytest.raises(InputError, match="'lgb' is not a method"):
         evaluate(replace(asked, methods=("lgb",)))
 
 
 def test_an_unknown_prompt_is_refused(asked):
-    with pytest.raises(InputError, match="'flying' is no prompt"):
+    with pytest.raises(InputError, match="'flying' is not a prompt"):
         evaluate(replace(asked, prompts=("flying",)))
 
 
@@ -204,7 +204,7 @@ def test_mocogan_is_run_from_its_file(asked, tmp_path):
     assert claim.met is not None
 
 
-def test_an_ablation_hears_words_through_the_clip_that_it_was_trained_with(domain_folder, tmp_path):
+def test_an_ablation_reads_text_with_the_clip_that_it_was_trained_with(domain_folder, tmp_path):
     domain = load_domain(str(domain_folder))
     other = deepcopy(domain.clip)
     other.model.ln_final.weight.data *= 1.5
@@ -213,20 +213,20 @@ def test_an_ablation_hears_words_through_the_clip_that_it_was_trained_with(domai
     save_motion(path, domain.motion, clip_fingerprint=other.fingerprint)
     colours = other.mean.flatten().tolist(), other.std.flatten().tolist()
     save_clip(beside, other.model, other.config, other.known_tokens, *colours)
-    methods, _ = choose((), domain, MethodFiles(tmp_path, ablations=tmp_path))
+    methods, _ = choose_methods((), domain, MethodFiles(tmp_path, ablations=tmp_path))
     assert {name: method.clip.fingerprint for name, method in methods.items()} == {
         "ablation-no-path": other.fingerprint
     }
     save_motion(path, domain.motion, clip_fingerprint=domain.clip.fingerprint)
-    methods, _ = choose((), domain, MethodFiles(tmp_path, ablations=tmp_path))
+    methods, _ = choose_methods((), domain, MethodFiles(tmp_path, ablations=tmp_path))
     assert methods["ablation-no-path"].clip is domain.clip
     save_motion(path, domain.motion, clip_fingerprint=other.fingerprint)
     beside.unlink()
     with pytest.raises(InputError, match="no-path.*another CLIP"):
-        choose((), domain, MethodFiles(tmp_path, ablations=tmp_path))
+        choose_methods((), domain, MethodFiles(tmp_path, ablations=tmp_path))
 
 
-def test_ablations_move_fewer_faces_and_are_told_beside_the_methods(asked, tmp_path):
+def test_ablations_move_fewer_faces_and_are_reported_beside_the_methods(asked, tmp_path):
     domain = load_domain(asked.domain)
     (tmp_path / "no-path").mkdir()
     save_motion(tmp_path / "no-path" / "motion.safetensors", domain.motion)
@@ -250,35 +250,35 @@ def test_strength_is_found_where_movement_is_in_proportion(domain_folder):
     method = RandomWalk(principal_components(domain.generator, 300))
 
     def length(method) -> float:
-        return method(ws, Words(0, "")).norm().item()
+        return method(ws, TextPrompt(0, "")).norm().item()
 
-    found = as_strong(method, 5.0, length)
+    found = at_magnitude(method, 5.0, length)
     assert length(found) == pytest.approx(5.0, rel=1e-3)
 
 
 def test_random_motion_belongs_to_face_and_words(domain_folder):
     domain = load_domain(domain_folder)
     method, ws = RandomWalk(principal_components(domain.generator, 300)), domain.generator.sample(range(2))
-    both = method(ws, Words(1, ""))
-    assert torch.equal(both[1:], method(ws[1:], Words(1, "", first=1)))
+    both = method(ws, TextPrompt(1, ""))
+    assert torch.equal(both[1:], method(ws[1:], TextPrompt(1, "", first_face=1)))
     assert not torch.equal(both[0], both[1])
-    assert not torch.equal(both, method(ws, Words(2, "")))
+    assert not torch.equal(both, method(ws, TextPrompt(2, "")))
 
 
-def test_pieces_cover_every_face_once():
-    whole = pieces(["a", "b"], num_prompts=3, num_faces=7, at_once=3)
+def test_shards_cover_every_face_once():
+    whole = all_shards(["a", "b"], num_prompts=3, num_faces=7, at_once=3)
     faces = [(p.method, p.prompt, face) for p in whole for face in range(p.first, p.first + p.count)]
     assert len(faces) == len(set(faces)) == 2 * 3 * 7
 
 
-def test_a_piece_is_done_only_when_all_of_it_is_there(tmp_path):
-    kept, piece = ShardCache(tmp_path), Shard("a", 0, 0, 1)
+def test_a_shard_is_done_only_when_all_of_it_is_there(tmp_path):
+    cache, shard = ShardCache(tmp_path), Shard("a", 0, 0, 1)
     with pytest.raises(TypeError):
-        kept.write(piece, [{"figure": object()}], {"x": torch.ones(1)})
-    assert not kept.done(piece)
-    kept.write(piece, [{"figure": 1.0}], {"x": torch.ones(1)})
-    assert kept.done(piece)
-    rows, tensors = kept.read(piece)
+        cache.write(shard, [{"figure": object()}], {"x": torch.ones(1)})
+    assert not cache.done(shard)
+    cache.write(shard, [{"figure": 1.0}], {"x": torch.ones(1)})
+    assert cache.done(shard)
+    rows, tensors = cache.read(shard)
     assert rows == [{"figure": 1.0}]
     assert tensors["x"].item() == 1
 
@@ -290,7 +290,7 @@ def gaussian(n: int, mean: float, deviation: float, seed: int) -> torch.Tensor:
 
 
 def test_the_frechet_distance_of_two_gaussians_is_the_formula_without_a_root():
-    distance = Frechet([gaussian(40, 0.0, 1.0, 0)])
+    distance = FrechetDistance([gaussian(40, 0.0, 1.0, 0)])
     # |difference of means|^2 + trace(C1 + C2 - 2 sqrt(C1 C2)), three dimensions
     assert distance(Moments.of(gaussian(50, 2.0, 3.0, 1))) == pytest.approx(3 * (2.0**2 + (3 - 1) ** 2), rel=1e-4)
     assert distance(Moments.of(gaussian(60, 0.0, 1.0, 2))) == pytest.approx(0, abs=1e-4)
@@ -299,7 +299,7 @@ def test_the_frechet_distance_of_two_gaussians_is_the_formula_without_a_root():
 def test_the_frechet_distance_does_not_depend_on_chunks():
     real, drawn = gaussian(40, 0.0, 1.0, 0), gaussian(50, 1.0, 2.0, 1)
     parts = reduce(Moments.plus, map(Moments.of, drawn.split(9)))
-    assert Frechet(real.split(7))(parts) == pytest.approx(Frechet([real])(Moments.of(drawn)), rel=1e-6)
+    assert FrechetDistance(real.split(7))(parts) == pytest.approx(FrechetDistance([real])(Moments.of(drawn)), rel=1e-6)
 
 
 def test_one_process_takes_a_frechet_distance_while_others_wait():
@@ -308,12 +308,12 @@ def test_one_process_takes_a_frechet_distance_while_others_wait():
 
 def test_a_frechet_distance_of_one_picture_is_refused():
     with pytest.raises(InputError, match="at least 2"):
-        Frechet([gaussian(40, 0.0, 1.0, 0)])(Moments.of(torch.zeros(1, 3)))
+        FrechetDistance([gaussian(40, 0.0, 1.0, 0)])(Moments.of(torch.zeros(1, 3)))
 
 
 def test_the_interval_of_a_frechet_distance_is_as_wide_as_other_faces_scatter():
     """Twelve faces of four frames each, whose frames are alike: it is faces that are drawn again, not frames."""
-    distance, rng = Frechet([gaussian(200, 0.0, 1.0, 0)]), torch.Generator().manual_seed(1)
+    distance, rng = FrechetDistance([gaussian(200, 0.0, 1.0, 0)]), torch.Generator().manual_seed(1)
 
     def faces() -> list[Moments]:
         return [Moments.of(1 + torch.randn(1, 3, generator=rng) + torch.zeros(4, 3)) for _ in range(12)]
@@ -382,14 +382,14 @@ def test_the_judge_is_shown_first_and_last_frames_in_that_order(domain_folder):
     setup = find_evaluation_setup(domain, UserFiles(), fingerprint(domain.generator))
     setup = replace(setup, networks=replace(setup.networks, judge=judge))
     clips = [torch.linspace(0, 1, 4)[:, None, None, None].expand(4, 3, 8, 8) - shift for shift in (0, 1)]
-    found = verdicts(clips, setup.prompts.prompts[0], setup)
+    found = judge_verdicts(clips, setup.prompts.prompts[0], judge)
     assert torch.equal(judge.before, torch.stack([clip[0] for clip in clips]))
     assert torch.equal(judge.after, torch.stack([clip[-1] for clip in clips]))
     assert found == [{"judge_rise": 1.0, "judge_top1": 0.0}, {"judge_rise": 0.0, "judge_top1": 1.0}]
 
 
 def test_a_clip_that_is_brought_compares_frames_and_words(asked, domain_folder):
-    evaluate(replace(asked, methods=("lga",), brought=UserFiles(scorer=domain_folder / "clip.safetensors")))
+    evaluate(replace(asked, methods=("lga",), files=UserFiles(scorer=domain_folder / "clip.safetensors")))
     row = told(asked)["methods"]["lga"]
     assert 0 <= row["means"]["clip_top1"]["mean"] <= 1
     assert len(row["curves"]["alignments"]["mean"]) == 16

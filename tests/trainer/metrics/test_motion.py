@@ -88,7 +88,7 @@ def test_faces_that_a_judge_does_not_see_do_not_count():
     [
         (0.95, 0.5, None, "CLIP may be fooled"),
         (0.95, 1.0, 0.5, "CLIP may be fooled"),  # where the judge compares too, that is what is compared
-        (0.05, 0.5, None, "CLIP may mix it up"),
+        (0.05, 0.5, None, "CLIP may confuse it"),
         (0.90, 0.5, None, None),
         (0.10, 0.0, 0.5, None),
     ],

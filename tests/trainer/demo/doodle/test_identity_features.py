@@ -14,7 +14,7 @@ from lga_trainer.demo.checks.judge_adapter import AttributeJudge
 from lga_trainer.demo.doodle.domain import DOMAIN
 from lga_trainer.demo.doodle.rendering.attributes import EXPRESSION_PRESETS, sample_neutral, with_expression
 from lga_trainer.demo.doodle.rendering.renderer import render
-from lga_trainer.evaluation.fid import Frechet, Moments
+from lga_trainer.evaluation.fid import FrechetDistance, Moments
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_frechet_distances_of_doodles_order_renders_drawings_and_noise(persons, 
     domain = load_domain("doodle")
     setup = evaluation_setup(DOMAIN, domain, None, None)
     assert setup.networks.features is not None
-    look = setup.networks.features.look
+    look = setup.networks.features.embed
 
     def moments(pictures: torch.Tensor) -> Moments:
         with torch.no_grad():
@@ -75,7 +75,7 @@ def test_frechet_distances_of_doodles_order_renders_drawings_and_noise(persons, 
     real, other = torch.cat(list(setup.reference(128))).split(64)
     with torch.no_grad():
         drawn = torch.cat([domain.generator.synthesis(ws) for ws in setup.faces(16).split(8)])
-        distance = Frechet([look(real)])
+        distance = FrechetDistance([look(real)])
     noise = torch.rand(drawn.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     found = [distance(moments(pictures)) for pictures in (other, drawn, noise)]
     assert found == sorted(found)
