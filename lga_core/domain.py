@@ -192,7 +192,7 @@ def read_motion_card(path: str | PathLike[str]) -> MotionCard:
     try:
         wording = Wording.read(said) if "template" in said else Wording(PAPER_TEMPLATE, {})
     except InputError as err:
-        raise CheckpointError(f"{path}: what it says of its words cannot be used: {err}. Make the file again.") from err
+        raise CheckpointError(f"{path}: its template and prompts are invalid: {err}. Make the file again.") from err
     made_for, trained_with = (ModelId.in_metadata(said, part) for part in ("generator", "clip"))
     return MotionCard(wording, made_for, trained_with, _mean_picture(path, said))
 

@@ -72,7 +72,7 @@ def open_foreign(path: PathLike) -> list[ConvertedModel]:
     """
     path = Path(path)
     if is_native(path):
-        raise CheckpointError(f"{path} is a file of this project already. It opens as it is.")
+        raise CheckpointError(f"{path} is already a file of this project. Use it as it is.")
     value, where = read_foreign(path).value, str(path)
     try:
         return _recognised(value, where)
@@ -80,8 +80,8 @@ def open_foreign(path: PathLike) -> list[ConvertedModel]:
         raise CheckpointError(_fit_for_a_screen(str(err), where)) from err
     except _PARSE_ERRORS as err:
         raise CheckpointError(
-            f"{where} is laid out otherwise than files of its kind are ({shown(f'{type(err).__name__}: {err}', 200)}). "
-            "It is damaged, or comes from a variant that is not supported: fetch it again, or use another."
+            f"{where} has an unsupported layout ({shown(f'{type(err).__name__}: {err}', 200)}). "
+            "The file is damaged or of an unsupported variant: fetch it again, or use another."
         ) from err
 
 
@@ -109,7 +109,7 @@ def _recognised(value: Any, where: str) -> list[ConvertedModel]:
         return [_checked(_clip(tensors, where), where)]
     if strange := misc.describe_unsupported(value):
         raise CheckpointError(f"{where} {strange}")
-    raise CheckpointError(f"{where} holds {_summary(value)}, which is nothing known here. What opens: {WHAT_OPENS}.")
+    raise CheckpointError(f"{where} holds {_summary(value)}: an unrecognised format. Supported: {WHAT_OPENS}.")
 
 
 def _clip_tensors(value: Any) -> dict[str, Tensor] | None:
@@ -137,7 +137,7 @@ def _checked(model: ConvertedModel, where: str) -> ConvertedModel:
     for name, tensor in model.tensors.items():
         if not tensor.is_floating_point():
             raise CheckpointError(
-                f"{where}: the tensor {name} is of type {tensor.dtype}; numbers with a point are needed."
+                f"{where}: the tensor {name} is of type {tensor.dtype}; floating-point numbers are needed."
             )
         if not torch.isfinite(tensor).all():
             bad = int((~torch.isfinite(tensor)).sum())

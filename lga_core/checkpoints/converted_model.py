@@ -75,8 +75,8 @@ def generator_product(
     )
     if extra := sorted(found.keys() - need.keys()):
         raise CheckpointError(
-            f"{where} holds {len(extra)} tensors that a {config.resolution} px StyleGAN2 does not have, such as "
-            f"{extra[0]}. It is of a variant that is not supported."
+            f"{where} holds {len(extra)} tensors that a {config.resolution} px StyleGAN2 does not have, for example "
+            f"{extra[0]}. This variant is not supported."
         )
     missing = need.keys() - found.keys()
     if noises := sorted(name for name in missing if name.endswith(".noise_const")):
@@ -126,7 +126,7 @@ def channel_numbers(channels: Mapping[int, int], where: str) -> tuple[int, int]:
     base = max(narrow) if narrow else most * max(channels)
     if wrong := [r for r, count in channels.items() if min(base // r, most) != count]:
         raise CheckpointError(
-            f"{where}: its channel counts {dict(sorted(channels.items()))} do not fall by halves, as a StyleGAN2's do "
-            f"(see {wrong[0]} px). It is of a variant that is not supported."
+            f"{where}: its channel counts {dict(sorted(channels.items()))} are not halved from resolution to "
+            f"resolution, as a StyleGAN2's are (see {wrong[0]} px). This variant is not supported."
         )
     return base, most

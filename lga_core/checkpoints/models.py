@@ -46,13 +46,13 @@ class _Kind:
         names = {self.renamed.get(field.name, field.name): field.name for field in dataclasses.fields(self.config)}
         if wrong := sorted(fields.keys() ^ names.keys()):
             raise CheckpointError(
-                f"{path}: its architecture lacks or has too much of these: {_some(wrong)}. It was made by another "
+                f"{path}: its architecture has missing or unknown entries: {_some(wrong)}. It was made by another "
                 "version of this project: update, or make the file again."
             )
         try:
             return self.config(**{names[key]: value for key, value in fields.items()})
         except (TypeError, ValueError) as err:
-            raise CheckpointError(f"{path}: its architecture cannot be ({err}). {AGAIN}") from err
+            raise CheckpointError(f"{path}: its architecture is invalid ({err}). {AGAIN}") from err
 
     def save(self, path: PathLike, model: nn.Module, half: bool, metadata: dict[str, Any]) -> None:
         self.save_state(path, model.config, weights_of(model), metadata, half)

@@ -61,7 +61,7 @@ def build(name: str, config: dict[str, Any]) -> open_clip.CLIP | open_clip.Custo
     try:
         text, vision = config["text_cfg"], config["vision_cfg"]
         if "multimodal_cfg" in config or text.get("hf_model_name") or text.get("hf_tokenizer_name"):
-            raise InputError(f"CLIP '{name}' takes its text tower from another library. Choose one of CLIP's own.")
+            raise InputError(f"CLIP '{name}' has a text tower of another library. Choose a CLIP with its own.")
         if vision.get("timm_model_name"):
             vision["timm_model_pretrained"] = False  # Would fetch weights, which are replaced at once.
         model_class = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP

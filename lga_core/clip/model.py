@@ -99,7 +99,7 @@ class ClipModel(nn.Module):
         visual = self.model.visual
         if not isinstance(visual, ModifiedResNet):
             raise MismatchError(
-                f"CLIP '{self.name}' sees through a {type(visual).__name__}, which has no convolutional stages. "
+                f"CLIP '{self.name}' has a {type(visual).__name__}, which has no convolutional stages. "
                 "The perceptual distance needs a ResNet CLIP such as RN50."
             )
         maps = [visual.stem(self.preprocess(images, size))]
@@ -125,15 +125,15 @@ class ClipModel(nn.Module):
         if self.known_tokens is not None and len(self.unknown_words(text)) == len(set(_words(text))):
             known = self.known_words()
             raise InputError(
-                f"CLIP '{self.name}' knows no word of '{shorten(text)}'. It was trained on a small vocabulary: "
-                f"use words such as {', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
+                f"CLIP '{self.name}' does not know any word of '{shorten(text)}'. It was trained on a small "
+                f"vocabulary: use words such as {', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
             )
 
     def _warn_of_unknown_words(self, text: str) -> None:
         unknown = ", ".join(f"'{word}'" for word in self.unknown_words(text))
         if unknown:
             warnings.warn(
-                f"CLIP '{self.name}' was never trained on {unknown} and passes over it in '{shorten(text)}'.",
+                f"CLIP '{self.name}' was not trained on {unknown} and ignores it in '{shorten(text)}'.",
                 UserWarning,
                 stacklevel=3,
             )

@@ -102,7 +102,7 @@ def open_source(path: Path) -> Iterator[ByteSource]:
         if stat.S_ISDIR(status.st_mode):
             raise CheckpointError(f"{path} is a folder; a model file is needed. Choose a file in it.")
         if not stat.S_ISREG(status.st_mode):
-            raise CheckpointError(f"{path} is no ordinary file. Choose a model file.")
+            raise CheckpointError(f"{path} is not a regular file. Choose a model file.")
         if status.st_size == 0:
             raise CheckpointError(f"{path} is empty (0 bytes). {AGAIN}")
         with path.open("rb", buffering=0) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

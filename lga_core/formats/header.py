@@ -91,7 +91,9 @@ def _read_header(path: Path) -> dict[str, Any]:
                 if beginning.lstrip().startswith(magic) and not _plausible(beginning, size):
                     raise CheckpointError(f"{path} is {what}; a .safetensors file is needed. {remedy}")
             if not _plausible(beginning, size):
-                raise CheckpointError(f"{path} ({size:,} bytes) is no safetensors file, or only a part of one. {AGAIN}")
+                raise CheckpointError(
+                    f"{path} ({size:,} bytes) is not a safetensors file, or only a part of one. {AGAIN}"
+                )
             (length,) = struct.unpack("<Q", beginning[:8])
             file.seek(8)
             header = json.loads(file.read(length))

@@ -47,7 +47,7 @@ def read_npy(source: ByteSource, start: int, stop: int, where: str) -> Tensor:
     """The array that fills the bytes from `start` to `stop`. Raises CheckpointError."""
     data = source.data
     if stop - start < 12 or data[start : start + 6] != _NPY_MAGIC or data[start + 6] not in (1, 2, 3):
-        raise CheckpointError(f"{where} is no array of NumPy's, or only the beginning of one. {AGAIN}")
+        raise CheckpointError(f"{where} is not a NumPy array, or only the beginning of one. {AGAIN}")
     size = 2 if data[start + 6] == 1 else 4
     begin = start + 8 + size
     end = begin + int.from_bytes(data[start + 8 : begin], "little")
@@ -73,7 +73,7 @@ def read_npz(source: ByteSource, members: Mapping[str, Member], where: str) -> d
     for name, member in members.items():
         inside = f"{where}: {name[:80]!r} in it"
         if not name.endswith(".npy"):
-            raise CheckpointError(f"{inside} is no array. Choose an .npz file that holds arrays only.")
+            raise CheckpointError(f"{inside} is not an array. Choose an .npz file that holds arrays only.")
         if not member.deflated:
             check_crc(source, member, where)
             arrays[name[:-4]] = read_npy(source, member.start, member.stop, inside)

@@ -61,9 +61,9 @@ def _header(content: bytes, where: str) -> dict[str, Any]:
     try:
         header = json.loads(content, object_pairs_hook=_unique, parse_int=_small)
     except (ValueError, RecursionError) as err:
-        raise CheckpointError(f"{where}: its header is no table of tensors ({shown(str(err))}). {OTHER}") from err
+        raise CheckpointError(f"{where}: its header is not a table of tensors ({shown(str(err))}). {OTHER}") from err
     if not isinstance(header, dict):
-        raise CheckpointError(f"{where}: its header is no table of tensors. {OTHER}")
+        raise CheckpointError(f"{where}: its header is not a table of tensors. {OTHER}")
     return header
 
 

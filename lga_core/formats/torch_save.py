@@ -42,8 +42,8 @@ def _check_members(members: Mapping[str, Member], where: str) -> str:
     prefix = next(iter(names)).split("/")[0] + "/"
     if any(name.startswith((prefix + "code/", prefix + "constants.pkl")) for name in names):
         raise CheckpointError(
-            f"{where} is a TorchScript archive, a program rather than a table of weights. Download the weights in "
-            "another form, for CLIP the .safetensors file of the same model."
+            f"{where} is a TorchScript archive, which is a program. Download the weights in another form: for "
+            "CLIP, the .safetensors file of the same model."
         )
     if prefix + "data.pkl" not in names:
         raise CheckpointError(f"{where} is a zip archive without data.pkl: not PyTorch's. Choose the file in it.")
@@ -114,7 +114,7 @@ def read_legacy(
     version, at = value_at(at, {})
     system, at = value_at(at, {})
     if magic != _MAGIC or version != 1001 or not _is_little_endian(system):
-        raise CheckpointError(f"{where}: no stream that torch.save writes, or one of another byte order. {OTHER}")
+        raise CheckpointError(f"{where}: not a stream of torch.save, or one of another byte order. {OTHER}")
     value, at = value_at(at, allowed, storages.find)
     keys, at = value_at(at, {})
     if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages.found):

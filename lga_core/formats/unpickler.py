@@ -191,7 +191,7 @@ class _Machine:
         began = self.at
         try:
             if self.take(1) != _PROTO:
-                raise UnsafePickle("no pickle of protocol 2 or newer begins here", OTHER)
+                raise UnsafePickle("a pickle of protocol 2 or newer does not begin here", OTHER)
             self.proto()
             while self.count < self.limits.opcodes:
                 self.count += 1
@@ -210,7 +210,7 @@ class _Machine:
             reason, remedy = str(err), getattr(err, "remedy", OTHER)
         except (IndexError, KeyError):
             reason, remedy = "it takes up a value that is not there", OTHER
-        raise CheckpointError(f"{self.where}: its pickle is refused at byte {began:,}: {reason}. {remedy}")
+        raise CheckpointError(f"{self.where}: the pickle is refused at byte {began:,}: {reason}. {remedy}")
 
     def result(self) -> Any:
         if len(self.stack) != 1 or self.below:

@@ -141,7 +141,7 @@ def test_an_empty_prompt_is_refused_with_an_example(domain, prompt):
 
 @pytest.mark.parametrize("prompt", ["wumpus", "☃", "微笑", "zany, wumpus"])
 def test_an_unknown_prompt_is_refused_though_its_template_is_known(domain, prompt):
-    with pytest.raises(InputError, match="knows no word"):
+    with pytest.raises(InputError, match="does not know any word"):
         domain.motion_for(prompt, torch.zeros(1, 8, 16))
 
 

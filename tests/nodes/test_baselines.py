@@ -206,7 +206,7 @@ def test_a_mapper_of_another_width_is_refused(tiny, here):
 def test_a_text_that_cannot_be_read_is_refused(id_, tiny):
     make = edited if id_ == "LGA_StyleClipEdit" else directed
     name = "text" if make is edited else "target"
-    with pytest.raises(core.InputError, match="knows no word of 'wumpus'"):
+    with pytest.raises(core.InputError, match="does not know any word of 'wumpus'"):
         make(tiny, **{name: "wumpus"})
     with pytest.raises(core.InputError, match="The text is empty"):
         make(tiny, **{name: "\n"})

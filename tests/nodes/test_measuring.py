@@ -60,7 +60,7 @@ def test_a_single_frame_and_transparency_are_measured(tiny):
 def test_words_need_clip_and_frames_must_be_numbers(tiny):
     with pytest.raises(core.InputError, match="Connect clip"):
         run("LGA_MeasureAnimation", frames=clip(), words="It is happy.")
-    with pytest.raises(core.InputError, match="knows no word of 'wumpus'"):
+    with pytest.raises(core.InputError, match="does not know any word of 'wumpus'"):
         run("LGA_MeasureAnimation", frames=clip(), words="wumpus", clip=tiny.clip)
     with pytest.raises(core.InputError, match="not numbers"):
         run("LGA_MeasureAnimation", frames=clip() * float("nan"))

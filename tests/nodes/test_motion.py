@@ -92,7 +92,12 @@ def test_no_one_is_warned_of_trained_prompts(doodle, caplog):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "text is empty"), (" \n ", "text is empty"), ("wumpus", "knows no word"), ("smiling: much", "'much'")],
+    [
+        ("", "text is empty"),
+        (" \n ", "text is empty"),
+        ("wumpus", "does not know any word"),
+        ("smiling: much", "'much'"),
+    ],
 )
 def test_a_text_that_cannot_be_used_is_refused(tiny, text, said):
     with pytest.raises(core.InputError, match=said):

@@ -69,7 +69,7 @@ def _encoder(tensors: dict[str, Tensor], options: Mapping[str, Any], latent_avg:
     if wrong := sorted(name for name in need.keys() | tensors.keys() if need.get(name) != _shape(tensors.get(name))):
         raise CheckpointError(
             f"{where}: {len(wrong)} tensors are not those of a published {LAYOUT[kind]} encoder, such as {wrong[0]} "
-            f"({_shape(tensors.get(wrong[0]))} found, {need.get(wrong[0])} needed). It is of another variant."
+            f"({_shape(tensors.get(wrong[0]))} found, {need.get(wrong[0])} needed). This variant is not supported."
         )
     return ConvertedModel("encoder", tensors, config, LAYOUT[kind], UNKNOWN_LICENCE, notes)
 

@@ -63,7 +63,7 @@ def _motion(tensors: Mapping[str, Tensor], where: str) -> ConvertedModel:
     if wrong := sorted(name for name in need.keys() | shapes.keys() if need.get(name) != shapes.get(name)):
         raise CheckpointError(
             f"{where}: {wrong[0]} is {shapes.get(wrong[0])}, but the authors' motion model has {need.get(wrong[0])}. "
-            "It is of another variant."
+            "This variant is not supported."
         )
     return ConvertedModel("animator", found, config, LAYOUT, UNKNOWN_LICENCE)
 

@@ -43,7 +43,7 @@ def read(value: Mapping[str, Any], where: str) -> list[ConvertedModel]:
         hidden_dim, num_directions = found["directions.weight"].shape
         config = MocoganConfig(found["start.weight_ih"].shape[1], hidden_dim, num_directions)
     except (IndexError, ValueError) as err:
-        raise CheckpointError(f"{where}: its motion generator cannot be ({err}). Fetch the file again.") from err
+        raise CheckpointError(f"{where}: its motion generator is invalid ({err}). Fetch the file again.") from err
     with torch.device("meta"):
         need = {name: tensor.shape for name, tensor in MocoganMotion(config).state_dict().items()}
     shapes = {name: tensor.shape for name, tensor in found.items()}

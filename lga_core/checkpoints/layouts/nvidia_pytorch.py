@@ -51,7 +51,7 @@ def read(value: Any, where: str) -> list[ConvertedModel]:
 def _modules(record: Record, where: str, name: str = "", depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every module's attributes under its dotted name, the root's under the empty one."""
     if depth > MAX_DEPTH or not is_module(record):
-        raise CheckpointError(f"{where}: {name or 'its root'} is no module of a network. {_BROKEN}")
+        raise CheckpointError(f"{where}: {name or 'its root'} is not a module of a network. {_BROKEN}")
     yield name, record.state
     children = record.state["_modules"]
     if not isinstance(children, Mapping):
@@ -80,8 +80,8 @@ def _check_is_stylegan2(modules: Mapping[str, Mapping[str, Any]], where: str) ->
         )
     if "synthesis.b4" not in modules or "mapping" not in modules:
         raise CheckpointError(
-            f"{where} holds a network without mapping and synthesis.b4: no StyleGAN2 generator. Choose a generator's "
-            "file (a discriminator or a metric network cannot draw)."
+            f"{where} holds a network without mapping and synthesis.b4: it is not a StyleGAN2 generator. "
+            "Choose a generator's file (a discriminator or a metric network cannot draw)."
         )
 
 
@@ -109,7 +109,7 @@ def _config(modules: Mapping[str, Mapping[str, Any]], tensors: Mapping[str, Tens
             architecture=architecture,
         )
     except (KeyError, IndexError, TypeError, ValueError, OverflowError) as err:
-        raise CheckpointError(f"{where}: its configuration cannot be ({err}). {_BROKEN}") from err
+        raise CheckpointError(f"{where}: its configuration is invalid ({err}). {_BROKEN}") from err
 
 
 def _is_block(name: str) -> bool:
@@ -123,8 +123,8 @@ def _check_filters(tensors: Mapping[str, Tensor], where: str) -> None:
             tensor.shape == need.shape and torch.allclose(tensor.float(), need, atol=1e-5)
         ):
             raise CheckpointError(
-                f"{where}: {name} is not the filter [1, 3, 3, 1]. A generator that was trained with another one draws "
-                "other pictures here; it is not supported."
+                f"{where}: {name} is not the filter [1, 3, 3, 1]. Generators that were trained with another "
+                "filter are not supported: they would be drawn wrongly."
             )
 
 
@@ -136,8 +136,8 @@ def _check_numbers(modules: Mapping[str, Mapping[str, Any]], config: GeneratorCo
             same = math.isclose(found, need, rel_tol=1e-4) if _both_numbers(found, need) else found == need
             if not same:
                 raise CheckpointError(
-                    f"{where}: {name}.{attribute} is {found!r}, but a StyleGAN2 of this configuration has {need!r}. It "
-                    "comes from a fork that changed it, and would draw other pictures here; it is not supported."
+                    f"{where}: {name}.{attribute} is {found!r}, but a StyleGAN2 of this configuration has {need!r}. The "
+                    "file comes from a fork that changed this value; it is not supported, as it would be drawn wrongly."
                 )
 
 

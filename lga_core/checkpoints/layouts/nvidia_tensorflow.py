@@ -56,7 +56,9 @@ def read(value: Any, where: str) -> list[ConvertedModel]:
     components = network.get("components")
     parts = {} if not isinstance(components, Mapping) else components
     if not {"mapping", "synthesis"} <= parts.keys():
-        raise CheckpointError(f"{where}: its third network has no mapping and synthesis: no StyleGAN2 generator.")
+        raise CheckpointError(
+            f"{where}: its third network has no mapping and synthesis: it is not a StyleGAN2 generator."
+        )
     mapping, synthesis = (_variables(_state(parts[name], where), where) for name in ("mapping", "synthesis"))
     if any("StyleMod" in name for name in synthesis):
         raise CheckpointError(
@@ -76,7 +78,7 @@ def read(value: Any, where: str) -> list[ConvertedModel]:
 
 def _state(record: Any, where: str) -> Mapping[str, Any]:
     if not is_network(record) or not isinstance(record.state, Mapping):
-        raise CheckpointError(f"{where}: a part of it is no network. The file is damaged: fetch it again.")
+        raise CheckpointError(f"{where}: a part of it is not a network. The file is damaged: fetch it again.")
     return record.state
 
 
@@ -106,8 +108,8 @@ def _check_kwargs(kwargs: Mapping[str, Any], where: str) -> None:
                 )
         elif name not in IGNORED and name not in ("architecture", "conv_clamp", "mapping_lrmul"):
             raise CheckpointError(
-                f"{where} was trained with the argument {name} = {value!r}, which is unknown here: it comes from a "
-                "fork and might draw other pictures."
+                f"{where} was trained with the argument {name} = {value!r}, which is unknown: the file comes from "
+                "a fork and might be drawn wrongly."
             )
 
 
@@ -162,7 +164,7 @@ def _number(prefix: str, text: str) -> int:
     """What follows `prefix`, a number of at most four digits. ValueError if it is none."""
     match = re.fullmatch(f"{prefix}([0-9]{{1,4}})", text)
     if match is None:
-        raise ValueError(f"{text[:40]!r} ends in no number")
+        raise ValueError(f"{text[:40]!r} does not end in a number")
     return int(match[1])
 
 
@@ -211,4 +213,4 @@ def _config(tensors: Mapping[str, Tensor], kwargs: Mapping[str, Any], where: str
             architecture=kwargs.get("architecture", "skip"),
         )
     except (KeyError, IndexError, TypeError, ValueError, OverflowError) as err:
-        raise CheckpointError(f"{where}: its configuration cannot be ({err}). It is not supported.") from err
+        raise CheckpointError(f"{where}: its configuration is invalid ({err}). It is not supported.") from err

@@ -162,8 +162,8 @@ def read_generator(tensors: Mapping[str, Any], latent_avg: Any, where: str) -> C
     _check_kernels(found, where)
     if extra := sorted(name for name in found.keys() - known if not name.endswith(".kernel")):
         raise CheckpointError(
-            f"{where} holds {len(extra)} tensors that this layout does not have, such as {extra[0]}. It comes from a "
-            "variant that is not supported."
+            f"{where} holds {len(extra)} tensors that this layout does not have, for example {extra[0]}. "
+            "This variant is not supported."
         )
     return generator_product(config, ours, LAYOUT, UNKNOWN_LICENCE, where)
 

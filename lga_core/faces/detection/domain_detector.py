@@ -183,13 +183,13 @@ def _config(path: Path, architecture: Mapping[str, Any]) -> DetectorConfig:
     names = {field.name for field in fields(DetectorConfig)}
     if wrong := sorted(architecture.keys() ^ names):
         raise CheckpointError(
-            f"{path}: its architecture lacks or has too much of these: {', '.join(wrong)}. It was made by another "
+            f"{path}: its architecture has missing or unknown entries: {', '.join(wrong)}. It was made by another "
             "version of this project: update, or make the file again."
         )
     try:
         return DetectorConfig(**{name: _frozen(value) for name, value in architecture.items()})
     except (TypeError, ValueError) as err:
-        raise CheckpointError(f"{path}: its architecture cannot be ({err}). Fetch or make it again.") from err
+        raise CheckpointError(f"{path}: its architecture is invalid ({err}). Fetch or make it again.") from err
 
 
 def _frozen(value: Any) -> Any:

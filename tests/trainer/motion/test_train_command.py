@@ -458,7 +458,7 @@ BAD = {
     "no prompts in it": (["--prompts", "empty.txt"], "is empty. Write one prompt a line"),
     "prompts twice": (["--prompts", "twice.txt"], "twice, under 'smiling' and 'Smiling'"),
     "prompt too long": (["--prompts", "long.txt"], "Shorten the text"),
-    "prompt of unknown words": (["--prompts", "person"], "knows no word of"),
+    "prompt of unknown words": (["--prompts", "person"], "does not know any word of"),
     "more faces than prompts": (["--batch", 4], "Take --batch 3 or less, more prompts, or --repeats"),
     "two frames": (["--num-frames", 2], "the path loss looks at three frames. Take at least 3, or --losses.path 0"),
     "parts that do not fit": (["--batch", 3, "--optimizer.accumulate", 2], "must be a multiple of accumulate, 2"),
