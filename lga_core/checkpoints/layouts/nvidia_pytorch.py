@@ -137,7 +137,7 @@ def _check_numbers(modules: Mapping[str, Mapping[str, Any]], config: GeneratorCo
             if not same:
                 raise CheckpointError(
                     f"{where}: {name}.{attribute} is {found!r}, but a StyleGAN2 of this configuration has {need!r}. The "
-                    "file comes from a fork that changed this value; it is not supported: it would be drawn wrongly."
+                    "file comes from a fork that changed this value. It is not supported: it would be drawn wrong."
                 )
 
 

@@ -288,7 +288,7 @@ def test_paths_that_are_no_files_are_named(tmp_path):
     assert "There is no file" in refusal(tmp_path / "none")
     assert "is a folder" in refusal(tmp_path)
     if Path("/dev/zero").exists():
-        assert "is no ordinary file" in refusal(Path("/dev/zero"))
+        assert "is not a regular file" in refusal(Path("/dev/zero"))
 
 
 def test_a_file_that_breaks_off_is_to_be_downloaded_again(tmp_path):
