@@ -136,8 +136,8 @@ def _check_numbers(modules: Mapping[str, Mapping[str, Any]], config: GeneratorCo
             same = math.isclose(found, need, rel_tol=1e-4) if _both_numbers(found, need) else found == need
             if not same:
                 raise CheckpointError(
-                    f"{where}: {name}.{attribute} is {found!r}, but a StyleGAN2 of this configuration has {need!r}. The "
-                    "file comes from a fork that changed this value. It is not supported: it would be drawn wrong."
+                    f"{where}: {name}.{attribute} is {found!r}, but a StyleGAN2 of this configuration has {need!r}. It "
+                    "comes from a fork that changed this value and is not supported: it would be drawn wrongly."
                 )
 
 
