@@ -19,7 +19,7 @@ from ..errors import CheckpointError, OutputError
 from ..formats.foreign import read_foreign
 from ..formats.header import PathLike, is_native
 from ..formats.native import save_checkpoint
-from ..formats.unpickler import shown
+from ..formats.pickle_values import shown
 from .converted_model import ConvertedModel
 from .layouts import (
     e4e,

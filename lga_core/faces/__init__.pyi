@@ -2,8 +2,6 @@ from .alignment import FFHQ as FFHQ
 from .alignment import Alignment as Alignment
 from .alignment import Framing as Framing
 from .alignment import central_square as central_square
-from .blending import PastedFaces as PastedFaces
-from .blending import face_mask as face_mask
 from .blending import paste_frames as paste_frames
 from .blendshapes import Expressions as Expressions
 from .blendshapes import plot_expressions as plot_expressions

@@ -16,23 +16,12 @@ import torch
 from ..errors import CheckpointError
 from .byte_source import OTHER, ByteSource, Stretch, open_source
 from .numpy_arrays import MAX_INFLATED, allowed_arrays, is_npy, read_npy, read_npz
+from .pickle_survey import check_tree
+from .pickle_values import Allowed, Call, Constant, Limits, New, Record, Table, checked_keys, same, shown
 from .plain_safetensors import is_safetensors, read_safetensors
 from .torch_save import is_legacy, read_legacy, read_zip
 from .torch_storage import STORAGE_CLASSES, Storage, Tensors
-from .unpickler import (
-    Allowed,
-    Call,
-    Constant,
-    Limits,
-    New,
-    Record,
-    Table,
-    check_tree,
-    checked_keys,
-    read_pickle,
-    same,
-    shown,
-)
+from .unpickler import read_pickle
 from .zip_archive import is_zip, read_directory
 
 CHOOSE = "Choose a model file: .pt, .pth, .pkl, .npy, .npz or .safetensors."

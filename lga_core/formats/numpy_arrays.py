@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .byte_source import AGAIN, OTHER, ByteSource
+from .pickle_values import Call, Constant, Unfinished, same, shown
 from .torch_storage import MAX_TENSORS, as_dtype, is_shape
-from .unpickler import Call, Constant, Unfinished, same, shown
 from .zip_archive import Member, check_crc, inflate
 
 _DTYPES = {

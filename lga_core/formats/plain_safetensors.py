@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .byte_source import AGAIN, OTHER, ByteSource
+from .pickle_values import shown
 from .torch_storage import MAX_TENSORS, as_dtype, is_shape
-from .unpickler import shown
 
 MAX_HEADER = 16 << 20
 

@@ -9,8 +9,9 @@ import torch
 
 from ..errors import CheckpointError
 from .byte_source import AGAIN, OTHER, ByteSource
+from .pickle_values import LIMITS, Allowed, Limits
 from .torch_storage import Storage, StorageId, as_dtype
-from .unpickler import LIMITS, Allowed, Limits, read_pickle
+from .unpickler import read_pickle
 from .zip_archive import Member, check_crc, refuse_crc
 
 _MAGIC = 0x1950A86A20F9469CFC6C

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .unpickler import Call, Constant
+from .pickle_values import Call, Constant
 
 MAX_TENSORS = 200_000
 MAX_RANK = 5

@@ -1,4 +1,4 @@
-"""A reader of pickles that runs nothing: a small machine with a list of the instructions it knows.
+"""A restricted unpickler that executes nothing: a small machine with a list of the instructions it knows.
 
 A pickle is a program for a stack machine, and Python's own machine lets it import and call anything. This one imports
 nothing, looks up no attribute and makes no object of a class from elsewhere. A name (GLOBAL, STACK_GLOBAL) is compared
@@ -6,130 +6,32 @@ with a table of the names that checkpoints need; what the table gives for it is 
 name, and every input is read in bounded time and memory. The instructions are those of Python's `pickletools`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from mmap import mmap
 from struct import unpack
-from typing import Any, NoReturn
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from ..errors import CheckpointError
 from .byte_source import AGAIN, OTHER, Form, Stretch
-
-NOT_ELSEWHERE = "Do not open this file with other programs: it may run code there."
+from .pickle_values import (
+    LIMITS,
+    NOT_ELSEWHERE,
+    Allowed,
+    Call,
+    Constant,
+    Global,
+    Limits,
+    New,
+    Record,
+    Table,
+    Unfinished,
+    UnsafePickle,
+    checked_keys,
+    kind,
+    shown,
+)
 
 Buffer = bytes | mmap
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a pickle may cost. NVIDIA's of 380 MB has 40,000 instructions, a table of 70,000 faces 2.3 million."""
-
-    opcodes: int = 3_000_000
-    containers: int = 1_000_000
-    depth: int = 64
-    """Of containers and records in each other."""
-    marks: int = 256
-    int_bytes: int = 16
-    name_bytes: int = 256
-    short_bytes: int = 4096
-    """Bytes longer than this stay in the file as a Stretch, as text longer than `short_text` does."""
-    short_text: int = 128 << 10
-    copied_bytes: int = 32 << 20
-    """Of all the shorter bytes and texts together."""
-
-
-LIMITS = Limits()
-
-
-class UnsafePickle(ValueError):
-    """What is wrong with a pickle, and what to do about it. The machine adds where; a plain ValueError will do too."""
-
-    def __init__(self, reason: str, remedy: str):
-        super().__init__(reason)
-        self.remedy = remedy
-
-
-class Record:
-    """What an instance of somebody's class was: the names of its class, and what it was made of. It can do nothing."""
-
-    __slots__ = ("args", "module", "name", "state")
-
-    def __init__(self, module: str, name: str, args: tuple[Any, ...] = (), state: Any = None):
-        self.module, self.name, self.args, self.state = module, name, args, state
-
-    def __repr__(self) -> str:
-        return f"<Record {shown(self.module)}.{shown(self.name)}>"
-
-    def build(self, state: Any) -> "Record":
-        """BUILD: the attributes, once."""
-        if self.state is not None:
-            raise ValueError("an object gets its attributes twice")
-        if type(state) is not dict or not all(type(name) is str for name in state):
-            raise ValueError("the attributes of an object are not a table of names")
-        self.state = state
-        return self
-
-
-class Table(dict[Any, Any]):
-    """A dict that was an OrderedDict or an EasyDict. The attributes of a state dict, its versions, are dropped."""
-
-    __slots__ = ()
-
-    def build(self, state: Any) -> "Table":
-        """BUILD, as torch's state dicts have it."""
-        if not (isinstance(state, dict) and set(state) == {"_metadata"} and isinstance(state["_metadata"], dict)):
-            raise ValueError("a table gets attributes that no state dict has")
-        return self
-
-
-class Unfinished:
-    """A value that needs a BUILD before it is one: `build` returns the value, which then stands for this everywhere."""
-
-    __slots__ = ("finished",)
-
-    def __init__(self) -> None:
-        self.finished: Any = None
-
-    def build(self, state: Any) -> Any:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Call:
-    """A name that REDUCE may be used on. `make` gets the arguments, of which there are `least` to `most`."""
-
-    make: Callable[..., Any]
-    least: int
-    most: int
-
-
-@dataclass(frozen=True)
-class New:
-    """A class that NEWOBJ may be used on, without arguments."""
-
-    make: Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class Constant:
-    """A name that stands for a value."""
-
-    value: Any
-
-
-Allowed = Mapping[tuple[str, str], Call | New | Constant]
-
-
-class Global:
-    """A name met in a pickle that may be called: only ever compared, never looked up."""
-
-    __slots__ = ("entry", "module", "name")
-
-    def __init__(self, module: str, name: str, entry: Call | New):
-        self.module, self.name, self.entry = module, name, entry
 
 
 def read_pickle(
@@ -150,23 +52,6 @@ def read_pickle(
     Raises CheckpointError, beginning with `where`, for anything else than such a pickle.
     """
     return _Machine(data, start, stop, where, allowed, persistent, limits).run()
-
-
-def check_tree(value: Any, where: str, tensor_bytes: int, limits: Limits = LIMITS) -> None:
-    """Refuse what a walk over `value` could stumble over: afterwards plain recursion is safe, and ends soon.
-
-    All in it is a dict, list, tuple, set, Record, tensor, number, text, bytes, torch.dtype or None; nothing holds
-    itself; at most `limits.depth` containers lie in each other; and with shared values counted wherever they are met,
-    there are at most `limits.opcodes` of them and `tensor_bytes` in tensors. Raises CheckpointError if not.
-    """
-    _Surveyor(where, limits, tensor_bytes).survey(value, 0)
-
-
-def shown(text: object, limit: int = 80) -> str:
-    """Text from a file, fit to stand in a message: short, and without characters that do something to a screen."""
-    text = text if isinstance(text, str) else repr(text)
-    safe = text if text.isascii() and text.isprintable() else ascii(text)
-    return safe if len(safe) <= limit else safe[:limit] + "..."
 
 
 class _Machine:
@@ -413,84 +298,6 @@ class _Machine:
             raise ValueError("it refers to data outside of itself, as only PyTorch's own files do")
         self.stack.append(self.persistent(self.stack.pop()))
 
-
-def checked_keys(keys: list[Any]) -> list[Any]:
-    """Only text and 64-bit integers are hashed: what they cost is known. Raises ValueError for others."""
-    for key in keys:
-        if type(key) is not str and (type(key) is not int or not -(1 << 63) <= key < 1 << 63):
-            raise ValueError(f"a key is {kind(key)}; only text and 64-bit integers are keys")
-    return keys
-
-
-def same(value: Any, expected: Any) -> bool:
-    """Whether a value is this one, of the same type. Nothing from a file is compared otherwise: a tensor cannot be."""
-    if type(value) is not type(expected):
-        return False
-    if type(value) is tuple:
-        return len(value) == len(expected) and all(same(a, b) for a, b in zip(value, expected, strict=True))
-    return value == expected
-
-
-def kind(value: Any) -> str:
-    """What a value is, in words, without a look inside."""
-    if isinstance(value, Global):
-        return shown(f"{value.module}.{value.name}")
-    if isinstance(value, Stretch):
-        return f"{value.stop - value.start:,} bytes of {'data' if value.form == 'bytes' else 'text'}"
-    return f"a {type(value).__name__}"
-
-
-class _Surveyor:
-    def __init__(self, where: str, limits: Limits, tensor_bytes: int):
-        self.where, self.limits, self.tensor_bytes = where, limits, tensor_bytes
-        self.seen: dict[int, tuple[int, int, int]] = {}
-        self.open: set[int] = set()
-
-    def survey(self, value: Any, depth: int) -> tuple[int, int, int]:
-        """Height, number of values and bytes of tensors of `value`, which lies in `depth` others."""
-        if type(value) in _LEAVES:
-            return 0, 1, 0
-        if isinstance(value, Tensor):
-            return 0, 1, value.nbytes
-        found = self.seen.get(id(value)) or self.survey_parts(value, depth)
-        height, count, num_bytes = self.seen[id(value)] = found
-        if depth + height > self.limits.depth:
-            self.refuse(f"more than {self.limits.depth} containers in each other")
-        if count > self.limits.opcodes:
-            self.refuse(f"more than {self.limits.opcodes:,} values, the same ones again and again")
-        if num_bytes > self.tensor_bytes:
-            self.refuse(f"{num_bytes:,} bytes of tensors, the same ones again and again")
-        return found
-
-    def survey_parts(self, value: Any, depth: int) -> tuple[int, int, int]:
-        if id(value) in self.open:
-            self.refuse("a container that holds itself")
-        if depth >= self.limits.depth:
-            self.refuse(f"more than {self.limits.depth} containers in each other")
-        self.open.add(id(value))
-        height, count, num_bytes = 0, 1, 0
-        for part in self.parts(value):
-            part_height, part_count, part_bytes = self.survey(part, depth + 1)
-            height, count, num_bytes = max(height, part_height), count + part_count, num_bytes + part_bytes
-        self.open.remove(id(value))
-        return height + 1, count, num_bytes
-
-    def parts(self, value: Any) -> Iterable[Any]:
-        if isinstance(value, dict):
-            return value.values()
-        if type(value) in (list, tuple):
-            return value
-        if type(value) is set:
-            return ()  # text and integers
-        if not isinstance(value, Record):
-            self.refuse(f"{kind(value)}, which is no value by itself")
-        return value.args, value.state
-
-    def refuse(self, found: str) -> NoReturn:
-        raise CheckpointError(f"{self.where} holds {found}. {OTHER}")
-
-
-_LEAVES = frozenset({type(None), bool, int, float, str, bytes, torch.dtype})
 
 _STOP = ord(".")
 _PROTO = b"\x80"

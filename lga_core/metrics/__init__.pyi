@@ -4,7 +4,6 @@ from .clip_metrics import ClipMetrics as ClipMetrics
 from .clip_metrics import measure_clip as measure_clip
 from .clip_metrics import pca_path as pca_path
 from .clip_metrics_plot import plot_clip_metrics as plot_clip_metrics
-from .identity_similarity import color_texture_features as color_texture_features
 from .identity_similarity import find_identity_similarity as find_identity_similarity
 from .identity_similarity import identity_embedding as identity_embedding
 from .perceptual import LPIPS_WEIGHTS as LPIPS_WEIGHTS

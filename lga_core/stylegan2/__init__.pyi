@@ -1,5 +1,4 @@
 from .frozen_synthesis import FrozenSynthesis as FrozenSynthesis
-from .generator import truncate as truncate
 from .pca import PrincipalComponents as PrincipalComponents
 from .pca import principal_components as principal_components
 from .pca import random_w as random_w

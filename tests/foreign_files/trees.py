@@ -12,7 +12,7 @@ from foreign_files.assembler import PERSISTENT, Code, array, array_type, built, 
 from foreign_files.hostile_layouts import good
 
 from lga_core.formats.foreign import PERSISTENCE, read_foreign
-from lga_core.formats.unpickler import Record
+from lga_core.formats.pickle_values import Record
 
 
 @lru_cache

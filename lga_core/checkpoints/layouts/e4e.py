@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError
-from ...formats.unpickler import Record
+from ...formats.pickle_values import Record
 from ...inversion.encoder import Encoder, EncoderConfig
 from ..converted_model import UNKNOWN_LICENCE, ConvertedModel
 from .rosinality import read_generator, without_prefix

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError
-from ...formats.unpickler import Record
+from ...formats.pickle_values import Record
 from ...stylegan2.generator import GeneratorConfig
 from ..converted_model import NVIDIA_LICENCE, ConvertedModel, channel_numbers, generator_product
 

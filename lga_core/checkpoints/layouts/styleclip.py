@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...baselines.styleclip.latent_mapper import LatentMapper, LatentMapperConfig
 from ...errors import CheckpointError
-from ...formats.unpickler import Record
+from ...formats.pickle_values import Record
 from ..converted_model import UNKNOWN_LICENCE, ConvertedModel
 from .rosinality import read_generator, without_prefix
 

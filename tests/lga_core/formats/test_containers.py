@@ -24,7 +24,7 @@ from torch.testing import assert_close
 
 from lga_core import CheckpointError, GeneratorConfig
 from lga_core.formats.foreign import read_foreign
-from lga_core.formats.unpickler import Record
+from lga_core.formats.pickle_values import Record
 
 DTYPES = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
 

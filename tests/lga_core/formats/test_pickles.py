@@ -20,30 +20,21 @@ import lga_core.checkpoints
 from lga_core import CheckpointError
 from lga_core.formats import unpickler as pickles
 from lga_core.formats.byte_source import Stretch
-from lga_core.formats.unpickler import (
-    Call,
-    Constant,
-    Limits,
-    New,
-    Record,
-    Table,
-    Unfinished,
-    check_tree,
-    read_pickle,
-    shown,
-)
+from lga_core.formats.pickle_survey import check_tree
+from lga_core.formats.pickle_values import Call, Constant, Limits, New, Record, Table, Unfinished, shown
+from lga_core.formats.unpickler import read_pickle
 
 SMALL = Limits(opcodes=1000, containers=20, depth=5, marks=4, short_bytes=8, short_text=16, copied_bytes=100)
 WHERE = "a.pkl"
 
 
-def read(content: bytes, allowed=None, persistent=None, limits: Limits = pickles.LIMITS):
+def read(content: bytes, allowed=None, persistent=None, limits: Limits = LIMITS):
     value, end = read_pickle(content, 0, len(content), WHERE, allowed or {}, persistent, limits)
     assert end == len(content)
     return value
 
 
-def refusal(content: bytes, allowed=None, persistent=None, limits: Limits = pickles.LIMITS) -> str:
+def refusal(content: bytes, allowed=None, persistent=None, limits: Limits = LIMITS) -> str:
     with pytest.raises(CheckpointError) as caught:
         read(content, allowed, persistent, limits)
     assert str(caught.value).startswith(f"{WHERE}: ") and str(caught.value).endswith(".")
