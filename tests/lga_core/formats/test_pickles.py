@@ -21,7 +21,7 @@ from lga_core import CheckpointError
 from lga_core.formats import unpickler as pickles
 from lga_core.formats.byte_source import Stretch
 from lga_core.formats.pickle_survey import check_tree
-from lga_core.formats.pickle_values import Call, Constant, Limits, New, Record, Table, Unfinished, shown
+from lga_core.formats.pickle_values import LIMITS, Call, Constant, Limits, New, Record, Table, Unfinished, shown
 from lga_core.formats.unpickler import read_pickle
 
 SMALL = Limits(opcodes=1000, containers=20, depth=5, marks=4, short_bytes=8, short_text=16, copied_bytes=100)
