@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -75,7 +76,8 @@ class Server:
         raise RuntimeError(f"ComfyUI {why}. Its log ends:\n{self.log()[-4000:]}")
 
     def log(self) -> str:
-        return self.log_file.read_text(errors="replace")
+        """What it has said so far, without the colours that newer ones use."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", self.log_file.read_text(errors="replace"))
 
     def memory(self) -> int:
         """Bytes that the server holds (RSS; Linux only)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 NOTES = ("Note", "MarkdownNote")
+OURS = "LGA_"
 
 
 def widgets(definition: dict) -> dict[str, dict]:
@@ -17,14 +18,23 @@ def widgets(definition: dict) -> dict[str, dict]:
     return found
 
 
+def first_value(options: dict) -> object:
+    """What a widget shows on a new node; None where the server does not say."""
+    return options.get("default", next(iter(options.get("options", ())), None))
+
+
 def widget_values(node: dict, definition: dict) -> dict:
     """The values of a saved node by name.
 
     They are saved by position alone, and two kinds of input save a second value after their own: what becomes of a
-    seed after a run, and the button that uploads a picture.
+    seed after a run, and the button that uploads a picture. ComfyUI's own nodes may have more widgets at their end than
+    when the file was saved; these take their defaults, as in the frontend. Ours never do without a new file.
     """
     values, named = list(node.get("widgets_values") or []), {}
     for name, options in widgets(definition).items():
+        if not values and not node["type"].startswith(OURS) and (default := first_value(options)) is not None:
+            named[name] = default
+            continue
         if not values:
             raise ValueError(f"{where(node)} has no value for {name!r} and what follows it.")
         named[name] = values.pop(0)
