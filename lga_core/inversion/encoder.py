@@ -1,4 +1,4 @@
-"""Inversion: a picture of a face -> its W+ code, in one pass of an encoder; `refining.py` and `tuning.py` come closer.
+"""Inversion by an encoder: image of a face -> its W+ code, in one pass. `optimization` and `pti` come closer.
 
 The encoders are Encoder4Editing (Tov et al. 2021, "Designing an Encoder for StyleGAN Image Manipulation") and its
 predecessor pSp (Richardson et al. 2021, "Encoding in Style"), with their published parameter names, and a light
@@ -26,13 +26,13 @@ FIRST_MIDDLE_ROW, FIRST_FINE_ROW = 3, 7
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """What distinguishes one encoder from another. Raises ValueError for values no encoder can have.
+    """Architecture of an encoder. Raises ValueError for values outside the allowed ranges.
 
     The defaults are the published e4e encoder's.
 
     Attributes:
-        num_ws, w_dim: W+ of the generator it serves.
-        input_size: pictures are resized to this square, a power of two.
+        num_ws, w_dim: shape of the generator's W+.
+        input_size: images are resized to this square, a power of two.
         widths, units: feature maps and residual blocks of the backbone's four groups; each group halves the size.
         row0_shared: e4e: row 0 is added to all other rows, whose heads only give offsets to it. False: pSp.
         heads: `conv`, a stack of stride-2 convolutions per row (published); `dense`, one pooled vector per map size and
@@ -106,9 +106,9 @@ class DenseLevel(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pictures -> W+. `seed` draws its initial weights.
+    """Encoder (e4e or pSp): images -> W+. `seed` draws the initial weights.
 
-    `latent_avg` [num_ws w_dim] is the average face; the network gives the offset from it.
+    `latent_avg` [num_ws w_dim] is the average face; the network predicts offsets from it.
     """
 
     latent_avg: Tensor
@@ -141,20 +141,18 @@ class Encoder(nn.Module):
         return blocks
 
     def forward(self, images: Images, stage: int | None = None) -> WPlus:
-        """Faces for pictures: images [n 3 h w] in -1..1, of any size -> ws [n num_ws w_dim].
+        """Codes of faces: images [n 3 h w] in -1..1, of any size -> ws [n num_ws w_dim].
 
         `stage` (e4e's progressive training) lets rows 1 .. stage differ from row 0; None lets all.
 
-        Raises InputError for a tensor that is not a batch of RGB pictures.
+        Raises InputError for a tensor that is not a batch of RGB images.
         """
         return self.latent_avg + self.encode_offsets(images, stage)
 
     def encode_offsets(self, images: Images, stage: int | None = None) -> WPlus:
         """The same without `latent_avg`: offsets from the average face, as the published encoders return them."""
         if images.ndim != 4 or images.shape[1] != 3:
-            raise InputError(
-                f"Pictures of shape {list(images.shape)} were given; the encoder needs [n 3 h w] in -1..1."
-            )
+            raise InputError(f"The images have shape {list(images.shape)}; the encoder needs [n 3 h w] in -1..1.")
         size = (self.config.input_size, self.config.input_size)
         if images.shape[2:] != size:
             images = F.interpolate(images, size, mode="bilinear", antialias=True)
@@ -190,10 +188,10 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True)
 class ReconstructionScore:
-    """How close drawn faces come to their pictures, one number a face.
+    """Quality of reconstructions, one number per face.
 
-    decibels: peak signal-to-noise ratio. explained: the share of what sets the picture apart from the domain's average
-    face, in mean square, that the drawn face has too; 1 is all of it, 0 no more than the average face has.
+    decibels: PSNR, in dB. explained: share of the image's squared difference from the average face that the
+    reconstruction explains, 1 - error / error of the average face; 1 is a perfect reconstruction.
     """
 
     decibels: Float[Tensor, "n"]
@@ -201,7 +199,10 @@ class ReconstructionScore:
 
 
 def reconstruction_score(images: Images, drawn: Images, average: Images) -> ReconstructionScore:
-    """How close `drawn` [n c h w] comes to `images` [n c h w]; `average` [1 c h w]: the average face. In -1..1."""
+    """PSNR and explained share of `drawn` [n c h w] against `images` [n c h w]; `average` [1 c h w]: the average face.
+
+    All in -1..1.
+    """
 
     def error(a: Images, b: Images) -> Float[Tensor, "n"]:
         return ((a.clamp(-1, 1) - b.clamp(-1, 1)) / 2).square().mean(dim=(1, 2, 3)).clamp_min(1e-10)

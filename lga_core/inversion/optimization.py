@@ -1,4 +1,4 @@
-"""Refining: an encoder's code, brought closer to its picture by optimisation of the code itself."""
+"""Latent optimization: the encoder's W+ code of an image, optimized until its reconstruction comes closer."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from ..stylegan2.pca import random_w, whitening
 
 @dataclass(frozen=True)
 class LatentRegularizer:
-    """What holds codes back while they are refined: weights beside that of the pixels' error, 0 for none.
+    """Weights of the regularizers of latent optimization, relative to the pixel loss; 0 leaves one out.
 
-    encoder: of the mean square distance from where refinement began. average: of the squared length of the offset from
-    the average face, in standard deviations of the domain's faces; it keeps codes where the generator's own faces lie.
-    perceptual: of `distance`, which the picture is compared by too.
+    Attributes:
+        encoder: of the mean squared distance from the initial code, the encoder's.
+        average: of the squared Mahalanobis distance from the average face in W, which keeps codes in the generator's
+            own distribution.
+        perceptual: of the perceptual loss.
+        distance: the perceptual loss; needed if `perceptual` is not 0.
     """
 
     encoder: float = 0.0
@@ -33,16 +36,16 @@ class LatentRegularizer:
     def __post_init__(self) -> None:
         if self.perceptual and self.distance is None:
             raise InputError(
-                "A weight is given for the perceptual distance, but no distance. Give one, or the weight 0."
+                "The weight of the perceptual loss is set, but no distance is given. Give one, or set the weight to 0."
             )
 
 
 WHITENING_SAMPLES = 2000
-"""Random faces that the covariance of W is estimated from."""
+"""Random codes that the covariance of W is estimated from."""
 LONG_RUN_REGULARIZER = LatentRegularizer(encoder=0.01)
-"""For hundreds of steps. Measured on doodles unlike any other (a hat, light from one side), 200 steps: what motions do,
-0.95 of the full expression before, fell to 0.76 without it and to 0.81 with it, and it cost 0.8 dB of 26.5. A pull to
-the average face cost more and kept less. At 20 steps, and on plain doodles, none of them makes a difference."""
+"""For hundreds of steps. Measured on unusual doodles (a hat, light from one side) with 200 steps: of a motion's
+expression, 0.95 before, 0.76 remained without it and 0.81 with it, at a cost of 0.8 dB of 26.5. Regularizing toward the
+average face cost more and kept less. At 20 steps, and on plain doodles, no regularizer makes a difference."""
 
 
 def refine(
@@ -54,21 +57,24 @@ def refine(
     on_step: Callable[[int, Images], None] | None = None,
     regularizer: LatentRegularizer | None = None,
 ) -> WPlus:
-    """Faces closer to the pictures: `steps` of Adam on ws itself, for a mean square and half a mean absolute error.
+    """Latent optimization of W+ codes: `steps` of Adam on ws, for the mean squared plus half the mean absolute error.
 
-    An encoder's code is nearly right; a few short steps give back what it missed (+4 dB on the doodle domain at 20
-    steps) and stay near it, so that motions keep working. Hundreds want the pull `LONG_RUN_REGULARIZER`.
+    The encoder's code is nearly right. A few short steps recover what it missed (+4 dB on the doodle domain at 20
+    steps) and stay near it, so that motions keep working. For hundreds of steps use `LONG_RUN_REGULARIZER`.
 
     Args:
-        generator: draws the faces; its weights do not change.
-        ws: where to begin, [n num_ws w_dim].
+        generator: its weights do not change.
+        ws: initial codes, [n num_ws w_dim].
         images: [n c res res] in -1..1, at the generator's resolution.
-        steps: 0 returns ws as they are.
-        lr: length of a step in each number of ws.
-        on_step: called with the number of steps done and the faces as they were drawn last; what it raises stops.
-        pull: what holds the codes back; None holds nothing.
+        steps: 0 returns a copy of ws.
+        lr: learning rate, in units of w.
+        on_step: called with the number of steps done and the latest images; an exception it raises stops.
+        regularizer: keeps the codes near the initial ones; None: no regularizer.
 
-    Raises InputError for pictures of another size than the generator draws.
+    Returns:
+        [n num_ws w_dim].
+
+    Raises InputError for images of another size or number than the generator and the codes need.
     """
     check_images(generator, ws, images)
     codes, images = ws.detach().clone(), images.detach()
@@ -81,7 +87,7 @@ def refine(
         for step in range(steps):
             drawn = generator.synthesis(codes)
             error = drawn - images
-            loss = (error.square() + 0.5 * error.abs()).mean(dim=(1, 2, 3))  # each face by itself
+            loss = (error.square() + 0.5 * error.abs()).mean(dim=(1, 2, 3))  # per face
             if penalty is not None:
                 loss = loss + penalty(codes, drawn, images)
             (codes.grad,) = torch.autograd.grad(loss.sum(), [codes])
@@ -92,7 +98,7 @@ def refine(
 
 
 class LatentPenalty:
-    """A `LatentRegularizer` on codes that began at `start`."""
+    """The penalty of a `LatentRegularizer` for each face, with the initial codes `start` [n num_ws w_dim]."""
 
     def __init__(self, generator: Generator, start: WPlus, regularizer: LatentRegularizer) -> None:
         self.start, self.regularizer, self.average = start, regularizer, generator.w_avg
@@ -112,9 +118,11 @@ class LatentPenalty:
 
 
 def check_images(generator: Generator, ws: WPlus, images: Images) -> None:
-    """Raise InputError unless there is a picture of the generator's size for each face."""
+    """Raise InputError unless there is one image of the generator's size for each face."""
     size = (generator.config.img_channels, generator.config.resolution, generator.config.resolution)
     if images.shape[1:] != size or len(images) != len(ws):
+        need = [len(ws), *size]
         raise InputError(
-            f"Pictures of shape {list(images.shape)} were given for {len(ws)} faces; refining needs {list(size)} each."
+            f"The images have shape {list(images.shape)}; {len(ws)} faces of this generator need {need}. Resize the "
+            "images, or give one for each face."
         )

@@ -1,7 +1,7 @@
-"""Pivotal tuning: the generator itself learns one face, so that its code draws the picture and motions still work.
+"""Pivotal Tuning Inversion (PTI): fine-tune the generator so that a face's code reproduces its image.
 
-Roich et al. 2021, "Pivotal Tuning for Latent-based Editing of Real Images". The code, the pivot, stays where it is, in
-the well-behaved part of W+; the weights around it move a little. `differences.py` keeps what has moved.
+Roich et al. 2021, "Pivotal Tuning for Latent-based Editing of Real Images". The code, the pivot, stays in the
+well-behaved part of W+, so that motions still work; the weights change a little. `weight_delta` saves the change.
 """
 
 from __future__ import annotations
@@ -27,10 +27,16 @@ OnStep = Callable[[int, Images, Float[Tensor, "n"]], None]
 
 @dataclass(frozen=True)
 class LocalityRegularizer:
-    """Holds other faces still while one is learned: at each step a random one, `alpha` from the pivot towards a sample.
+    """Settings of PTI's locality regularizer (Eq. 6-7 of Roich et al. 2021; defaults of their code).
 
-    Eq. 6 and 7 of Roich et al.; numbers are their code's. alpha: distance in W+ of the face that is held. psi: how far
-    the sample lies from the average face. l2, perceptual: weights of its change. seed: draws the samples.
+    It penalizes changes to other faces: at each step, to a code at the distance `alpha` from a pivot, toward a random
+    sample.
+
+    Attributes:
+        alpha: distance from the pivot, in W+.
+        l2, perceptual: weights of the squared error and of the perceptual distance.
+        psi: truncation of the samples.
+        seed: draws the samples.
     """
 
     alpha: float = 30.0
@@ -52,26 +58,26 @@ def tune(
     locality: LocalityRegularizer | None = None,
     on_step: OnStep | None = None,
 ) -> Generator:
-    """A generator of its own that draws the pictures from the codes `ws`; the one given in stays as it is.
+    """Pivotal tuning: a copy of the generator whose images of the codes `ws` match `images`. The original is unchanged.
 
-    Adam on the weights of the synthesis network, for the mean square error and the perceptual distance, both at full
-    resolution, with the stored noise. What is tuned is frozen again, and draws by its own engine.
+    Adam on the weights of the synthesis network, for the mean squared error plus the perceptual distance, both at full
+    resolution, with constant noise. The result is frozen.
 
     Args:
-        generator: where to begin.
-        ws: the pivots, [n num_ws w_dim]. They do not change.
+        generator: the generator to tune.
+        ws: the pivots, [n num_ws w_dim]; they do not change.
         images: [n c res res] in -1..1, at the generator's resolution.
-        distance: on the device of the generator.
-        steps: at most; 0 gives a copy.
-        stop: the perceptual distance of the farthest face at which it is enough; None is the distance's own `close`.
-        lr: length of a step in each weight.
-        layers: resolutions of the blocks that are tuned; None tunes all. Fewer make a smaller difference file.
-        locality: holds other faces still, at twice the time; None does not.
-        on_step: called with the number of steps done, the faces as they were drawn last and their distances. What it
-            raises ends the tuning and is passed on.
+        distance: perceptual distance, on the generator's device.
+        steps: the most steps; 0 gives a copy.
+        stop: stop when the largest perceptual distance is at most this; None: `distance.close`.
+        lr: learning rate.
+        layers: resolutions of the blocks to tune; None: all. Fewer blocks make a smaller weight delta.
+        locality: regularizer that preserves other faces, at twice the time; None: no regularizer.
+        on_step: called with the number of steps done, the latest images and their distances; an exception it raises
+            stops the tuning.
 
-    Raises InputError for pictures of another size than the generator draws or layers that it does not have, and
-    DrawingError where memory does not suffice or numbers run away.
+    Raises InputError for images of another size or number than the generator and the codes need and for layers that the
+    generator lacks, and DrawingError if memory does not suffice or the tuning diverges.
     """
     check_images(generator, ws, images)
     try:
@@ -110,8 +116,8 @@ def _optimize(
             loss = loss + penalty(tuned)
         if not loss.isfinite():
             raise DrawingError(
-                f"Tuning ran away: after {step} steps the generator draws values that are not numbers. Begin again "
-                "with a smaller learning rate, or with another picture if this happens at the first step."
+                f"Pivotal tuning diverged: after {step} steps the loss is not finite. Use a smaller learning rate, or "
+                "another image if this happens at the first step."
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -121,7 +127,7 @@ def _optimize(
 
 
 class LocalityPenalty:
-    """The locality regulariser: how much a face near the pivots has changed, another one at each call."""
+    """Locality regularizer of PTI: how much a face near the pivots has changed, a new random face at each call."""
 
     def __init__(
         self, generator: Generator, ws: WPlus, distance: PerceptualDistance, settings: LocalityRegularizer
@@ -138,7 +144,7 @@ class LocalityPenalty:
         return change + self.settings.perceptual * self.distance(after, before)
 
     def near(self) -> WPlus:
-        """A face [1 num_ws w_dim] at the distance alpha from a pivot, each pivot in turn, towards a random sample."""
+        """A face [1 num_ws w_dim] at the distance alpha from a pivot, toward a random sample; pivots take turns."""
         turn, self.seed = self.seed - self.settings.seed, self.seed + 1
         pivot = self.ws[turn % len(self.ws)][None]
         way = self.generator.sample([self.seed], self.settings.psi).to(pivot) - pivot
@@ -146,15 +152,15 @@ class LocalityPenalty:
 
 
 def unfreeze(generator: Generator, layers: Sequence[int] | None) -> list[Tensor]:
-    """Let gradients flow to the weights of the blocks at these resolutions, and to no others; None: to all blocks.
+    """Make the weights of the blocks at these resolutions trainable, and no others; None: all blocks. Returns them.
 
     Raises InputError for a resolution without a block.
     """
     known = generator.config.block_resolutions
     if unknown := sorted(set(layers or ()) - set(known)) or (layers is not None and not layers):
         raise InputError(
-            f"The layers to tune are given as {unknown or 'none'}, but this generator has blocks of the resolutions "
-            f"{', '.join(map(str, known))}. Name some of them."
+            f"The layers to tune are {unknown or 'empty'}, but this generator has blocks of the resolutions "
+            f"{', '.join(map(str, known))}. Choose some of them."
         )
     generator.requires_grad_(False)
     blocks = [generator.synthesis.get_submodule(f"b{resolution}") for resolution in layers or known]
@@ -168,7 +174,7 @@ def _copy(generator: Generator) -> Generator:
 def _needs(generator: Generator) -> str:
     weights = sum(parameter.numel() for parameter in generator.parameters()) * torch.float32.itemsize
     return (
-        f"Memory does not suffice to tune this {generator.config.resolution} px generator: beside the generator itself "
-        f"it takes {4 * weights / 1e9:.1f} GB for its weights, their gradients and the optimiser, and as much again or "
-        "more for what is drawn. Tune fewer layers, fewer pictures at once, or free memory first. Nothing was changed."
+        f"Out of memory while tuning this {generator.config.resolution} px generator. Besides the generator, its tuned "
+        f"copy with gradients and optimizer takes {4 * weights / 1e9:.1f} GB, and activations as much again or more. "
+        "Tune fewer layers or fewer images at once, or free memory. Nothing was changed."
     )

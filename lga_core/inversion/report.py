@@ -1,4 +1,4 @@
-"""How good an inversion is: numbers, and a sentence that says them."""
+"""Quality of an inversion: reconstruction metrics, and a sentence with them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from .encoder import reconstruction_score
 
 @dataclass(frozen=True, eq=False)
 class InversionReport:
-    """How close drawn faces come to their pictures, one number a face.
+    """Reconstruction metrics, one number per face.
 
-    l2: mean square of the pixels' difference, in -1..1. distance: the perceptual one, measured by `measure`. explained:
-    share of what sets the picture apart from the domain's average face (see `reconstruction_score`). identity: 1 for
-    the same person (see `IdentitySimilarity`), None where nobody was asked.
+    Attributes:
+        l2: mean squared pixel error, of images in -1..1.
+        distance: perceptual distance.
+        measure: name of the perceptual distance.
+        explained: share of the image's difference from the average face that is reproduced, see `reconstruction_score`.
+        identity: identity similarity, 1 for the same person (see `IdentitySimilarity`); None if it was not measured.
     """
 
     l2: Float[Tensor, "n"]
@@ -30,19 +33,15 @@ class InversionReport:
     identity: Float[Tensor, "n"] | None = None
 
     def __str__(self) -> str:
-        """A line for each face."""
+        """One line per face."""
         return "\n".join(self._line(index) for index in range(len(self.l2)))
 
     def _line(self, index: int) -> str:
         subject = "The face" if len(self.l2) == 1 else f"Face {index + 1}"
-        known = (
-            ""
-            if self.identity is None
-            else f", and looks like the same person by {self.identity[index].item():.2f} of 1"
-        )
+        known = "" if self.identity is None else f"; identity similarity {self.identity[index].item():.2f}"
         return (
-            f"{subject} has {max(self.explained[index].item(), 0):.1%} of what sets its picture apart from the average "
-            f"face; it differs by {self.l2[index].item():.4f} (L2) and {self.distance[index].item():.4f} "
+            f"{subject}: {max(self.explained[index].item(), 0):.1%} of the image's difference from the average face is "
+            f"reproduced; error {self.l2[index].item():.4f} (L2) and {self.distance[index].item():.4f} "
             f"({self.measure}){known}."
         )
 
@@ -55,9 +54,9 @@ def inversion_report(
     distance: PerceptualDistance,
     identity: IdentitySimilarity | None = None,
 ) -> InversionReport:
-    """How close `drawn` [n c h w] comes to `images` [n c h w], both in -1..1.
+    """Reconstruction metrics of `drawn` [n c h w] against `images` [n c h w], both in -1..1.
 
-    average: the domain's average face [1 c h w]. identity: what knows people, see `find_identity_similarity`.
+    average: the generator's average face, [1 c h w]. identity: see `find_identity_similarity`; None leaves it out.
     """
     shown, images = drawn.clamp(-1, 1), images.clamp(-1, 1)
     known = None if identity is None else identity(shown, images)

@@ -1,7 +1,7 @@
-"""Who a face is: ArcFace's IR-SE50 as published, pictures -> unit vectors that are close for one person's faces.
+"""ArcFace IR-SE50: aligned face -> identity embedding, a unit vector that is similar for images of one person.
 
-Deng et al. 2019, "ArcFace", in the form that StyleCLIP, e4e and the paper's code use. Its body is that of the published
-encoders (`inversion.ResidualBlock`).
+Deng et al. 2019, "ArcFace", in the form that StyleCLIP, e4e and the authors' code use. Its body is that of the e4e
+encoder (`ir_se.ResidualBlock`).
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ WHOLE, CROP, SIZE = 256, (slice(35, 223), slice(32, 220)), 112
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """Widths and residual blocks of the body's four groups, and the size of an embedding; defaults as published."""
+    """Widths and numbers of residual blocks of the four groups, and the embedding size; defaults as published."""
 
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
     units: tuple[int, int, int, int] = (3, 4, 14, 3)
@@ -30,7 +30,7 @@ class IdentityConfig:
 
 
 class IdentityNetwork(nn.Module):
-    """Faces -> unit vectors [n embed_dim], a cosine of about 1 between pictures of one person."""
+    """Identity network: faces -> unit vectors [n embed_dim], with a high cosine between images of one person."""
 
     def __init__(self, config: IdentityConfig = IdentityConfig()):  # noqa: B008 (immutable)
         super().__init__()
@@ -51,16 +51,16 @@ class IdentityNetwork(nn.Module):
         )
 
     def forward(self, images: Images) -> Embedding:
-        """Aligned faces [n 3 h w] in -1..1, framed as FFHQ frames them, of any size: cut to the face, then embedded."""
+        """Faces [n 3 h w] in -1..1 with FFHQ alignment, of any size -> unit vectors [n embed_dim]."""
         return self.embed_crop(face_crop(images))
 
     def embed_crop(self, faces: Images) -> Embedding:
-        """Faces [n 3 112 112] in -1..1, framed as ArcFace frames them."""
+        """Faces [n 3 112 112] in -1..1 with ArcFace's crop -> unit vectors [n embed_dim]."""
         return F.normalize(self.output_layer(self.body(self.input_layer(faces))), dim=1)
 
 
 def face_crop(images: Images) -> Images:
-    """The face of an FFHQ-framed picture [n 3 h w] as [n 3 112 112]: at 256 px, rows 35-222 and columns 32-219."""
+    """ArcFace's crop of an FFHQ-aligned image: [n 3 h w] -> [n 3 112 112]; at 256 px rows 35-222, columns 32-219."""
     if images.shape[2:] != (WHOLE, WHOLE):
         images = F.adaptive_avg_pool2d(images, WHOLE) if images.shape[2] > WHOLE else _enlarged(images)
     return F.adaptive_avg_pool2d(images[:, :, CROP[0], CROP[1]], SIZE)
@@ -71,15 +71,15 @@ def _enlarged(images: Images) -> Images:
 
 
 def load_identity(path: str | PathLike[str]) -> IdentityNetwork:
-    """An ArcFace IR-SE50 from a file that `lga convert` wrote. Raises CheckpointError."""
+    """Load an ArcFace IR-SE50 that `lga convert` wrote. Raises CheckpointError."""
     path = Path(path)
     tensors = load_checkpoint(path, "identity").tensors
-    with torch.inference_mode(False), torch.device("meta"):  # nothing is drawn at random, to be thrown away
+    with torch.inference_mode(False), torch.device("meta"):  # without random initialization
         network = IdentityNetwork(_config(path, tensors))
     state = network.state_dict()
     need = {name: tensor.shape for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
     if wrong := sorted(n for n in need.keys() | tensors.keys() if getattr(tensors.get(n), "shape", 0) != need.get(n)):
-        raise CheckpointError(f"{path} is no ArcFace IR-SE50: '{wrong[0]}' does not fit. Bring another file.")
+        raise CheckpointError(f"{path} is not an ArcFace IR-SE50: '{wrong[0]}' has another shape. Use another file.")
     counts = {name: torch.zeros((), dtype=torch.long) for name in state.keys() - need.keys()}
     network.load_state_dict({**counts, **tensors}, assign=True)
     return network.eval().requires_grad_(False)
@@ -91,4 +91,4 @@ def _config(path: Path, tensors: dict[str, Tensor]) -> IdentityConfig:
         widths = tuple(tensors[f"body.{last}.res_layer.3.weight"].shape[0] for last in (2, 6, 20, 23))
         return IdentityConfig(widths, embed_dim=tensors["output_layer.3.weight"].shape[0])  # pyright: ignore
     except (KeyError, IndexError) as err:
-        raise CheckpointError(f"{path} is no ArcFace IR-SE50 (it lacks {err}). Bring model_ir_se50.pth.") from err
+        raise CheckpointError(f"{path} is not an ArcFace IR-SE50 (it lacks {err}). Use model_ir_se50.pth.") from err

@@ -1,7 +1,7 @@
-"""How a clip moves, what it keeps of the face, and whether it shows the words: figures of its frames.
+"""Metrics of a clip: motion, smoothness, identity (average content distance, ACD) and alignment with the text.
 
-The average content distance is Hang et al. 2023, IV-A5. It is 0 for a still picture, so it means something only beside
-how much the clip moves.
+The average content distance is that of Hang et al. 2023, IV-A5. It is 0 for a still image: compare it only at equal
+motion.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from ..shapes import Embedding, Images
 from .perceptual import PerceptualDistance
 
 DIFFERENCES = 4
-"""Frames that the highest difference over time spans."""
+"""Frames that the third difference over time spans."""
 
 
 def average_content_distance(identities: Float[Tensor, "t c"]) -> Float[Tensor, ""]:
-    """ACD: the mean distance of two frames' identity embeddings, over all pairs (Hang et al. 2023, IV-A5).
+    """Average content distance (ACD): mean distance between identity embeddings over all pairs of frames (IV-A5).
 
-    0 for a single frame.
+    identities: [t c]. 0 for a single frame.
     """
     return torch.pdist(identities).mean() if len(identities) > 1 else identities.new_zeros(())
 
 
 def consecutive_content_distance(identities: Float[Tensor, "t c"]) -> Float[Tensor, ""]:
-    """ACD as the paper's published code has it: squared distances of neighbouring frames, summed over the clip."""
+    """ACD of the authors' code: squared distances between consecutive embeddings [t c], summed over the clip."""
     return identities.diff(dim=0).square().sum()
 
 
 def pca_path(path: Float[Tensor, "t k"]) -> Float[Tensor, "t 2"]:
-    """Where the frames of a path [t k] lie along the two directions in which it goes furthest, from its first frame."""
+    """PCA of a path [t k]: its frames in the plane of the two principal components, relative to the first frame."""
     centered = (path - path.mean(dim=0)).double()
     values, vectors = torch.linalg.eigh(centered @ centered.T)
     places = (vectors * values.clamp_min(0).sqrt())[:, -2:].flip(1)
@@ -48,15 +48,15 @@ def pca_path(path: Float[Tensor, "t k"]) -> Float[Tensor, "t 2"]:
 
 @dataclass(frozen=True, eq=False)
 class ClipMetrics:
-    """Figures of one clip of t frames. Pictures are compared in 0..1, as means over their pixels.
+    """Metrics of one clip of t frames. Pixel differences are mean absolute values of images in 0..1.
 
     Attributes:
-        changes: of each frame from the first one, [t].
-        differences: mean size of the first, second and third differences over time; 0 where the clip is too short.
-        steps: of each frame from the one before, [t-1].
-        identities: embedding of who each frame shows, [t c]; None where nobody was asked.
-        alignment: cosine of each frame and the words, [t]; None without words.
-        distances: perceptual distance of each frame from the first one, [t]; None where it was not measured.
+        changes: pixel difference of each frame from the first one, [t].
+        differences: mean absolute first, second and third differences over time; 0 if the clip is too short.
+        steps: pixel difference of each frame from the previous one, [t-1].
+        identities: identity embedding of each frame, [t c]; None if not measured.
+        alignment: CLIP cosine between each frame and the text, [t]; None without a text.
+        distances: perceptual distance of each frame from the first one, [t]; None if not measured.
     """
 
     changes: Float[Tensor, "t"]
@@ -68,33 +68,33 @@ class ClipMetrics:
 
     @property
     def magnitude(self) -> float:
-        """How much it moves: the mean change of a frame from the first one."""
+        """Amount of motion: mean pixel difference from the first frame."""
         return self.changes.mean().item()
 
     @property
     def flicker(self) -> float:
-        """How far frames lie from the middle of their neighbours, in steps: 0 at an even pace, 1 to and fro."""
+        """Second over first difference, halved: 0 at constant speed, 1 for frames that alternate."""
         return _ratio(self.differences[1], 2 * self.differences[0])
 
     @property
     def jerk(self) -> float:
-        """Third difference over the first one: 0 at an even pace or an even acceleration, 4 to and fro."""
+        """Third over first difference: 0 at constant speed or acceleration, 4 for frames that alternate."""
         return _ratio(self.differences[2], self.differences[0])
 
     @property
     def first_step_share(self) -> float:
-        """Of all steps' lengths, the first one's; 1 / (t - 1) at an even pace. NaN for a clip that does not move."""
+        """Share of the first step in all steps: 1 / (t - 1) at constant speed. NaN for a clip without motion."""
         return (self.steps[0] / self.steps.sum()).item() if self.steps.sum() > 0 else float("nan")
 
     @property
     def identity_cosines(self) -> Float[Tensor, "t"] | None:
-        """Cosine of each frame's identity and the first one's."""
+        """Cosine between the identity embeddings of each frame and the first frame, [t]; None if not measured."""
         if self.identities is None:
             return None
         return F.cosine_similarity(self.identities, self.identities[:1], dim=1)
 
     def figures(self) -> dict[str, float]:
-        """Every figure by its name. Those that were not measured are left out."""
+        """Every metric by its name; metrics that were not measured are left out."""
         found = {
             "magnitude": self.magnitude,
             "first_step_share": self.first_step_share,
@@ -119,15 +119,18 @@ def _ratio(part: float, whole: float) -> float:
 
 @dataclass
 class ClipMeter:
-    """Measures a clip while its frames come, and keeps no more than the last few of them.
+    """Accumulates the metrics of a clip frame by frame, with the last few frames in memory.
 
-    identity: pictures [n c h w] in -1..1 -> vectors [n c], see `IdentitySimilarity`. words: a unit embedding [1 c] of
-    the text, with the `look` that embeds pictures beside it. distance: from the first frame.
+    Attributes:
+        identity: identity embedding, images [n c h w] in -1..1 -> [n c], see `IdentitySimilarity`.
+        embed_images: CLIP's image embedding, images [n c h w] in -1..1 -> [n c].
+        text_embedding: CLIP's unit embedding of the text, [1 c]; needs `embed_images`.
+        distance: perceptual distance, measured from the first frame.
     """
 
     identity: Callable[[Images], Embedding] | None = None
-    look: Callable[[Images], Embedding] | None = None
-    words: Embedding | None = None
+    embed_images: Callable[[Images], Embedding] | None = None
+    text_embedding: Embedding | None = None
     distance: PerceptualDistance | None = None
     _first: Images | None = field(default=None, init=False)
     _last: list[Images] = field(default_factory=list, init=False)
@@ -138,32 +141,34 @@ class ClipMeter:
     _distances: list[Tensor] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        if (self.words is None) != (self.look is None):
-            raise InputError("Words can be compared with frames by one CLIP model only: give both, or neither.")
+        if (self.text_embedding is None) != (self.embed_images is None):
+            raise InputError(
+                "A text embedding and an image embedding of one CLIP model are needed together: give both, or neither."
+            )
 
     @torch.no_grad()
     def update(self, frames: Images) -> None:
-        """The next frames [k c h w], in -1..1. Raises MismatchError for frames of another size."""
+        """Add the next frames [k c h w] in -1..1. Raises MismatchError for frames of another size."""
         frames = frames.float().clamp(-1, 1)
         if self._first is None:
             self._first = frames[:1]
         if frames.shape[1:] != self._first.shape[1:]:
             raise MismatchError(
-                f"A clip whose first frame is {list(self._first.shape[1:])} goes on with {list(frames.shape[1:])}. "
-                "Give frames of one size."
+                f"The first frame has shape {list(self._first.shape[1:])}, a later one {list(frames.shape[1:])}. All "
+                "frames of a clip need one size."
             )
         self._changes.append((frames - self._first).abs().mean(dim=(1, 2, 3)).cpu() / 2)
         for frame in frames.split(1):
             self._add_differences(frame)
         if self.identity is not None:
             self._identities.append(self.identity(frames).float().cpu())
-        if self.look is not None and self.words is not None:
-            self._alignment.append(F.cosine_similarity(self.look(frames), self.words, dim=1).cpu())
+        if self.embed_images is not None and self.text_embedding is not None:
+            self._alignment.append(F.cosine_similarity(self.embed_images(frames), self.text_embedding, dim=1).cpu())
         if self.distance is not None:
             self._distances.append(self.distance.each(frames, self._first.expand_as(frames)).cpu())
 
     def _add_differences(self, frame: Images) -> None:
-        """Sizes of the differences, of every order, that end at this frame."""
+        """Add the first, second and third differences that end at this frame."""
         self._last = [*self._last, frame][-DIFFERENCES:]
         differences = list(reversed(self._last))
         for sizes in self._sizes[: len(self._last) - 1]:
@@ -171,10 +176,10 @@ class ClipMeter:
             sizes.append(differences[0].abs().mean().item() / 2)
 
     @property
-    def measures(self) -> ClipMetrics:
-        """Of all that was seen. Raises InputError if nothing was."""
+    def metrics(self) -> ClipMetrics:
+        """Metrics of all frames so far. Raises InputError if there are none."""
         if self._first is None:
-            raise InputError("There is no frame to measure. Give a clip of at least one.")
+            raise InputError("The clip has no frames. Give at least one.")
         means = [sum(sizes) / len(sizes) if sizes else 0.0 for sizes in self._sizes]
         return ClipMetrics(
             torch.cat(self._changes),
@@ -187,15 +192,16 @@ class ClipMeter:
 def measure_clip(
     frames: Iterable[Images],
     identity: Callable[[Images], Embedding] | None = None,
-    look: Callable[[Images], Embedding] | None = None,
-    words: Embedding | None = None,
+    embed_images: Callable[[Images], Embedding] | None = None,
+    text_embedding: Embedding | None = None,
     distance: PerceptualDistance | None = None,
 ) -> ClipMetrics:
-    """Measures of the clip whose frames [k c h w], in -1..1, come in chunks; see `ClipMeter` for the rest.
+    """Metrics of a clip whose `frames` come in chunks [k c h w] in -1..1; for the other arguments see `ClipMeter`.
 
-    Raises InputError for an empty clip and for words without a `look`, MismatchError for frames of several sizes.
+    Raises InputError for an empty clip and for a text embedding without `embed_images` or the reverse, MismatchError
+    for frames of several sizes.
     """
-    measuring = ClipMeter(identity, look, words, distance)
+    meter = ClipMeter(identity, embed_images, text_embedding, distance)
     for chunk in frames:
-        measuring.update(chunk)
-    return measuring.measures
+        meter.update(chunk)
+    return meter.metrics

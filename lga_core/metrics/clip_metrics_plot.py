@@ -1,4 +1,4 @@
-"""Figures of a clip as a picture: how far it is from its first frame, how fast it goes, and what it keeps and shows."""
+"""Plot of a clip's metrics over time: change from the first frame, step size, identity and alignment with the text."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ KEPT, WORDS = "#2a7f62", "#8a4f9e"
 
 
 def plot_clip_metrics(measures: ClipMetrics, title: str, fps: float) -> Image.Image:
-    """RGB, over time: change from the first frame, steps, and who is seen and what, as far as it was measured.
+    """RGB plot over time: change from the first frame, step size, and identity and alignment if they were measured.
 
-    Time is in frames below the plot and in seconds, at `fps` frames a second, above it.
+    The time axis shows frames below the plot and seconds, at `fps` frames per second, above it.
     """
     return plotted(lambda: _figure(measures, title, fps))
 

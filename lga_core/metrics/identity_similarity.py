@@ -1,9 +1,8 @@
-"""Whether two pictures show the same person, by an identity network or by what a domain has instead of one.
+"""Identity similarity of two images: by an identity network, or by what a domain has instead of one.
 
-CLIP's embedding does not do: on the doodle domain it follows the expression (rank correlation 0.84 with the judge's
-change of expression, 0.36 with that of identity, over 18 prompts at four strengths). What its feature maps say of
-colours and textures, wherever they are, follows identity (0.86, and 0.24 with expression); the encoder's codes lie
-between (0.74 and 0.63).
+CLIP's embedding is unsuitable: on the doodle domain it follows the expression (rank correlation 0.84 with the judge's
+change of expression, 0.36 with its change of identity, over 18 prompts at four strengths). Channel statistics of its
+feature maps follow identity (0.86, and 0.24 with expression); the encoder's codes lie between (0.74 and 0.63).
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ NUM_BASELINE_FACES = 16
 
 @dataclass(frozen=True)
 class IdentitySimilarity:
-    """How alike frames are to a source: 1 the same picture, 0 as two strangers are.
+    """Identity similarity of frames to a source: 1 for the same image, 0 for two different people on average.
 
-    embed: pictures [n c h w] -> vectors [n c]. label: who knows people, for reports. strangers: mean cosine of
-    different people's vectors.
+    embed: images [n c h w] in -1..1 -> vectors [n c]. label: name of the embedding, for reports. baseline: mean cosine
+    between different people.
     """
 
     embed: Callable[[Images], Embedding]
@@ -40,7 +39,7 @@ class IdentitySimilarity:
     baseline: float = 0.0
 
     def __call__(self, frames: Images, source: Images) -> Float[Tensor, "n"]:
-        """Of each frame [n c h w] to the source [1 c h w], or to its own [n c h w], pictures in -1..1."""
+        """Similarity of each frame [n c h w] to the source [1 c h w], or to its own [n c h w]; images in -1..1."""
         cosine = F.cosine_similarity(self.embed(frames), self.embed(source), dim=1)
         return (cosine - self.baseline) / (1 - self.baseline)
 
@@ -51,9 +50,9 @@ def find_identity_similarity(
     clip: ClipModel | None = None,
     encoder: Callable[[Images], WPlus] | None = None,
 ) -> IdentitySimilarity:
-    """The best likeness at hand: an `IdentityNetwork`'s; else CLIP's feature maps', for a ResNet; else the encoder's.
+    """The best identity similarity available: an `IdentityNetwork`'s, else a ResNet CLIP's, else the encoder's.
 
-    Raises InputError where there is none of them.
+    Raises InputError if none of them is given.
     """
     if network is not None:
         return IdentitySimilarity(network, "the identity network")
@@ -64,7 +63,9 @@ def find_identity_similarity(
         return _calibrated(
             generator, lambda images: (encoder(images) - generator.w_avg).flatten(1), "the encoder's codes"
         )
-    raise InputError("Nothing here can tell people apart. Give an identity network, a ResNet CLIP or an encoder.")
+    raise InputError(
+        "There is no model to compare identities with. Give an identity network, a ResNet CLIP or an encoder."
+    )
 
 
 def identity_embedding(
@@ -83,7 +84,7 @@ def identity_embedding(
 
 
 def color_texture_features(clip: ClipModel, size: int | None = None) -> Callable[[Images], Embedding]:
-    """An embedding by mean and deviation of every channel of CLIP's feature maps, each map to an equal part."""
+    """Embedding of colours and textures: mean and deviation of each channel of CLIP's feature maps, equal in weight."""
 
     def embed(images: Images) -> Embedding:
         maps = clip.stages(images, size)[:NUM_CLIP_STAGES]
@@ -95,7 +96,7 @@ def color_texture_features(clip: ClipModel, size: int | None = None) -> Callable
 
 @torch.no_grad()
 def _calibrated(generator: Generator, embed: Callable[[Images], Embedding], label: str) -> IdentitySimilarity:
-    """A likeness that is 0 between random faces of the generator, on average."""
+    """Identity similarity that is 0 between random faces of the generator, on average."""
     ws = generator.broadcast(random_w(generator, NUM_BASELINE_FACES, torch.Generator().manual_seed(0)))
     known = torch.cat([F.normalize(embed(draw(generator, each)), dim=1) for each in ws.split(1)])
     cosines = known @ known.T

@@ -9,7 +9,7 @@ from ..shapes import Features, FeaturesOut
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels weighed by a gate that sees the mean of each (Hu et al. 2018)."""
+    """Squeeze-and-excitation (Hu et al. 2018): channels scaled by a gate that sees their means."""
 
     def __init__(self, channels: int, reduction: int = 16):
         super().__init__()

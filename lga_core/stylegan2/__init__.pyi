@@ -1,5 +1,6 @@
 from .frozen_synthesis import FrozenSynthesis as FrozenSynthesis
 from .pca import PrincipalComponents as PrincipalComponents
+from .pca import covariance_power as covariance_power
 from .pca import principal_components as principal_components
 from .pca import random_w as random_w
 from .stylespace import StyleSpace as StyleSpace

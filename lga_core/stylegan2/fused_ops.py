@@ -1,10 +1,10 @@
-"""What lies between two convolutions of a frozen synthesis network, and its gradients: one element-wise pass each way.
+"""Fused element-wise passes between two convolutions of a frozen synthesis network, forward and backward.
 
 Forward, features y = clamp(f(x d + noise + bias)) with demodulation d and leaky ReLU f, then y s with the next style s,
 and an image y mixer. Gradients of x, d and s need nothing but y: with u = x d + noise + bias and y = f(u), f'(u) u = y,
 so that d times its gradient is the sum over pixels of of_y y - of_u (noise + bias).
 
-The plain passes run anywhere. Those to compile are several times faster, and round to the features' precision once.
+The plain passes run anywhere. The compiled ones are several times faster and round to the features' precision once.
 """
 
 import warnings
@@ -20,7 +20,7 @@ from torch import Tensor
 from ..shapes import Styles
 from .ops import LRELU_SLOPE
 
-Pixels = Float[Tensor, "n p c"]  # channels-last features with their rows strung together
+Pixels = Float[Tensor, "n p c"]  # channels-last features, height and width flattened
 Noise = Float[Tensor, "p 1"]
 Bias = Float[Tensor, "c"]
 Rgb = Float[Tensor, "n rgb p"]
@@ -97,9 +97,9 @@ def backward_in_quads(
     grad_rgb: Float[Tensor, "n rgb q 4"] | None,
     rgb_weight: RgbWeight | None,
 ) -> tuple[PixelQuads, Partial, Partial]:
-    """`backward_pass` to compile. For gradients of d (times d) and s it gives what their sums over pixels are of.
+    """`backward_pass` to compile. For the gradients of d (times d) and s it returns partial sums over four pixels.
 
-    The compiler would read everything again to sum over all pixels, but not for four terms that are written out.
+    A compiled sum over all pixels would read everything again; four terms written out do not.
     """
     grad_x, grad_d, grad_s = [], torch.zeros_like(d)[:, None], torch.zeros_like(d)[:, None]
     for k in range(4):
@@ -123,7 +123,7 @@ class Passes(NamedTuple):
 
 
 def sum_quads(in_quads: Callable[..., tuple[PixelQuads, Partial, Partial]]) -> Backward:
-    """`backward_pass` by way of `backward_in_quads`."""
+    """`backward_pass` from `backward_in_quads`."""
 
     def backward(
         y: Pixels,
@@ -147,9 +147,9 @@ def sum_quads(in_quads: Callable[..., tuple[PixelQuads, Partial, Partial]]) -> B
 
 @cache
 def compiled_passes(dtype: torch.dtype, style_dtype: torch.dtype, device: torch.device) -> Passes:
-    """Both passes compiled, or as they are where no compiler works, as a trial shows.
+    """Both passes compiled, or uncompiled with a warning if a trial compilation fails.
 
-    The trial is of features of `dtype` and styles of `style_dtype`.
+    The trial has features of `dtype` and styles of `style_dtype`.
     """
     forward = torch.compile(forward_to_compile, dynamic=True)
     style, noise = (

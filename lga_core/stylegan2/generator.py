@@ -3,7 +3,7 @@
 Parameter names are NVIDIA's, so that a converted file needs no translation table: `mapping.fc0.weight`,
 `synthesis.b8.conv0.affine.bias`, ... The only buffers are `mapping.w_avg` and each layer's `noise_const`.
 
-Rows of W+: the 4x4 block takes row 0 (convolution) and row 1 (to-RGB). Each next block takes the next two rows for its
+Rows of W+: the 4x4 block uses row 0 (convolution) and row 1 (to-RGB). Each later block uses the next two rows for its
 convolutions and the row after them for its to-RGB; that row is shared with the next block's first convolution.
 """
 
@@ -27,11 +27,11 @@ MAX_RESOLUTION = 2048
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """What distinguishes one StyleGAN2 generator from another. Raises ValueError for values no generator can have.
+    """Architecture of a StyleGAN2 generator. Raises ValueError for values outside the allowed ranges.
 
-    Defaults are "config F". `architecture`: how the image comes about, `skip` sums the to-RGB of every block,
-    `resnet` adds residual connections and, like `orig`, has a to-RGB in the last block only.
-    `conv_clamp` limits every layer's output to +-conv_clamp (None: no limit); files trained in fp16 carry 256.
+    The defaults are "config F". `architecture`: how the image is formed; `skip` sums the to-RGB of every block,
+    `resnet` has residual connections and, like `orig`, a to-RGB in the last block only.
+    `conv_clamp` clamps every layer's output to +-conv_clamp (None: no clamp); networks trained in fp16 have 256.
     """
 
     resolution: int
@@ -82,9 +82,10 @@ class GeneratorConfig:
 
 
 def truncate(ws: WPlus, w_avg: MeanW, psi: float, cutoff: int | None = None) -> WPlus:
-    """Pull faces toward the average face: w_avg + psi (ws - w_avg), on the first `cutoff` rows only if given.
+    """Truncation trick: interpolate W+ codes [n num_ws w_dim] toward the average face, w_avg + psi (ws - w_avg).
 
-    psi = 1 returns ws and psi = 0 the average face, both exactly.
+    cutoff: number of first rows to truncate; None: all. psi = 1 returns ws and psi = 0 the average face, both exactly.
+    (Karras et al. 2019, "A Style-Based Generator Architecture", B.)
     """
     if psi == 1:
         return ws
@@ -94,7 +95,7 @@ def truncate(ws: WPlus, w_avg: MeanW, psi: float, cutoff: int | None = None) -> 
 
 
 class Mapping(nn.Module):
-    """Z (and a class label, where the generator has them) -> W."""
+    """Mapping network: Z (and a class label, in a conditional generator) -> W. `w_avg` is the mean of W."""
 
     w_avg: Tensor
 
@@ -111,9 +112,9 @@ class Mapping(nn.Module):
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
 
     def forward(self, z: Z, c: Labels | None = None) -> W:
-        """Map z [n z_dim], with c [n c_dim] for a class-conditional generator, to w [n w_dim].
+        """z [n z_dim], and labels c [n c_dim] in a class-conditional generator -> w [n w_dim].
 
-        Raises InputError if labels are missing where they are needed, or given where there are none.
+        Raises InputError if a conditional generator gets no labels, or another one gets some.
         """
         if (c is not None) != bool(self.config.c_dim):
             need = f"labels c of shape [n {self.config.c_dim}]" if self.config.c_dim else "no labels"
@@ -132,7 +133,7 @@ def _clamp(x: Features, limit: float | None) -> Features:
 
 
 class StyledConv(nn.Module):
-    """3x3 modulated convolution, noise, bias, leaky ReLU. `gain` scales the output (and the clamp with it)."""
+    """Modulated 3x3 convolution, demodulation, noise, bias, leaky ReLU. `gain` scales the output and the clamp."""
 
     noise_const: Tensor
 
@@ -164,7 +165,7 @@ class StyledConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """1x1 modulated convolution to an image, not demodulated; its style carries the equalising gain instead."""
+    """Modulated 1x1 convolution to an image, without demodulation; its style carries the equalising gain instead."""
 
     def __init__(self, i: int, img_channels: int, w_dim: int, *, clamp: float | None = None):
         super().__init__()
@@ -201,7 +202,7 @@ class SkipConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Everything at one resolution. The 4x4 block starts from a learned constant and has no `conv0`."""
+    """All layers of one resolution. The 4x4 block starts from a learned constant and has no `conv0`."""
 
     def __init__(self, config: GeneratorConfig, resolution: int):
         super().__init__()
@@ -226,9 +227,9 @@ class Block(nn.Module):
     def forward(
         self, x: Features | None, image: Images | None, ws: WPlus, noise: Noise
     ) -> tuple[FeaturesOut, Images | None]:
-        """One step of the synthesis: features and image so far -> features and image at this resolution.
+        """Features and image so far -> features and image at this resolution.
 
-        x is None for the 4x4 block. ws holds this block's own rows only: one per convolution, then one for to-RGB.
+        x: [n i h w], None for the 4x4 block. ws: this block's rows, one per convolution, then one for to-RGB.
         """
         if x is None:
             features = self.conv1(self.const.expand(ws.shape[0], -1, -1, -1), ws[:, 0], noise)
@@ -243,7 +244,7 @@ class Block(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """W+ -> image."""
+    """Synthesis network: W+ -> image."""
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()
@@ -252,16 +253,18 @@ class Synthesis(nn.Module):
             self.add_module(f"b{resolution}", Block(config, resolution))
 
     def forward(self, ws: WPlus, noise: Noise = "const", max_resolution: int | None = None) -> Images:
-        """Draw faces.
+        """Synthesise images of faces.
 
         Args:
-            ws: [n num_ws w_dim].
-            noise: `const` adds the stored noise maps, the same for every image and frame (no flicker); `none` does not.
-            max_resolution: stop at the image of this resolution, a fast preview. `skip` architecture only, because the
-                others have no image before the last block.
+            ws: W+ codes, [n num_ws w_dim].
+            noise: `const` adds the stored noise, equal for all images and frames (no flicker); `none` adds no noise.
+            max_resolution: stop at the image of this resolution, as a fast preview. Only the `skip` architecture has
+                images before the last block.
 
         Returns:
-            [n img_channels res res], nominally in -1..1 and not clamped.
+            [n img_channels res res], nominally in -1..1, not clamped.
+
+        Raises InputError for codes of another shape, ValueError for another `noise` or `max_resolution`.
         """
         self._check(ws, noise, max_resolution)
         x, image, row = None, None, 0
@@ -278,8 +281,8 @@ class Synthesis(nn.Module):
         need = (self.config.num_ws, self.config.w_dim)
         if ws.ndim != 3 or tuple(ws.shape[1:]) != need:
             raise InputError(
-                f"A face of shape {list(ws.shape)} was given, but this {self.config.resolution} px generator draws "
-                f"faces of shape [n {need[0]} {need[1]}]. Use a face made for this generator."
+                f"The face has shape {list(ws.shape)}, but this {self.config.resolution} px generator needs "
+                f"[n {need[0]} {need[1]}]. Use a face made for this generator."
             )
         if noise not in get_args(Noise):
             raise ValueError(f"noise is {noise!r}; it must be one of {get_args(Noise)}")
@@ -293,7 +296,7 @@ class Synthesis(nn.Module):
 
 
 class Generator(nn.Module):
-    """A StyleGAN2 generator. `seed` draws its initial weights (NVIDIA's initialisation).
+    """A StyleGAN2 generator: mapping and synthesis network. `seed` draws the initial weights (NVIDIA's initialisation).
 
     Usage: ws = generator.truncate(generator.broadcast(generator.mapping(z)), psi=0.7); generator.synthesis(ws)
     """
@@ -311,20 +314,20 @@ class Generator(nn.Module):
 
     @property
     def w_avg(self) -> MeanW:
-        """The average face in W [w_dim]."""
+        """The average face: mean of W, [w_dim]."""
         return self.mapping.w_avg
 
     def broadcast(self, w: W) -> WPlus:
-        """The same w for every layer: [n w_dim] -> [n num_ws w_dim]."""
+        """W to W+, the same w for every layer: [n w_dim] -> [n num_ws w_dim]."""
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def truncate(self, ws: WPlus, psi: float, cutoff: int | None = None) -> WPlus:
-        """Pull faces toward this generator's average face; see `truncate`."""
+        """Truncation trick with this generator's average face, see `truncate`."""
         return truncate(ws, self.w_avg, psi, cutoff)
 
     @torch.no_grad()
     def sample(self, seeds: Iterable[int], psi: float = 1.0) -> WPlus:
-        """The faces [n num_ws w_dim] that the seeds stand for, one each, the same on every device.
+        """Random faces, one per seed, truncated by `psi`: ws [n num_ws w_dim], equal on every device.
 
         Raises InputError for a class-conditional generator.
         """

@@ -23,7 +23,7 @@ def leaky_relu(x: Tensor) -> Tensor:
 
 
 def normalize_second_moment(x: Float[Tensor, "n c"], eps: float = 1e-8) -> Float[Tensor, "n c"]:
-    """Scale each row to a mean square of one ("pixel norm"). A row of zeros stays zero."""
+    """Pixel norm: scale each row to a mean square of one. A row of zeros stays zero."""
     return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
 
 
@@ -50,9 +50,9 @@ class EqualLinear(nn.Module):
 
 
 def initialize(module: nn.Module, seed: int) -> None:
-    """Draw all parameters under `module` from `seed` alone: by a layer's own `draw(rng)`, or in PyTorch's range."""
+    """Draw all parameters of `module` from `seed`: by a layer's own `draw(rng)`, or as PyTorch initialises them."""
     if all(parameter.is_meta for parameter in module.parameters()):
-        return  # only shapes: about to be filled from a file
+        return  # on the meta device: a file fills them
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in module.modules():
@@ -66,37 +66,37 @@ def initialize(module: nn.Module, seed: int) -> None:
 
 
 def fir_kernel(like: Tensor) -> Float[Tensor, "4 4"]:
-    """The smoothing filter outer([1, 3, 3, 1]), sum one, with the dtype and device of `like`."""
+    """The FIR filter outer([1, 3, 3, 1]), normalised to sum one, with the dtype and device of `like`."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=like.dtype, device=like.device) / 8
     return taps.outer(taps)
 
 
 def upsample2d(x: Features) -> FeaturesOut:
-    """Twice the size: a zero after each pixel and the FIR filter, whose gain of 4 makes up for the zeros."""
+    """Up-sample by 2, [n i h w] -> [n i 2h 2w]: insert zeros, then apply the FIR filter with gain 4."""
     channels = x.shape[1]
     kernel = (fir_kernel(x) * 4).expand(channels, 1, 4, 4)
     return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
 
 
 def blur2d(x: Features, gain: float = 1.0) -> FeaturesOut:
-    """FIR filter with one pixel of padding: [h w] -> [h-1 w-1]."""
+    """The FIR filter with one pixel of padding: [n i h w] -> [n i h-1 w-1]."""
     channels = x.shape[1]
     kernel = (fir_kernel(x) * gain).expand(channels, 1, 4, 4)
     return F.conv2d(x, kernel, padding=1, groups=channels)
 
 
 def modulated_conv2d(x: Features, weight: Kernel, style: Styles, *, demodulate: bool, up: bool = False) -> FeaturesOut:
-    """Convolve each sample with `weight` scaled by its own `style` per input channel (Eq. 1-3 of the paper).
+    """Modulated convolution with demodulation (Karras et al. 2020, Eq. 1-3): `weight` scaled by each sample's `style`.
 
-    Scaling the activations instead of the weights is the same sum, and one convolution serves the whole batch:
+    Modulation scales the activations instead of the weights, so that one convolution serves the batch:
     conv(x, w s) = conv(x s, w). Demodulation divides output channel o by sqrt(sum over i, k of (w s)^2 + 1e-8).
 
     Args:
         x: [n i h w].
         weight: [o i k k], raw. With demodulation its overall gain does not matter.
         style: [n i].
-        demodulate: divide by the expected standard deviation of the output. False for to-RGB layers.
-        up: double the resolution: a transposed convolution of stride 2 (kernel as stored, not flipped), then the blur.
+        demodulate: divide by the expected standard deviation of the output; False for to-RGB layers.
+        up: double the resolution: transposed convolution of stride 2 (kernel as stored, not flipped), then FIR filter.
     """
     x = x * style[:, :, None, None]
     if up:

@@ -1,4 +1,4 @@
-"""Principal directions of W: along which a generator's faces vary, and how much. MoCoGAN-HD moves along them."""
+"""PCA of W (GANSpace, MoCoGAN-HD): principal components of a generator's codes w; covariance and samples of W."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ KIND = "principal"
 
 @dataclass(frozen=True, eq=False)
 class PrincipalComponents:
-    """Orthonormal directions of W, those of the greatest variance first, and the standard deviation along each."""
+    """PCA of W: orthonormal components [p w_dim] by decreasing variance, and standard deviations [p] along them."""
 
     components: Float[Tensor, "p w_dim"]
     deviations: Float[Tensor, "p"]
 
     @property
     def directions(self) -> Float[Tensor, "p w_dim"]:
-        """Each as long as faces vary along it."""
+        """Components scaled by their standard deviations."""
         return self.components * self.deviations[:, None]
 
     def to(self, device: torch.device) -> PrincipalComponents:
@@ -47,15 +47,18 @@ def principal_components(
     folder: PathLike | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> PrincipalComponents:
-    """All w_dim principal directions of W, float32, from random faces, of random labels where the generator has them.
+    """PCA of W: all w_dim principal components, float32, of random codes w (random labels in a conditional generator).
 
-    `folder` keeps what was found, for each generator and number of faces, so that it is found once. `on_step` is called
-    with the faces done and all there are; what it raises stops.
+    Args:
+        generator: whose mapping network is sampled.
+        num_samples: number of codes, at least 2.
+        folder: cache, one file per generator and number of samples; None: no cache.
+        on_step: called with the codes done and `num_samples`; an exception it raises stops the computation.
 
-    Raises InputError for fewer than two faces, CheckpointError for a kept file that is damaged.
+    Raises InputError for fewer than two samples, CheckpointError for a damaged cache file.
     """
     if num_samples < 2:
-        raise InputError(f"{num_samples} faces were asked for; their directions need at least 2.")
+        raise InputError(f"num_samples is {num_samples}; a PCA needs at least 2 samples.")
     if folder is None:
         return pca_from_covariance(covariance(generator, num_samples, on_step))
     made_for = fingerprint(generator)
@@ -70,7 +73,7 @@ def principal_components(
 
 
 def load_components(path: PathLike, w_dim: int) -> PrincipalComponents:
-    """Principal directions of a W of this width, from a file. Raises CheckpointError."""
+    """Principal components of a W of width `w_dim`, from a cache file. Raises CheckpointError."""
     tensors = load_checkpoint(path, KIND).tensors
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     need = {"components": [w_dim, w_dim], "deviations": [w_dim]}
@@ -83,8 +86,8 @@ def load_components(path: PathLike, w_dim: int) -> PrincipalComponents:
 def covariance(
     generator: Generator, num_samples: int, on_step: Callable[[int, int], None] | None = None
 ) -> Float[Tensor, "w_dim w_dim"]:
-    """Covariance of w, float64, over random faces. They are never held at once: sums are all that is kept."""
-    average = generator.w_avg.double()  # near the mean, so that little is lost by subtracting it
+    """Covariance of random codes w, float64, from running sums: the codes are never in memory at once."""
+    average = generator.w_avg.double()  # near the mean, so that subtracting it loses little precision
     total, products = torch.zeros_like(average), average.new_zeros(len(average), len(average))
     rng = torch.Generator().manual_seed(0)
     for done in range(0, num_samples, CHUNK):
@@ -97,9 +100,9 @@ def covariance(
 
 
 def random_w(generator: Generator, n: int, rng: torch.Generator, positions: Int64[Tensor, "m"] | None = None) -> W:
-    """Codes [n w_dim] of random faces, of random labels where the generator has them.
+    """Random codes w = mapping(z), z ~ N(0, I), [n w_dim], with random labels in a conditional generator.
 
-    `positions`: map only these of the n, as one process of several does.
+    `positions` [m]: map only these of the n draws, as each of several processes does; returns [m w_dim].
     """
     config = generator.config
     chosen = slice(None) if positions is None else positions
@@ -111,20 +114,35 @@ def random_w(generator: Generator, n: int, rng: torch.Generator, positions: Int6
 
 
 def pca_from_covariance(matrix: Float[Tensor, "w_dim w_dim"]) -> PrincipalComponents:
-    """Directions of a covariance matrix; of each the number that is largest in size is positive, on any machine."""
+    """Eigenvectors and standard deviations of a covariance matrix; the largest entry of each component is positive."""
     variances, directions = torch.linalg.eigh(matrix)
     components = directions.T.flip(0)
     largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
     return PrincipalComponents((components * largest.sign()).float(), variances.flip(0).clamp_min(0).sqrt().float())
 
 
-LEAST_VARIANCE = 0.01
-"""Of a direction of W, in units of the mean one; directions that faces hardly vary in count as varying so much."""
+VARIANCE_FLOOR = 0.01
+"""Added to the variance of each direction of W, in units of the mean variance: hardly used directions count so much."""
+
+
+def covariance_power(w: W, floor: float = VARIANCE_FLOOR, power: float = 0.5) -> Float[Tensor, "w_dim w_dim"]:
+    """Covariance of codes `w` [n w_dim] to a power, in units of the mean variance of the directions in use.
+
+    Power -1/2 whitens: codes get unit variance in every direction in use. Power 1/2 colors: white noise becomes
+    differences between faces. `floor` is added to each direction's variance.
+    """
+    variances, directions, mean = _spectrum(w)
+    return directions * (variances / mean + floor) ** power @ directions.T
 
 
 @torch.no_grad()
-def whitening(w: W) -> Float[Tensor, "d d"]:
-    """The linear map that gives faces `w` unit variance in each direction that they vary in."""
+def whitening(w: W) -> Float[Tensor, "w_dim w_dim"]:
+    """The linear map that gives codes `w` [n w_dim] unit variance in each direction in use, in units of W itself."""
+    variances, directions, mean = _spectrum(w)
+    return directions * (variances + VARIANCE_FLOOR * mean).rsqrt() @ directions.T
+
+
+def _spectrum(w: W) -> tuple[Float[Tensor, "w_dim"], Float[Tensor, "w_dim w_dim"], Float[Tensor, ""]]:
+    """Variances and directions of codes `w`, and the mean variance of the directions in use."""
     variances, directions = torch.linalg.eigh(torch.cov(w.T))
-    used = variances[variances > 1e-4 * variances.max()].mean()
-    return directions * (variances.clamp_min(0) + LEAST_VARIANCE * used).rsqrt() @ directions.T
+    return variances.clamp_min(0), directions, variances[variances > 1e-4 * variances.max()].mean()

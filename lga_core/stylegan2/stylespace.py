@@ -1,10 +1,10 @@
-"""StyleSpace: faces drawn from the styles of the convolutions, where single channels do single things (Wu et al. 2021).
+"""StyleSpace: the styles of all convolutions, whose single channels control single attributes (Wu et al. 2021).
 
-A style is linear in its row of W+, s = A w + b. So that an edit of s needs nothing but what there is for W+, a
-`StyleSpace` has a generator of its own whose rows are wider: w' = [w, d] and A' = [A, 1] draw s + d. Row k of W+ is
-convolution k's; the to-RGB that shares the row has zeros in place of 1, and styles of to-RGBs are not edited (as
-published). An edit is then an offset of d, hence a motion: it can be scaled, curved, masked, looped, chained and drawn
-by the engine as any other, and added to a motion in W+ that was widened.
+A style is affine in its row of W+, s = A w + b. To edit s with the tools for W+, a `StyleSpace` has a generator with
+wider rows: w' = [w, d] and A' = [A, 1] give the style s + d. Row k of W+ belongs to convolution k; the to-RGB layer of
+the same row has zeros instead of 1: styles of to-RGB layers are not edited, as published. An edit is then an offset
+to d, and a sequence of edits is a motion like any other: scaled, masked, looped, chained, synthesised by the engine, or
+added to a motion in W+ that was widened.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ StyleVectors = Float[Tensor, "n s"]  # styles of all convolutions, in the order 
 
 
 class StyleSpace:
-    """A generator, the styles of its convolutions, and the generator of wider rows that draws edits of them.
+    """The StyleSpace of a generator, and a generator with wider rows that synthesises edits of styles.
 
     Attributes:
-        generator: the plain one, left as it is; its weights are shared.
-        wide: draws `widened` faces and motions: their rows hold w, then an offset for each channel of a style.
+        generator: the plain generator, unchanged; its weights are shared.
+        wide: takes `widened` faces and motions, whose rows hold w, then an offset for each channel of a style.
         widths: number of channels of each convolution's style.
     """
 
@@ -44,11 +44,11 @@ class StyleSpace:
         return sum(self.widths)
 
     def styles(self, ws: WPlus) -> StyleVectors:
-        """Styles [n num_channels] of faces [n num_ws w_dim] of the plain generator."""
+        """Styles [n num_channels] of faces ws [n num_ws w_dim] of the plain generator."""
         return torch.cat([conv.affine(ws[:, row]) for row, conv in enumerate(self.convs)], dim=1)
 
     def widened(self, latents: WPlus | Motion) -> WPlus | Motion:
-        """Faces, or a motion, of the plain generator for the wide one: no offset in any style.
+        """Faces or a motion of the plain generator, [... num_ws w_dim], for the wide generator, without style offsets.
 
         Raises MismatchError for those of another generator.
         """
@@ -68,15 +68,15 @@ class StyleSpace:
 
 
 def is_stylespace_motion(generator: Generator, motion: Motion) -> bool:
-    """Whether a motion of this generator is one for its `StyleSpace.wide`: its rows are as wide as there."""
+    """Whether a motion [n t num_ws width] edits styles: its rows are as wide as those of `StyleSpace.wide`."""
     further = max(conv.weight.shape[1] for conv in convolutions(generator))
     return motion.shape[-1] == generator.config.w_dim + further
 
 
 def generator_for_motion(generator: Generator, ws: WPlus, motion: Motion) -> tuple[Generator, WPlus]:
-    """The generator that draws the faces `ws` under a motion, and the faces as it takes them.
+    """The generator for the faces `ws` [n num_ws w_dim] under a motion, and the faces in its format.
 
-    Those that are given, or where the motion moves styles `StyleSpace.wide` and the widened faces.
+    Those given, or for a motion of styles `StyleSpace.wide` and the widened faces.
     """
     if not is_stylespace_motion(generator, motion):
         return generator, ws
@@ -85,12 +85,12 @@ def generator_for_motion(generator: Generator, ws: WPlus, motion: Motion) -> tup
 
 
 def convolutions(generator: Generator) -> list[StyledConv]:
-    """The styled convolutions, in the order in which they draw: convolution k takes row k of W+."""
+    """The styled convolutions in order: convolution k uses row k of W+."""
     return [layer for layer in generator.synthesis.modules() if isinstance(layer, StyledConv)]
 
 
 def _widened_generator(generator: Generator, channels: int) -> Generator:
-    """The same generator with rows of w_dim + channels numbers; convolutions share their weights with it."""
+    """The same generator with rows of width w_dim + channels; its convolutions share their weights."""
     with torch.device("meta"):
         wide = Generator(replace(generator.config, w_dim=generator.config.w_dim + channels))
     state = generator.synthesis.state_dict()
@@ -105,14 +105,14 @@ def _widened_generator(generator: Generator, channels: int) -> Generator:
 
 
 def _widened_affine(weight: Float[Tensor, "i w_dim"], channels: int, edited: bool) -> Float[Tensor, "i w_dim+channels"]:
-    """[A, 1] (or [A, 0]) as a layer stores it: its gain, one over the root of its inputs, is applied when it runs."""
+    """[A, 1] (or [A, 0]) as a layer stores it, without the gain 1 / sqrt(fan_in) that is applied at run time."""
     i, w_dim = weight.shape
     further = torch.eye(i, channels, dtype=weight.dtype, device=weight.device) * edited
     return torch.cat([weight / math.sqrt(w_dim), further], dim=1) * math.sqrt(w_dim + channels)
 
 
 class ZeroPaddedMapping(Mapping):
-    """The plain generator's mapping, with zeros behind w."""
+    """The plain generator's mapping network, with zeros appended to w."""
 
     def __init__(self, plain: Mapping, channels: int):
         nn.Module.__init__(self)

@@ -118,7 +118,7 @@ def video_metrics(video: Images, networks: Networks, prompts: PromptSet, prompt:
     texts = None if scorer is None else scorer.encode_text(prompts.sentences)
     alignment: dict[str, Any] = {}
     if scorer is not None and texts is not None:
-        alignment = {"look": scorer.encode_images, "words": texts[prompt : prompt + 1]}
+        alignment = {"embed_images": scorer.encode_images, "text_embedding": texts[prompt : prompt + 1]}
     found = measure_clip(
         [video], lambda images: in_batches(networks.identity.embed, images), distance=networks.distance, **alignment
     )

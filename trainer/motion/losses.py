@@ -6,10 +6,11 @@ Where paper and code differ, both are here: the paper's by default, the code's u
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from lga_core.stylegan2 import covariance_power as covariance_power
 
 Pictures = Float[Tensor, "n c h w"]
 Offsets = Float[Tensor, "n t l d"]
@@ -78,17 +79,6 @@ def first_difference(motion: Offsets, reduction: Reduction = "mean") -> Scalar:
 
 def _reduced(squares: Tensor, reduction: Reduction) -> Tensor:
     return squares.mean() if reduction == "mean" else squares.sum()
-
-
-def covariance_power(w: Float[Tensor, "n d"], floor: float = 0.01, power: float = 0.5) -> Float[Tensor, "d d"]:
-    """The covariance of faces `w` to a power, in units of the mean variance of the directions they vary in.
-
-    Power -1/2 whitens: it gives faces unit variance in every such direction. Power 1/2 colours: it turns white noise
-    into offsets between faces. Directions in which faces hardly vary (below `floor`) count as if they varied so much.
-    """
-    variances, directions = torch.linalg.eigh(torch.cov(w.T))
-    used = variances[variances > 1e-4 * variances.max()].mean()
-    return directions * (variances.clamp(min=0) / used + floor) ** power @ directions.T
 
 
 def w_mahalanobis(motion: Offsets, white: Float[Tensor, "d d"]) -> Scalar:

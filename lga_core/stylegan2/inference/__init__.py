@@ -1,4 +1,4 @@
-"""Fast synthesis without gradients: a generator prepared once. `Generator.synthesis` is the definition."""
+"""Fast inference: the synthesis network without gradients. `Generator.synthesis` is the definition."""
 
 import lazy_loader
 

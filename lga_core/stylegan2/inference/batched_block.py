@@ -1,6 +1,6 @@
-"""A block that draws all frames at once: activations are scaled by the styles, and one weight serves every frame.
+"""A block that processes all frames at once: modulation scales activations, so that all frames share the weights.
 
-It pays where features are small (64 px and below on a processor), and on a card at every resolution.
+It pays at low resolutions (64 px and below) on a CPU, and at every resolution on a GPU.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from .folded_layers import Blur, FoldedStyledConv, Residual, ToRGB, style_dtype,
 
 
 class BatchedBlock:
-    """`generator.Block`, prepared."""
+    """`generator.Block` with folded gains."""
 
     def __init__(self, block: Any, dtype: torch.dtype, device: torch.device, compiled: bool = False):
         layers = [block.conv0, block.conv1] if hasattr(block, "conv0") else [block.conv1]
@@ -25,7 +25,7 @@ class BatchedBlock:
         self.rgb = ToRGB(block.torgb, dtype, device) if hasattr(block, "torgb") else None
 
     def __call__(self, x: Any, image: Images | None, ws: WPlus) -> tuple[FeaturesOut, Images | None]:
-        """Features and image so far, of one frame or of all, and the block's rows of W+ -> those at its resolution."""
+        """Features and image so far, of one frame or all, and this block's rows of W+ -> features and image."""
         features: Any = self.const if x is None else x
         for row, conv in enumerate(self.convs):
             features = conv(features, ws[:, row])
@@ -47,13 +47,13 @@ class BatchedConv(FoldedStyledConv):
         self.blur = Blur(len(self.bias), dtype, device) if self.up else None
         self.passes = compiled_passes(dtype, style_dtype(dtype), device) if compiled else None
         shift = self.noise + self.bias[:, None, None]
-        # Once for all on a processor, where these blocks are small; a card has room for better and adds fast.
+        # Precomputed on a CPU, where these blocks are small; a GPU adds fast and has better uses for the memory.
         self.shift = shift.contiguous(memory_format=torch.channels_last) if device.type == "cpu" else None
 
     def __call__(self, x: Features, w: W) -> FeaturesOut:
         style = self.affine(w)
         demodulation = self.demodulation(style)
-        if self.dtype == torch.float16:  # Its range is small. What the style loses here, demodulation gives back.
+        if self.dtype == torch.float16:  # It overflows early: scale the style down, the demodulation up.
             peak = style.abs().amax(dim=1, keepdim=True).clamp_min(1e-8)
             style, demodulation = style / peak, demodulation * peak
         return self.demodulated(self.convolve(x * broadcast_style(style, x)), demodulation)
@@ -78,5 +78,5 @@ class BatchedConv(FoldedStyledConv):
 
 
 def broadcast_style(values: Styles, x: Features) -> Features:
-    """[n i] -> [n i 1 1] of the type of `x`."""
+    """[n i] -> [n i 1 1] with the dtype of `x`."""
     return values.to(x.dtype)[:, :, None, None]

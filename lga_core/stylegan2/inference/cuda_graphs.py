@@ -1,4 +1,4 @@
-"""What a graphics card wants beside half precision: few launches. Work is recorded once and replayed (CUDA graphs)."""
+"""CUDA graphs: kernels are recorded once and replayed with one launch."""
 
 import logging
 from collections import OrderedDict
@@ -10,15 +10,15 @@ from ...shapes import Images, WPlus
 
 LOG = logging.getLogger(__name__)
 MAX_RECORDINGS = 4
-"""Each holds the memory that it works in."""
+"""Recordings at a time; each keeps its own working memory."""
 WARM_UPS = 3
 Draw = Callable[[WPlus], Images]
 
 
 class CudaGraphReplay:
-    """`draw(ws, *what)`, recorded once for each number of frames and each `what`.
+    """`draw(ws, *what)`, recorded once per number of frames and `what`.
 
-    Where recording fails, work is launched as ever, for good, and the log says so once.
+    If recording fails, kernels are launched normally from then on, with one warning in the log.
     """
 
     def __init__(self, draw: Callable[..., Images], record: Callable[[Draw, WPlus], Draw] | None = None):
@@ -32,7 +32,7 @@ class CudaGraphReplay:
         key = (len(ws), *what)
         if key not in self.recordings:
             while len(self.recordings) >= MAX_RECORDINGS:
-                self.recordings.popitem(last=False)  # the one that was not used for longest
+                self.recordings.popitem(last=False)  # the least recently used one
             try:
                 self.recordings[key] = self.record(lambda ws: self.draw(ws, *what), ws)
             except torch.cuda.OutOfMemoryError:
@@ -40,18 +40,18 @@ class CudaGraphReplay:
             except RuntimeError as error:
                 self.works = False
                 self.recordings.clear()
-                LOG.warning("Drawing is not recorded, which is slower: %s", str(error).partition("\n")[0])
+                LOG.warning("Synthesis runs without CUDA graphs, which is slower: %s", str(error).partition("\n")[0])
                 return self.draw(ws, *what)
         self.recordings.move_to_end(key)
         return self.recordings[key](ws)
 
 
 def record_graph(draw: Draw, ws: WPlus) -> Draw:
-    """`draw` as a CUDA graph for so many frames as `ws` has."""
+    """`draw` as a CUDA graph for the number of frames in `ws`."""
     given = ws.clone()
     stream = torch.cuda.Stream(ws.device)
     stream.wait_stream(torch.cuda.current_stream(ws.device))
-    with torch.cuda.stream(stream):  # Libraries choose and prepare what they run, which must not be recorded.
+    with torch.cuda.stream(stream):  # Warm up: libraries select their kernels, which must not be recorded.
         for _ in range(WARM_UPS):
             draw(given)
     torch.cuda.current_stream(ws.device).wait_stream(stream)

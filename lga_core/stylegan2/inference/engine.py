@@ -1,7 +1,7 @@
-"""The synthesis network for drawing: the same function as `Generator.synthesis`, several times faster.
+"""The inference engine: the same function as `Generator.synthesis`, without gradients, several times faster.
 
-A generator's weights are prepared once (prepared.py). Where features are small all frames are drawn together
-(batched.py), above that one by one, in strips (strips.py). What is the same in all frames is drawn once.
+A generator's weights are folded once (`folded_layers`). Low resolutions process all frames together (`batched_block`),
+high resolutions frame by frame, in strips (`tiled_block`). Blocks whose ws are equal in all frames run once.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .tiled_block import TiledBlock
 LOG = logging.getLogger(__name__)
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 BATCH = 8
-"""Frames whose small features are drawn together on a processor: more is no faster there."""
+"""Frames per batch at low resolutions on a CPU; larger batches are not faster there."""
 State = tuple[Features | None, Images | None]
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:
-    """The fastest type of features that `device` draws well in: half precision where it has the instructions."""
+    """The fastest dtype of features for inference on `device`: half precision if it has the instructions."""
     if device.type == "cuda":
         return torch.float16
     if device.type == "cpu" and torch.backends.mkldnn.is_available():  # pyright: ignore
@@ -38,16 +38,16 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
 
 
 class Engine:
-    """`generator.synthesis(ws)` for drawing. Weights are copied: later changes of them do not show.
+    """`generator.synthesis(ws)` for inference. Weights are copied: later changes to them have no effect.
 
     Args:
-        generator: left as it is.
-        dtype: of features and convolutions. Styles, demodulation and pictures stay in float32 at least.
-        device: to draw on.
-        batched_to: blocks up to this resolution draw all frames at once.
-        rows: height of the strips of blocks above.
-        compiled: compile what lies between the convolutions of blocks that draw all frames at once, at the first use,
-            which takes a while. Where no compiler works it runs as it is, with a warning.
+        generator: stays unchanged.
+        dtype: of features and convolutions. Styles, demodulation and images are in float32 at least.
+        device: runs the engine.
+        batched_to: blocks up to this resolution process all frames at once; None: a good choice for the device.
+        rows: height of the strips, in pixels, of the blocks above.
+        compiled: compile the element-wise passes of the batched blocks at their first use, which takes a while. Without
+            a working compiler they run uncompiled, with a warning.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class Engine:
 
     @torch.no_grad()
     def __call__(self, ws: WPlus, max_resolution: int | None = None) -> Images:
-        """Draw faces: ws [n num_ws w_dim] -> [n img_channels res res], float32, on the engine's device.
+        """Synthesise: ws [n num_ws w_dim] -> images [n img_channels res res] in -1..1, float32, on the engine's device.
 
-        Noise maps are the stored ones. Errors and `max_resolution` are those of `Generator.synthesis`. Frames that half
-        precision cannot hold are drawn by the generator itself.
+        Noise is the stored, constant noise. Errors and `max_resolution` are those of `Generator.synthesis`. Frames that
+        overflow half precision are synthesised again by the generator itself.
         """
         self._definition._check(ws, "const", max_resolution)
         ws = ws.detach().to(self.device, style_dtype(self.dtype))
@@ -94,11 +94,11 @@ class Engine:
             return self._redraw_overflowed(self.drawn(ws, count), ws, max_resolution)
 
     def drawn(self, ws: WPlus, count: int) -> Images:
-        """Pictures of the first `count` blocks, as the engine's type has them."""
+        """Images of the first `count` blocks, in the engine's precision."""
         return self._draw(ws, self._num_shared_blocks(ws, count), count)
 
     def _draw_chunks(self, ws: WPlus, shared: int, count: int) -> Images:
-        """`drawn`, where the first `shared` blocks are the same in all frames."""
+        """`drawn`, where the first `shared` blocks are equal in all frames."""
         batched = [block for block in self.blocks[:count] if isinstance(block, BatchedBlock)]
         start = self._run((None, None), ws[:1], 0, shared)
         if shared == count:
@@ -117,14 +117,14 @@ class Engine:
         return images
 
     def _run(self, state: State, ws: WPlus, first: int, end: int) -> State:
-        """Blocks `first` to `end`, not included, after those before them."""
+        """Run blocks `first` up to, not including, `end`."""
         for index in range(first, end):
             block, row = self.blocks[index], max(0, 2 * index - 1)
             state = block(*state, ws[:, row : row + (2 if index == 0 else 3)])  # pyright: ignore
         return state
 
     def _num_shared_blocks(self, ws: WPlus, count: int) -> int:
-        """How many of the first `count` blocks are the same in all frames."""
+        """How many of the first `count` blocks are equal in all frames, because their rows of ws are."""
         if len(ws) <= 1:
             return 0
         same = (ws == ws[:1]).flatten(2).all(dim=2).all(dim=0).tolist()
@@ -134,11 +134,11 @@ class Engine:
     def _redraw_overflowed(self, images: Images, ws: WPlus, max_resolution: int | None) -> Images:
         if self.dtype.itemsize > 2:
             return images
-        good = images.sum(dim=(1, 2, 3)).isfinite().tolist()  # A sum is as good a sign, and one pass.
+        good = images.sum(dim=(1, 2, 3)).isfinite().tolist()  # A sum shows it as well, in one pass.
         weight = next(self._definition.parameters())
         bad = [index for index, fine in enumerate(good) if not fine]
         if bad:
-            LOG.info("%d of %d frames are more than %s can hold: drawn in full.", len(bad), len(good), self.dtype)
+            LOG.info("%d of %d frames overflow %s: synthesised in full precision.", len(bad), len(good), self.dtype)
         for index in bad:
             image = self._definition(ws[index : index + 1].to(weight), max_resolution=max_resolution)
             images[index] = image[0].to(images)
@@ -151,12 +151,12 @@ def _image(state: State) -> Images:
 
 
 def _frame(x: Tensor | None, index: int) -> Tensor | None:
-    """Frame `index` of features that each frame has of its own, or that they share."""
+    """Features of frame `index`, or those that all frames share."""
     return x if x is None or len(x) == 1 else x[index : index + 1]
 
 
 _PREPARED: WeakKeyDictionary[Generator, tuple[tuple, dict[tuple, Engine]]] = WeakKeyDictionary()
-"""Engines of the generators that are alive, and the state of the weights that they were prepared from."""
+"""Cached engines of the existing generators, and the state of the weights that they were made from."""
 
 
 def prepared(
@@ -165,11 +165,14 @@ def prepared(
     device: torch.device | str | None = None,
     compiled: bool = False,
 ) -> Engine:
-    """`generator.synthesis` without gradients, faster: prepared(generator)(ws) draws ws.
+    """The cached inference engine of a generator: prepared(generator)(ws) is generator.synthesis(ws), faster.
 
-    Prepared at the first call and kept as long as the generator; prepared anew when weights have changed or moved.
-    `dtype` of features: None takes the fastest of `device`, which is the generator's own unless it is given.
-    `compiled` pays on a card, in a long run: see `Engine`.
+    It is made at the first call, lives as long as the generator, and is made again when weights change or move.
+
+    Args:
+        dtype: of features; None: the fastest of the device, see `fastest_dtype`.
+        device: None: the generator's device.
+        compiled: see `Engine`; it pays on a GPU, in long runs.
     """
     device = next(generator.synthesis.parameters()).device if device is None else torch.device(device)
     dtype = fastest_dtype(device) if dtype is None else dtype
@@ -183,5 +186,5 @@ def prepared(
 
 
 def _state(tensor: Tensor) -> tuple[int, int]:
-    """Changes when a tensor is written to or moved."""
+    """A value that changes when the tensor is written to or moved."""
     return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version

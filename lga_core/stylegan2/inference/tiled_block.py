@@ -1,7 +1,7 @@
-"""A block that draws one frame, strip after strip: what is between its layers stays in the processor's cache.
+"""A block that processes one frame in strips, so that intermediate features stay in the CPU's cache.
 
-Styles and demodulation are folded into weights, which are few where features are large. Strips overlap by what their
-convolutions reach over (halos), so that the picture is the same whatever their height.
+Styles and demodulation are folded into the weights, which are few at high resolutions. Strips overlap by the reach of
+their convolutions (halos), so that the result does not depend on their height.
 """
 
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from .folded_layers import Blur, FoldedStyledConv, Residual, ToRGB, upsample2d_b
 
 
 class TiledBlock:
-    """`generator.Block` above 4 px, prepared.
+    """`generator.Block` above 4 px with folded gains.
 
-    `rows`: height of a strip, even. `first`: the block before it is none of this kind. `last`: nobody wants its
-    features. Between blocks of this kind features have a row of zeros above and one below, for the next convolution.
+    `rows`: height of a strip, even. `first`: the block before it is not a `TiledBlock`. `last`: its features are not
+    needed. Between tiled blocks, features have a row of zeros above and one below, for the next convolution.
     """
 
     def __init__(self, block: Any, dtype: torch.dtype, device: torch.device, rows: int, first: bool, last: bool):
@@ -31,9 +31,9 @@ class TiledBlock:
         self.rows, self.first, self.last = min(rows, self.shape[1]), first, last
 
     def __call__(self, x: Features, image: Images | None, ws: WPlus) -> tuple[FeaturesOut | None, Images | None]:
-        """Features and image of one frame and the block's rows of W+ -> those at its resolution.
+        """Features and image of one frame, and this block's rows of W+ -> features and image.
 
-        After the last block features are not kept, unless residuals are summed in them.
+        The last block returns no features, unless they hold the residual sum.
         """
         rgb_weight = None if self.rgb is None else self.rgb.rgb_weight(ws[:, -1])
         x = F.pad(x, (0, 0, 1, 1)) if self.first else x
@@ -55,17 +55,17 @@ class TiledBlock:
         return kept, image
 
     def empty_features(self, x: Features) -> FeaturesOut:
-        """For the features of one frame, with the rows of zeros."""
+        """Memory for the features of one frame, with the rows of zeros."""
         channels, height, width = self.shape
         kept = empty_like(x, (channels, height + 2, width))
         kept[:, :, 0] = kept[:, :, -1] = 0
         return kept
 
     def strips(self, x: Features, ws: WPlus) -> Iterator[tuple[int, Features]]:
-        """The features strip by strip, and the row at which each begins; `x` has its rows of zeros.
+        """The features strip by strip, each with its first row; `x` includes its rows of zeros.
 
-        A strip's second convolution wants a row more below than the first has drawn: it ends one row earlier, and the
-        first one's last two rows stay for the next strip.
+        The second convolution needs one row more below than the first one has computed: it ends one row earlier, and
+        the last two rows of the first one are kept for the next strip.
         """
         first, second, rows, size = (
             self.up.folded_weight(ws[:, 0]),
@@ -80,7 +80,7 @@ class TiledBlock:
             self.upsampled_strip(x[:, :, top // 2 : bottom // 2 + 2], first, top, inner[:, :, 2 : rows + 2])
             if bottom == size:
                 inner[:, :, rows + 2] = 0
-            # Of the first strip there is no row above the zeros, and of the last a row of zeros below.
+            # The first strip has no row above the zeros, the last one has a row of zeros below.
             seen = inner[:, :, int(top == 0) : rows + 2 + int(bottom == size)]
             begin = max(0, top - 1)
             strip = self.flat.add_noise(F.conv2d(seen, second, self.flat.bias, padding=(0, 1)), begin)
@@ -88,14 +88,14 @@ class TiledBlock:
             inner[:, :, :2] = inner[:, :, rows : rows + 2].clone()
 
     def upsampled_strip(self, x: Features, weight: Kernel, top: int, out: Features) -> None:
-        """The up-sampling convolution of `x`, half a strip and a row above and below it, into `out`."""
-        # Outermost rows lack what lies beyond x; padding leaves them out, and the blur wants no more.
+        """Up-sampling convolution of `x`, half a strip with one row above and below, into `out`."""
+        # The outermost rows are incomplete; padding drops them, and the blur does not need them.
         x = self.blur(F.conv_transpose2d(x, weight, stride=2, padding=(1, 0)), (0, 1), self.up.bias)
         self.up.activated(self.up.add_noise(x, top), out)
 
 
 class PerFrameConv(FoldedStyledConv):
-    """`generator.StyledConv` of one frame: its weight with style and demodulation folded in."""
+    """`generator.StyledConv` of one frame, with style and demodulation folded into the weight."""
 
     def __init__(self, layer: Any, dtype: torch.dtype, device: torch.device):
         super().__init__(layer, dtype, device)
@@ -104,16 +104,16 @@ class PerFrameConv(FoldedStyledConv):
         self.ones = torch.ones(1, len(self.bias), dtype=dtype, device=device)
 
     def add_noise(self, x: Features, top: int) -> Features:
-        """`x`, the rows of one frame from `top` on, with noise added in place."""
+        """Add noise in place to `x`, the rows of one frame from `top` on."""
         x, noise = x.contiguous(memory_format=torch.channels_last), self.noise[:, :, top : top + x.shape[2]]
         if self.dtype != torch.bfloat16:
             return x.add_(noise)
-        # A product of a column and a row: in bfloat16 it takes half the time of a sum that repeats a number.
+        # As an outer product: in bfloat16 it takes half the time of a broadcast sum.
         x.permute(0, 2, 3, 1).view(-1, x.shape[1]).addmm_(noise.reshape(-1, 1), self.ones)
         return x
 
     def folded_weight(self, w: W) -> Tensor:
-        """[1 w_dim] -> [o i 3 3], or [i o 3 3] where the resolution doubles."""
+        """The modulated, demodulated weight: [1 w_dim] -> [o i 3 3], or [i o 3 3] for an up-sampling layer."""
         style = self.affine(w)
         demodulation = self.demodulation(style)
         by_input, by_output = (style.T, demodulation) if self.up else (style, demodulation.T)
@@ -121,5 +121,5 @@ class PerFrameConv(FoldedStyledConv):
 
 
 def empty_like(x: Features, shape: tuple[int, ...]) -> Features:
-    """Room for features of one frame, channels-last, of the type of `x`."""
+    """Memory for features of one frame, channels-last, with the dtype of `x`."""
     return torch.empty((1, *shape), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)

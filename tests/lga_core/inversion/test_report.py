@@ -24,10 +24,8 @@ def test_its_numbers_are_those_of_their_definitions(rng):
 def test_it_says_by_what_name_it_measured_and_nothing_of_a_network_that_was_not_given(rng):
     images, average = rng.rand(1, 3, 16, 16), -rng.rand(1, 3, 16, 16)
     same = inversion_report(images, images, average, EdgeDistance())
-    assert str(same).startswith("The face has 100.0% of what sets its picture apart") and EdgeDistance.label in str(
-        same
-    )
-    assert "person" not in str(same) and "same person" in str(
+    assert str(same).startswith("The face: 100.0% of the image's difference") and EdgeDistance.label in str(same)
+    assert "identity" not in str(same) and "identity similarity 1.00" in str(
         inversion_report(images, images, average, EdgeDistance(), KNOWS)
     )
 
@@ -35,7 +33,7 @@ def test_it_says_by_what_name_it_measured_and_nothing_of_a_network_that_was_not_
 def test_each_of_several_faces_has_its_line(rng):
     images, average = rng.rand(3, 3, 16, 16), torch.zeros(1, 3, 16, 16)
     lines = str(inversion_report(images, images.flip(0), average, EdgeDistance())).splitlines()
-    assert [line.split(" has ")[0] for line in lines] == ["Face 1", "Face 2", "Face 3"]
+    assert [line.split(":")[0] for line in lines] == ["Face 1", "Face 2", "Face 3"]
 
 
 def test_what_a_screen_shows_is_compared(rng):

@@ -81,7 +81,9 @@ def test_alignment_is_the_cosine_of_each_frame_and_the_words():
     words = torch.tensor([[1.0, 0.0]])
     ways = torch.tensor([[0.0, 1.0], [1.0, 1.0], [2.0, 0.0]])
     taken = iter(ways)
-    found = measured([0.1, 0.2, 0.3], words=words, look=lambda images: torch.stack([next(taken) for _ in images]))
+    found = measured(
+        [0.1, 0.2, 0.3], text_embedding=words, embed_images=lambda images: torch.stack([next(taken) for _ in images])
+    )
     assert found.alignment is not None
     assert found.alignment.tolist() == pytest.approx([0, math.sqrt(0.5), 1], abs=1e-6)
     assert found.figures()["alignment_rise"] == pytest.approx(1, abs=1e-6)
@@ -96,16 +98,16 @@ def test_the_path_on_its_principal_directions_keeps_distances_of_a_plane():
 
 def test_words_without_a_look_are_refused():
     with pytest.raises(InputError, match="one CLIP model"):
-        measured([0.1], words=torch.ones(1, 2))
+        measured([0.1], text_embedding=torch.ones(1, 2))
 
 
 def test_an_empty_clip_is_refused():
-    with pytest.raises(InputError, match="no frame"):
+    with pytest.raises(InputError, match="no frames"):
         measure_clip([])
 
 
 def test_frames_of_two_sizes_are_refused():
-    with pytest.raises(MismatchError, match="one size"):
+    with pytest.raises(MismatchError, match="need one size"):
         measure_clip([clip([0.1]), clip([0.2], size=8)])
 
 

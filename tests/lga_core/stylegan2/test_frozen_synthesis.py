@@ -107,7 +107,7 @@ def test_max_resolution_stops_early(rng):
 
 def test_what_cannot_be_drawn_is_refused_as_the_generator_refuses_it(rng):
     synthesis = FrozenSynthesis(make())
-    with pytest.raises(InputError, match=r"draws faces of shape \[n 8 8\]"):
+    with pytest.raises(InputError, match=r"needs \[n 8 8\]"):
         synthesis(rng.randn(1, 7, 8))
     with pytest.raises(ValueError, match="max_resolution"):
         synthesis(rng.randn(1, 8, 8), max_resolution=5)

@@ -187,7 +187,7 @@ def test_labels_matter_and_must_fit(rng):
 
 @pytest.mark.parametrize("shape", [(6, 8), (1, 5, 8), (1, 6, 9)])
 def test_a_face_of_another_generator_is_refused_in_words(rng, shape):
-    with pytest.raises(InputError, match=r"draws faces of shape \[n 6 8\]"):
+    with pytest.raises(InputError, match=r"needs \[n 6 8\]"):
         make().synthesis(rng.randn(*shape))
 
 

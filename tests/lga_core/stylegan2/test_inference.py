@@ -172,7 +172,7 @@ def test_frames_that_half_precision_cannot_hold_are_drawn_by_the_generator_and_o
     with caplog.at_level(logging.INFO):
         assert_close(engine(ws), plain(generator, ws), rtol=1e-3, atol=1.0)
     assert [record.getMessage() for record in caplog.records] == [
-        "3 of 3 frames are more than torch.float16 can hold: drawn in full."
+        "3 of 3 frames overflow torch.float16: synthesised in full precision."
     ]
     fine = engine.__class__(make(torch.float32), torch.bfloat16, CPU)
     drawn = fine.drawn(ws, 4)
