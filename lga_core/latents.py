@@ -1,4 +1,4 @@
-"""What an artist keeps and passes on: faces and movements, each of which fits one generator only."""
+"""Faces and motions with the id of the generator they belong to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .shapes import Motion, WPlus
 
 @dataclass(frozen=True)
 class ModelId:
-    """Which model something belongs to: its fingerprint, and a name for people."""
+    """Id of a model: the fingerprint of its weights, and a name to display."""
 
     fingerprint: str
     name: str
@@ -29,14 +29,14 @@ class ModelId:
         return f"'{self.name}' ({self.fingerprint})"
 
     def check(self, other: ModelId, what: str, other_what: str) -> None:
-        """Raise MismatchError, in the words `what` self, but `other_what` other, unless both are one model."""
+        """Raise MismatchError("`what` self, but `other_what` other") unless both are the same model."""
         if self.fingerprint != other.fingerprint:
-            raise MismatchError(f"{what} {self}, but {other_what} {other}. Use parts of one domain.")
+            raise MismatchError(f"{what} {self}, but {other_what} {other}. Use models and files of one domain.")
 
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """Faces `ws` [n num_ws w_dim] of one `generator`; None where their file does not say which."""
+    """Faces: W+ codes `ws` [n num_ws w_dim] and their `generator`, None if their file does not name it."""
 
     ws: WPlus
     generator: ModelId | None
@@ -45,12 +45,12 @@ class Faces:
         return replace(self, ws=ws)
 
     def check_same_generator(self, other: Faces) -> None:
-        """Raise MismatchError, naming both sides, unless both are faces of one generator."""
+        """Raise MismatchError, naming both generators, unless both are faces of one generator."""
         if self.generator is not None and other.generator is not None:
             self.generator.check(other.generator, "Faces a are of the generator", "faces b are of")
 
     def check_drawable(self, generator: ModelId, num_ws: int) -> None:
-        """Raise MismatchError, naming both sides, unless this generator draws these faces."""
+        """Raise MismatchError, naming both generators, unless these faces belong to this generator."""
         if self.generator is not None:
             self.generator.check(generator, "The faces were made for the generator", "the generator here is")
         if self.ws.shape[1] != num_ws:
@@ -59,10 +59,10 @@ class Faces:
 
 @dataclass(frozen=True, eq=False)
 class Movement:
-    """Offsets [n t num_ws w_dim] to faces of one `generator`: one movement for all faces (n = 1), or each its own.
+    """A motion: offsets [n t num_ws w_dim] to faces of one `generator`, one for all faces (n = 1) or one for each.
 
-    `generator` is None for a movement whose motion model does not say which generator it was trained for. One that
-    moves styles has wider rows, see `StyleSpace`.
+    `generator` is None if the motion model's file does not name its generator. A motion in StyleSpace has wider rows,
+    see `StyleSpace`.
     """
 
     offsets: Motion
@@ -76,7 +76,7 @@ class Movement:
         return replace(self, offsets=offsets)
 
     def check_fits(self, faces: Faces) -> None:
-        """Raise MismatchError, naming both sides, unless these faces can make this movement."""
+        """Raise MismatchError, naming both generators, unless this motion can be applied to these faces."""
         if self.generator is not None and faces.generator is not None:
             self.generator.check(faces.generator, "The motion was made for the generator", "the faces belong to")
         n, _, rows, width = self.offsets.shape
@@ -89,23 +89,23 @@ class Movement:
             )
         if n not in (1, len(faces.ws)):
             raise MismatchError(
-                f"The motion was made for {n} faces, one each, but {len(faces.ws)} are to move. Encode the text "
-                "without an image to move any number of faces alike, or with the image of these faces."
+                f"The motion has offsets for each of {n} faces, but there are {len(faces.ws)} faces. Encode the "
+                "text without an image for one motion of any number of faces, or with the image of these faces."
             )
 
     def joined(self, other: Movement) -> Movement:
-        """This movement as part of one with `other`: of the generator that either says it is for.
+        """This motion with the generator that it or `other` names, to be combined with `other`.
 
-        Raises MismatchError, naming both sides, unless both are of one generator.
+        Raises MismatchError, naming both generators, unless both belong to one generator.
         """
         if self.generator is not None and other.generator is not None:
             self.generator.check(other.generator, "One motion is for the generator", "the other is for")
         return replace(self, generator=self.generator or other.generator)
 
     def as_wide_as(self, other: Movement) -> Movement:
-        """This movement with rows as wide as the other's, where both are of one generator and only that moves styles.
+        """This motion with zero style offsets, if both belong to one generator and only `other` is in StyleSpace.
 
-        So widened it moves none of them (see `StyleSpace`). In all other cases it stays as it is.
+        Otherwise it is unchanged. See `StyleSpace`.
         """
         missing = other.offsets.shape[-1] - self.offsets.shape[-1]
         mine, others = (each.generator and each.generator.fingerprint for each in (self, other))
@@ -116,8 +116,8 @@ class Movement:
 
 def _wrong_rows(subject: str, found: int, need: int) -> str:
     return (
-        f"{subject} {found} style vectors, which is what {_pixels(found)} px generators take, but {need} "
-        f"({_pixels(need)} px) are needed here. Use faces, motion and generator of one domain."
+        f"{subject} {found} style vectors, as for {_pixels(found)} px generators, but {need} ({_pixels(need)} px) are "
+        "needed here. Use faces, motion and generator of one domain."
     )
 
 

@@ -1,4 +1,4 @@
-"""Faces and motions, drawn: synthesis(ws + motion), a few frames at a time."""
+"""Rendering: frames of faces in motion, synthesis(ws + motion), a few frames at a time."""
 
 from __future__ import annotations
 
@@ -18,30 +18,34 @@ LOG = logging.getLogger(__name__)
 MAX_CHUNK = 8
 SHARE_OF_FREE_MEMORY = 0.5
 PEAK_MAPS = 8
-"""Feature maps of the widest layer that are alive at once while it works: measured 4 to 7, rounded up."""
+"""Feature maps of the largest layer in memory at once: measured 4 to 7, rounded up."""
 PEAK_PICTURES = 6
-"""Pictures of a frame that are alive at once, from its drawing to its encoding."""
+"""Copies of a frame's image in memory at once, from synthesis to encoding."""
 BATCHED = 64
-"""Resolution up to which a processor holds the feature maps of all frames of a chunk at once."""
+"""Resolution up to which a CPU holds the feature maps of all frames of a chunk at once."""
 FREE_IF_UNKNOWN = 2e9
 
 
 def frames(
     generator: Generator, ws: WPlus, motion: Motion, chunk: int | None = None, dtype: torch.dtype | None = None
 ) -> Iterator[Images]:
-    """Frames [k c h w] in -1..1 of the face `ws` [1 num_ws w_dim] under `motion` [1 t num_ws w_dim], k <= `chunk`.
+    """Frames of one face in motion, lazily in chunks: images [k c h w] in -1..1, k <= `chunk`.
 
-    Lazy: a chunk is drawn when it is asked for, so that a clip of any length needs the memory of one chunk. Its size is
-    chosen from the free memory unless it is given, and halved where that was too much. Where the motion is zero the
-    frame is the face itself. `dtype` is as in `draw`.
+    A chunk is synthesised when it is requested: a clip of any length needs the memory of one chunk.
 
-    Raises MismatchError, at the call, if face, motion and generator differ in their number of style vectors or in their
-    width, and DrawingError for a frame that full precision cannot draw either.
+    Args:
+        ws: the face, [1 num_ws w_dim].
+        motion: offsets to its W+, [1 t num_ws w_dim]. A frame without offset is the face itself.
+        chunk: frames at a time; None: chosen from the free memory. It is halved if memory does not suffice.
+        dtype: precision, see `draw`.
+
+    Raises MismatchError, at the call, if face, motion and generator have different shapes of W+, and DrawingError for a
+    frame that is not finite in full precision.
     """
     rows = (generator.num_ws, generator.config.w_dim)
     if ws.shape != (1, *rows) or motion.shape[:1] != (1,) or motion.shape[2:] != rows:
         raise MismatchError(
-            f"This generator draws one face of {rows[0]} style vectors of width {rows[1]}, but the face has shape "
+            f"This generator needs one face of {rows[0]} style vectors of width {rows[1]}, but the face has shape "
             f"{list(ws.shape)} and the motion {list(motion.shape)}. Take face, motion and generator from one domain."
         )
     return video_frames(generator, ws, motion, chunk, dtype=dtype)
@@ -56,10 +60,10 @@ def video_frames(
     side_by_side: bool = True,
     dtype: torch.dtype | None = None,
 ) -> Iterator[Images]:
-    """The frames of several faces `ws` [n num_ws w_dim] under `motion` [n or 1, t num_ws w_dim], in chunks as `frames`.
+    """Frames of several faces `ws` [n num_ws w_dim] with `motion` [n or 1, t num_ws w_dim], in chunks as `frames`.
 
-    `side_by_side` lays the faces of each moment out as one picture, row by row on a white ground (see `grid_shape`): t
-    frames. Otherwise one face's clip follows the other's: n t frames. At most `chunk` faces are drawn at once.
+    `side_by_side`: all faces of a moment in one image, a grid on white (see `grid_shape`), t frames in all. Otherwise
+    one face's clip follows the other's, n t frames in all. At most `chunk` faces are synthesised at once.
     """
     n, t = len(ws), motion.shape[1]
     motion = motion.expand(n, -1, -1, -1)
@@ -78,10 +82,10 @@ def video_frames(
 def frames_per_face(
     generator: Generator, ws: WPlus, motion: Motion, chunk: int | None = None, dtype: torch.dtype | None = None
 ) -> Iterator[Images]:
-    """Frames [k c h w] of a face that is in motion already, as in a video: face i under the motion's frame i.
+    """Frames of a face that has its own code in each frame, as in an inverted video: code i with frame i of the motion.
 
-    ws: [t num_ws w_dim], the face's code in each frame. motion: [1 or t, any, num_ws w_dim]; where it is shorter its
-    last frame holds, and where it is longer it is cut. Chunks are as in `frames`.
+    ws: [t num_ws w_dim], the face's code in each frame. motion: [1 or t, any, num_ws w_dim]; a shorter one repeats its
+    last frame, a longer one is cut. Returns chunks [k c h w] as `frames`.
     """
     t = len(ws)
     moments = torch.arange(t, device=motion.device).clamp_max(motion.shape[1] - 1)
@@ -90,14 +94,14 @@ def frames_per_face(
 
 
 class ChunkedSynthesis:
-    """Draws faces, at most `chunk` at once. The chunk is halved, for good, whenever memory does not suffice."""
+    """Synthesis of at most `chunk` faces at once. The chunk is halved permanently if memory does not suffice."""
 
     def __init__(self, generator: Generator, chunk: int, dtype: torch.dtype | None):
         self.generator, self.chunk, self.dtype = generator, chunk, dtype
 
     @classmethod
     def of(cls, generator: Generator, ws: WPlus, chunk: int | None, dtype: torch.dtype | None) -> ChunkedSynthesis:
-        """With a chunk that the free memory allows, unless it is given."""
+        """With the given chunk, or one that fits into the free memory."""
         return cls(generator, chunk or chunk_size(generator.config, free_bytes(ws.device), dtype, ws.device), dtype)
 
     def __call__(self, ws: WPlus) -> Iterator[Images]:
@@ -109,33 +113,33 @@ class ChunkedSynthesis:
                 yield images
 
     def attempt(self, ws: WPlus) -> Images | None:
-        """Pictures, or None where that takes more memory than there is, and fewer may take less."""
+        """Images, or None if memory did not suffice and fewer frames may need less."""
         try:
             return draw(self.generator, ws, self.dtype)
         except (MemoryError, RuntimeError) as err:
             if len(ws) == 1 or not out_of_memory(err):
                 raise
-        # Here, no longer in `except`, nothing refers to what the attempt had allocated.
+        # Outside of `except` nothing refers to the memory of the attempt.
         self.chunk = max(1, len(ws) // 2)
-        LOG.warning("Memory does not suffice for %d frames at once: going on with %d.", len(ws), self.chunk)
+        LOG.warning("Out of memory with %d frames at once: continuing with %d.", len(ws), self.chunk)
         if ws.device.type == "cuda":
             torch.cuda.empty_cache()
         return None
 
 
 def out_of_memory(err: BaseException) -> bool:
-    """A processor's allocator raises a plain RuntimeError."""
+    """Whether an exception means out of memory; on a CPU that is a plain RuntimeError."""
     return isinstance(err, (MemoryError, torch.cuda.OutOfMemoryError)) or "allocate memory" in str(err)
 
 
 def grid_shape(n: int) -> tuple[int, int]:
-    """Rows and columns that n pictures are laid out in, as square as may be."""
+    """Rows and columns of a nearly square grid of n images."""
     columns = math.ceil(math.sqrt(n))
     return math.ceil(n / columns), columns
 
 
 def _image_grid(images: Images) -> Images:
-    """Pictures [n k c h w] of n faces at k moments -> k pictures [k c rows*h columns*w]."""
+    """Images [n k c h w] of n faces at k moments -> grids [k c rows*h columns*w]."""
     n, k, c, h, w = images.shape
     rows, columns = grid_shape(n)
     cells = images.new_ones(rows * columns, k, c, h, w)
@@ -144,29 +148,29 @@ def _image_grid(images: Images) -> Images:
 
 
 def draw(generator: Generator, ws: WPlus, dtype: torch.dtype | None = None) -> Images:
-    """Pictures [n c h w] of the faces `ws`, by the generator's engine, on the device of `ws`, without gradients.
+    """Images of faces: ws [n num_ws w_dim] -> [n c h w] in -1..1, float32, by the inference engine, without gradients.
 
-    `dtype` is the precision: None is full, float16 and bfloat16 are half (`fastest_dtype` names the device's best).
-    What half precision cannot hold is drawn in full. Pictures are float32.
+    dtype: precision; None is full, float16 and bfloat16 are half (`fastest_dtype` gives the device's best). Frames that
+    overflow half precision are synthesised in full precision.
 
-    Raises DrawingError if numbers come out that are none, which a screen would show as black.
+    Raises DrawingError for images that are not finite, which a screen would show as black.
     """
     full = torch.promote_types(generator.w_avg.dtype, torch.float32)
     images = prepared(generator, dtype or full, ws.device)(ws)
     if not images.sum().isfinite() and not images.isfinite().all():  # the sum is quick
         bad = int((~torch.isfinite(images)).flatten(1).any(dim=1).sum())
-        where = "the face or its motion" if not torch.isfinite(ws).all() else "the generator's sums"
+        where = "the face or its motion" if not torch.isfinite(ws).all() else "overflow in the generator"
         raise DrawingError(
-            f"{bad} of {len(ws)} frames came out with values that are not numbers, in full precision too: they stem "
-            f"from {where}. Use a smaller strength or another face; if every face fails, the generator's file is bad."
+            f"{bad} of {len(ws)} frames have values that are not finite, in full precision too; the cause is {where}. "
+            "Use a smaller strength or another face. If every face fails, the generator's file is damaged."
         )
     return images
 
 
 def frame_bytes(config: GeneratorConfig, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> int:
-    """About how much memory each frame of a chunk takes, above the weights.
+    """Estimated memory of each frame of a chunk, in bytes, without the weights.
 
-    A processor draws large features frame by frame, and has small ones and pictures of all frames of a chunk.
+    A CPU holds high-resolution features of one frame, and low-resolution features and images of all frames of a chunk.
     """
     on_card = torch.device(device).type != "cpu"
     sizes = [resolution for resolution in config.block_resolutions if on_card or resolution <= BATCHED]
@@ -181,14 +185,14 @@ def chunk_size(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
 ) -> int:
-    """How many frames to draw at once: 1 to 8 (a person watches, and may cancel), in half of the free memory."""
+    """Frames to synthesise at once, in half of the free memory: 1 to 8, so that cancelling is quick."""
     return max(1, min(MAX_CHUNK, int(free_bytes * SHARE_OF_FREE_MEMORY / frame_bytes(config, dtype, device))))
 
 
 def free_bytes(device: torch.device) -> float:
-    """Memory that is free on `device`, in bytes; 2 GB where nobody says."""
+    """Free memory of `device`, in bytes; 2 GB if it is unknown."""
     if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, and free
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # reserved by torch, unused
         return float(torch.cuda.mem_get_info(device)[0] + kept)
     try:
         return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

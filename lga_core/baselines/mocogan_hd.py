@@ -1,16 +1,15 @@
-"""MoCoGAN-HD's motion generator, the baseline that moves a face without words.
+"""MoCoGAN-HD's motion generator, a baseline without text.
 
 Tian et al. 2021, "A Good Image Generator Is What You Need for High-Resolution Video Synthesis", section 3.1.
 
-An LSTM takes noise at every frame and says how far to go along each principal direction of W (see `pca`). A face
-moves as its training videos did, and no one says what it does.
+An LSTM takes noise at every frame and gives a step along each principal component of W (see `stylegan2.pca`). Motions
+are like those of its training videos, without control over their content.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +19,7 @@ from torch import Tensor, nn
 from ..errors import InputError, MismatchError
 from ..shapes import Motion, W, WPlus
 from ..stylegan2.ops import initialize
-
-if TYPE_CHECKING:
-    from ..stylegan2.pca import PrincipalComponents  # which keeps files, and they hold models such as this one
+from ..stylegan2.pca import PrincipalComponents
 
 WPath = Float[Tensor, "n t w_dim"]
 Noise = Float[Tensor, "n t-1 w_dim"]
@@ -31,13 +28,13 @@ State = tuple[Float[Tensor, "n h"], Float[Tensor, "n h"]]
 
 @dataclass(frozen=True)
 class MocoganConfig:
-    """What distinguishes one such generator from another. Raises ValueError for values none can have.
+    """Architecture of a MoCoGAN-HD motion generator. Raises ValueError for values outside the allowed ranges.
 
     Attributes:
-        w_dim: of the StyleGAN2 generator, also the width of the noise.
-        hidden_dim: width of the LSTM's state.
-        num_directions: principal directions of W that it moves along.
-        step_size: factor on a step, whose numbers lie in -1..1 standard deviations of W before it.
+        w_dim: width of the StyleGAN2 generator's W, and of the noise.
+        hidden_dim: width of the LSTM state.
+        num_directions: number of principal components of W to move along.
+        step_size: factor on a step; before it, entries are in -1..1 standard deviations of W.
     """
 
     w_dim: int = 512
@@ -57,7 +54,7 @@ class MocoganConfig:
 
 
 class DirectionHead(nn.Module):
-    """How far along each direction, in -1..1, from the LSTM's state: tanh(h W + b)."""
+    """Step along each principal component, in -1..1, from the LSTM's hidden state: tanh(h W + b)."""
 
     def __init__(self, config: MocoganConfig):
         super().__init__()
@@ -73,10 +70,10 @@ class DirectionHead(nn.Module):
 
 
 class MocoganMotion(nn.Module):
-    """The motion generator. `seed` draws its initial weights: orthogonal for each gate, biases zero.
+    """MoCoGAN-HD's recurrent motion generator. `seed` draws the initial weights: orthogonal per gate, zero biases.
 
-    start: an LSTM cell that reads the first frame's w. cell: that of all further frames, which reads noise.
-    reconstruct: the noise of a step from the state after it; training asks for it, so that noise is not passed over.
+    start: LSTM cell that encodes w of the first frame. cell: LSTM cell of the other frames, with noise as input.
+    reconstruct: predicts a step's noise from the state after it; its loss keeps the noise from being ignored.
     """
 
     def __init__(self, config: MocoganConfig, seed: int = 0):
@@ -92,10 +89,10 @@ class MocoganMotion(nn.Module):
             _initialize_cell(cell, 2 * seed + number)
 
     def rollout(self, w: W, noise: Noise, pca: PrincipalComponents) -> tuple[WPath, Noise]:
-        """The codes w_1 .. w_T of a clip that begins at `w` [n w_dim], and the noise as it can be told from the states.
+        """Codes w_1 .. w_T [n t w_dim] of a clip from `w` [n w_dim] on, and the reconstructed noise [n t-1 w_dim].
 
-        w_t = w_(t-1) + step_size m_t (directions of W, each as long as its standard deviation).
-        Raises MismatchError for principal directions of another W, or too few of them.
+        w_t = w_(t-1) + step_size m_t V, V the principal components scaled by their standard deviations.
+        Raises MismatchError for components of another W, or too few of them.
         """
         steps = self._steps(pca).to(w)
         path, reconstructed = [w], []
@@ -109,11 +106,11 @@ class MocoganMotion(nn.Module):
     def forward(self, ws: WPlus, pca: PrincipalComponents, num_frames: int = 16, seed: int = 0) -> Motion:
         """A motion [n num_frames num_ws w_dim] of the faces `ws` [n num_ws w_dim], the same in all rows.
 
-        It was trained on W: of a face in W+ the mean row is where it begins. Every face has noise of its own.
+        The generator works in W: it starts at the mean row of each face's W+. Each face has its own noise.
         Raises InputError for fewer than one frame, MismatchError as `rollout`.
         """
         if num_frames < 1:
-            raise InputError(f"A motion of {num_frames} frames was asked for; it needs at least 1.")
+            raise InputError(f"num_frames is {num_frames}; a motion needs at least 1 frame.")
         rng = torch.Generator().manual_seed(seed)
         noise = torch.randn(len(ws), num_frames - 1, self.config.w_dim, generator=rng).to(ws)
         path, _ = self.rollout(ws.mean(dim=1), noise, pca)
@@ -123,8 +120,8 @@ class MocoganMotion(nn.Module):
         found, need = pca.directions.shape, (self.config.num_directions, self.config.w_dim)
         if found[0] < need[0] or found[1] != need[1]:
             raise MismatchError(
-                f"{found[0]} principal directions of width {found[1]} were given, but this motion generator moves "
-                f"along {need[0]} of width {need[1]}. Use those of the generator that it was trained with."
+                f"The PCA has {found[0]} principal components of width {found[1]}, but this motion generator needs "
+                f"{need[0]} of width {need[1]}. Use the PCA of the generator that it was trained with."
             )
         return pca.directions[: need[0]]
 
@@ -132,7 +129,7 @@ class MocoganMotion(nn.Module):
 def _initialize_cell(cell: nn.LSTMCell, seed: int) -> None:
     """Orthogonal weights for each of the four gates, zero biases."""
     if cell.weight_ih.is_meta:
-        return  # only shapes: about to be filled from a file
+        return  # on the meta device: a file fills it
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in (cell.weight_ih, cell.weight_hh):
@@ -143,5 +140,5 @@ def _initialize_cell(cell: nn.LSTMCell, seed: int) -> None:
 
 
 def reconstruction_loss(reconstructed: Noise, noise: Noise) -> Float[Tensor, ""]:
-    """Minus the mean cosine of the noise and what could be told of it: a bound on their mutual information."""
+    """Negative mean cosine between noise and reconstructed noise, a bound on mutual information (MoCoGAN-HD, L_m)."""
     return -F.cosine_similarity(reconstructed, noise, dim=-1).mean()

@@ -1,6 +1,6 @@
-"""Random motion without training: a face wanders along the principal directions of W.
+"""Random walk: smooth random motion along the principal components of W, without training.
 
-This is not MoCoGAN-HD, whose LSTM learned from videos where to go: steps are added up as there, but they are of noise.
+This is not MoCoGAN-HD, whose LSTM learned its steps from videos: steps are summed as there, but they are noise.
 """
 
 import math
@@ -14,9 +14,9 @@ from ..shapes import Motion, WPlus
 from ..stylegan2.pca import PrincipalComponents
 
 RANDOM_MOTION = "random motion (untrained, not MoCoGAN-HD)"
-"""What reports and pictures of it should say."""
+"""Label for reports and figures."""
 STEP_SIZE = 0.2
-"""Of MoCoGAN-HD, in standard deviations of W for each number of a step."""
+"""Step size of MoCoGAN-HD, in standard deviations of W."""
 
 
 def random_motion(
@@ -28,29 +28,29 @@ def random_motion(
     num_directions: int = 384,
     seed: int = 0,
 ) -> Motion:
-    """Offsets [n num_frames num_ws w_dim] that wander smoothly from each face, the same in all rows; frame 0 is zero.
+    """Smooth random walk from each face: offsets [n num_frames num_ws w_dim], equal in all rows; frame 0 is zero.
 
-    w_t = w_(t-1) + 0.2 strength m_t (directions of W, each as long as its standard deviation), m_t in -1..1 being the
-    hyperbolic tangent of noise that is smoothed over time.
+    w_t = w_(t-1) + 0.2 strength m_t V, with V the principal components scaled by their standard deviations and m_t the
+    hyperbolic tangent of noise smoothed over time.
 
     Args:
-        ws: the faces, [n num_ws w_dim]; each wanders on its own.
-        principal: directions of its generator's W.
+        ws: the faces, [n num_ws w_dim]; each has its own walk.
+        pca: PCA of the generator's W.
         num_frames: at least 1.
         strength: factor on every step.
-        smoothness: frames over which a direction is kept, more or less; 0 gives every step a direction of its own.
-        num_directions: of the greatest variance; all, where there are fewer.
+        smoothness: standard deviation, in frames, of the Gaussian that smooths the noise; 0: independent steps.
+        num_directions: number of principal components; all if there are fewer.
         seed: of the noise.
 
-    Raises InputError for numbers that cannot be.
+    Raises InputError for values outside these ranges.
     """
     _check(num_frames, strength, smoothness, num_directions)
     directions = pca.directions[:num_directions].to(ws)
     rng = torch.Generator().manual_seed(seed)
     noise = smooth_noise(len(ws), num_frames - 1, len(directions), smoothness, rng).to(ws)
     steps = STEP_SIZE * strength * torch.tanh(noise) @ directions  # [n t-1 w_dim]
-    way = torch.cat([steps.new_zeros(len(ws), 1, directions.shape[1]), steps.cumsum(dim=1)], dim=1)
-    return way[:, :, None].expand(-1, -1, ws.shape[1], -1)
+    path = torch.cat([steps.new_zeros(len(ws), 1, directions.shape[1]), steps.cumsum(dim=1)], dim=1)
+    return path[:, :, None].expand(-1, -1, ws.shape[1], -1)
 
 
 def smooth_noise(
@@ -60,14 +60,14 @@ def smooth_noise(
     reach = math.ceil(3 * smoothness)
     times = torch.arange(-reach, reach + 1, dtype=torch.float32)
     window = torch.exp(-0.5 * (times / smoothness).square()) if smoothness else torch.ones(1)
-    white = torch.randn(n, num_steps + 1 + 2 * reach, channels, generator=rng)  # one step more: there may be none
+    white = torch.randn(n, num_steps + 1 + 2 * reach, channels, generator=rng)  # one step more, in case of none
     return (white.unfold(1, len(window), 1) @ (window / window.norm()))[:, :num_steps]
 
 
 def _check(num_frames: int, strength: float, smoothness: float, num_directions: int) -> None:
     if num_frames < 1 or num_directions < 1:
-        raise InputError(f"{num_frames} frames along {num_directions} directions were asked for; both need at least 1.")
+        raise InputError(f"num_frames is {num_frames} and num_directions {num_directions}; both must be at least 1.")
     if not math.isfinite(strength) or not 0 <= smoothness <= 1000:
         raise InputError(
-            f"The strength is {strength} and the smoothness {smoothness} frames; give a number, and one from 0 to 1000."
+            f"The strength is {strength} and the smoothness {smoothness}; they must be finite, the second 0 to 1000."
         )

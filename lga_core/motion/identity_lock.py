@@ -1,7 +1,7 @@
-"""The identity lock: as much of a motion as leaves the person who they are.
+"""The identity lock: the largest strength of a motion that preserves identity.
 
-A network says how alike a frame and the still face are. The largest strength at which the most different frame is still
-alike enough is found by halving, and proved on more frames than it was found with: likeness need not fall evenly.
+A network measures the identity similarity of each frame to the still face. The largest strength whose least similar
+frame reaches a threshold is found by bisection on a few frames, then verified on more: it need not be monotonic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..shapes import Images, Motion, WPlus
 from ..stylegan2.generator import Generator
 
 Similarity = Callable[[Images, Images], Float[Tensor, "n"]]
-"""How alike frames [n c h w] are to the source [1 c h w], pictures in -1..1; 1 for the same picture."""
+"""Identity similarity of frames [n c h w] to the source [1 c h w], images in -1..1; 1 for the same image."""
 
 DRAWS = 6
 SEARCH_FRAMES, PROOF_FRAMES = 4, 16
@@ -29,10 +29,13 @@ STEP_BACK = 0.8
 
 @dataclass(frozen=True)
 class LockedStrength:
-    """The strength that was found, how alike the most different frame then is, and all strengths that were tried.
+    """Result of the identity lock.
 
-    tried: pairs of a strength and the likeness of its most different frame, in the order of trying; the last is the
-    proof of `strength`.
+    Attributes:
+        strength: the strength found.
+        similarity: identity similarity of its least similar frame.
+        threshold: the similarity that was required.
+        tried: pairs of a strength and the similarity of its least similar frame; the last verifies `strength`.
     """
 
     strength: float
@@ -43,8 +46,8 @@ class LockedStrength:
     def __str__(self) -> str:
         tried = ", ".join(f"{strength:.2f}: {found:.3f}" for strength, found in self.tried)
         return (
-            f"Strength {self.strength:.2f} keeps the face alike in every frame looked at ({self.similarity:.3f}; "
-            f"{self.threshold:.3f} is needed). Tried: {tried}."
+            f"Strength {self.strength:.2f} preserves identity in every frame checked: least similarity "
+            f"{self.similarity:.3f}, threshold {self.threshold:.3f}. Tried: {tried}."
         )
 
 
@@ -58,23 +61,23 @@ def lock_strength(
     draws: int = DRAWS,
     on_try: Callable[[int, Images], None] | None = None,
 ) -> LockedStrength:
-    """The largest strength up to `most` for which every frame stays as alike to the still face as `threshold`.
+    """The largest strength up to `most` at which every frame's identity similarity to the still face is >= `threshold`.
 
-    Strength 0 always is: it is the still face. Where likeness rises and falls more than once a larger strength than the
-    one found may be alike enough too, but the one found is.
+    Strength 0, the still face, always qualifies. If similarity is not monotonic, a larger strength may qualify too.
 
     Args:
-        generator: draws, by its engine.
+        generator: its inference engine synthesises the frames.
         ws: the still face, [1 num_ws w_dim].
         motion: its offsets at strength 1, [1 t num_ws w_dim].
         similarity: see `Similarity`; `find_identity_similarity` gives one.
-        threshold: as `similarity` measures.
-        most: the strength that is wanted.
-        draws: of a few frames each, to search with. Proof takes one more, of more frames, or a few if it steps back.
-        on_try: called with the number of strengths tried and the frames drawn, the most different one first. What it
-            raises stops.
+        threshold: the least similarity that is allowed.
+        most: the largest strength to try.
+        draws: number of strengths to search with, on a few frames each. Verification takes one more, on more frames, or
+            some more if it steps back.
+        on_try: called with the number of strengths tried and the frames, least similar first; an exception it raises
+            stops the search.
 
-    Raises InputError for several faces or a strength or threshold that cannot be.
+    Raises InputError for several faces, and for a strength or threshold that is not finite.
     """
     _check(ws, motion, threshold, most)
     trial = StrengthTrial(generator, ws, motion, similarity, on_try)
@@ -87,7 +90,7 @@ def lock_strength(
 
 
 class StrengthTrial:
-    """Draws a clip's frames at a strength and says how alike the most different one is; keeps account in `tried`."""
+    """Similarity of the least similar frame of a clip at a strength; every trial is recorded in `tried`."""
 
     def __init__(
         self,
@@ -119,7 +122,7 @@ class StrengthTrial:
 
 
 def farthest(offsets: Float[Tensor, "t num_ws w_dim"], count: int) -> list[int]:
-    """Indices of at most `count` frames: the one that moves farthest, and others spread evenly, the last among them."""
+    """Indices of at most `count` frames: the one with the largest offset, and others evenly spaced, with the last."""
     lengths = offsets.flatten(1).norm(dim=1)
     t = len(offsets)
     others = torch.linspace(t - 1, 0, min(count, t) + 1).round().int().tolist()
@@ -127,7 +130,7 @@ def farthest(offsets: Float[Tensor, "t num_ws w_dim"], count: int) -> list[int]:
 
 
 def _bisected(trial: StrengthTrial, threshold: float, most: float, draws: int) -> float:
-    """The largest strength that halving finds; `most` itself where that is alike enough."""
+    """The largest strength that bisection finds; `most` itself if it reaches the threshold."""
     good, bad = 0.0, most
     if most == 0 or trial(most, SEARCH_FRAMES) >= threshold:
         return most
@@ -141,9 +144,9 @@ def _bisected(trial: StrengthTrial, threshold: float, most: float, draws: int) -
 
 
 def _stepped_back(strength: float, tried: list[tuple[float, float]], threshold: float) -> float:
-    """Where to step back to: four fifths, or the next smaller strength that was alike enough, whichever is more.
+    """The next smaller strength: 0.8 of it, or the next strength that reached the threshold, whichever is larger.
 
-    0, the still face, once that is next to nothing.
+    0, the still face, below 0.02.
     """
     smaller = [each for each, found in tried if each < strength and found >= threshold]
     below = max([STEP_BACK * strength, *smaller])
@@ -153,10 +156,10 @@ def _stepped_back(strength: float, tried: list[tuple[float, float]], threshold: 
 def _check(ws: WPlus, motion: Motion, threshold: float, most: float) -> None:
     if len(ws) != 1 or len(motion) != 1:
         raise InputError(
-            f"{len(ws)} faces and {len(motion)} movements were given; a lock is found for one face and its movement. "
-            "Lock each by itself."
+            f"The identity lock takes one face and its motion, but got {len(ws)} faces and {len(motion)} motions. Lock "
+            "each face separately."
         )
     if not (isfinite(most) and most >= 0 and isfinite(threshold)):
         raise InputError(
-            f"The largest strength is {most} and the likeness {threshold}; they must be numbers, the first 0 or more."
+            f"The largest strength is {most} and the threshold {threshold}; both must be finite, the first 0 or more."
         )

@@ -1,4 +1,4 @@
-"""A motion as a picture: how far each frame is from the face, how fast it moves, and which layers do it."""
+"""Plot of a motion: distance from the face, step size, and distance layer by layer, over time."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SIZE = 960, 600
 
 
 def plot_motion(motion: Motion, title: str, fps: float) -> Image.Image:
-    """Over time, RGB: the distance from the face, the step to the next frame, and the distance layer by layer.
+    """RGB plot over time: distance from the face, step to the next frame, and distance layer by layer.
 
-    All are root mean squares of offsets, in units of w; of several faces, over them all. Time is in frames below the
-    plot and in seconds, at `fps` frames a second, above it.
+    All are root mean squares of offsets, in units of w, over all faces. The time axis shows frames below the plot and
+    seconds, at `fps` frames per second, above it.
     """
     return plotted(lambda: _figure(motion.detach().float().cpu(), title, fps))
 
@@ -48,12 +48,12 @@ def _figure(motion: Motion, title: str, fps: float) -> Figure:
 
 
 def _rms(values: Float[Tensor, "..."], dim: int) -> Float[Tensor, "..."]:
-    """Root mean square over the axis `dim`; what is not finite becomes NaN, which the plot leaves out."""
+    """Root mean square over the axis `dim`; values that are not finite become NaN, which the plot leaves out."""
     return values.square().mean(dim=dim).sqrt().nan_to_num(math.nan, math.nan, math.nan)
 
 
 def _draw_layers(axes: Axes, layers: Float[Tensor, "t num_ws"]) -> None:
-    """Rows by frames, coarse layers at the top, grouped as the presets group them."""
+    """Heat map of rows by frames, coarse layers at the top, grouped by the presets."""
     from matplotlib.ticker import MaxNLocator
 
     num_frames, num_ws = layers.shape
@@ -79,7 +79,7 @@ def _draw_layers(axes: Axes, layers: Float[Tensor, "t num_ws"]) -> None:
 
 
 def _groups(num_ws: int) -> dict[str, range]:
-    """Rows by what they mostly draw: those of the presets, and the coarse ones before them."""
+    """Rows by what they mostly control: those of the presets, and the coarse ones before them."""
     presets = {name.removesuffix(" only"): rows(num_ws) for name, rows in LAYERS.items() if rows}
     del presets["everything"]
     groups = {"shape": slice(0, min(rows.start for rows in presets.values()))} | presets
@@ -87,7 +87,7 @@ def _groups(num_ws: int) -> dict[str, range]:
 
 
 def stack_vertically(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Pictures one below the other, on white, in one as wide as the widest."""
+    """Images below one another, centred on white, in one as wide as the widest."""
     sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
     top = 0
     for picture in pictures:

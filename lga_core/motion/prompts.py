@@ -1,8 +1,8 @@
-"""From what a person writes to a motion: prompts with weights, the sentences they stand for, their embeddings.
+"""Prompts to motions: weighted prompts, the sentences made of them by a template, and their CLIP embeddings.
 
-Several prompts are mixed as motions, not as embeddings: W+ is linear, so that a motion of 0.7 smiling + 0.3 winking is
-exactly that. (On the doodle domain the sum of two motions keeps .8 of the rise of each, the mean of two embeddings
-loses most of the second: .09 for blonde hair beside anger.) A negative prompt is subtracted in the same way.
+Several prompts are mixed as motions, not as embeddings: offsets in W+ add up linearly. (On the doodle domain the sum of
+two motions keeps .8 of each one's rise; the mean of two embeddings loses most of the second: .09 for blonde hair beside
+anger.) A negative prompt is subtracted in the same way.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)$")
 
 @dataclass(frozen=True)
 class Wording:
-    """How prompts become sentences in one domain, and which ones its motion model was trained on."""
+    """How prompts become sentences in one domain, and which prompts its motion model was trained on."""
 
     template: str
     """Sentence around a bare prompt, with {} in its place (the method needs full sentences, Hang et al. 2023, IV-F)."""
     sentences: Mapping[str, str]
-    """What the motion model was trained on: prompt -> sentence."""
+    """The prompts that the motion model was trained on: prompt -> sentence."""
 
     def __post_init__(self) -> None:
         if self.template.count("{}") != 1:
             raise InputError(
-                f"The template {self.template!r} needs {{}} exactly once, where the prompt goes, as in "
+                f"The template {self.template!r} must contain {{}} exactly once, in the place of the prompt, as in "
                 "'The person is {}.'."
             )
 
     def sentence(self, prompt: str) -> str:
-        """The sentence that `prompt` stands for: its own when trained, itself when it is one, else the template's.
+        """The sentence for `prompt`: a trained prompt's own, the prompt if it is a sentence, else the template's.
 
         'smiling' -> 'The cartoon face is smiling.'; 'has red hair' -> 'The cartoon face has red hair.'; 'It is stormy'
-        -> 'It is stormy.' Raises InputError for a text without words.
+        -> 'It is stormy.' Raises InputError for an empty text.
         """
         text = " ".join(prompt.split())
         bare = text.rstrip(".!").strip()
         if not bare:
             example = next(iter(self.sentences), "smiling")
-            raise InputError(f"The text is empty. Write what should happen, such as '{example}'.")
+            raise InputError(f"The prompt is empty. Describe the expression, for example '{example}'.")
         for known, sentence in self.sentences.items():
             if bare.lower() == known.lower():
                 return sentence
@@ -67,19 +67,19 @@ class Wording:
 
     @torch.no_grad()
     def nearest(self, clip: ClipModel, prompt: str) -> list[tuple[str, float]]:
-        """The trained prompts with the cosine of each one's sentence to `prompt`'s, nearest first."""
+        """The trained prompts with the CLIP cosine of their sentences to that of `prompt`, nearest first."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of unknown words, which are warned of where the prompt is used
+            warnings.simplefilter("ignore")  # about unknown words: `embed` warns of them
             known = clip.encode_text(list(self.sentences.values()))  # [k c]
             cosines = (known @ clip.encode_text([self.sentence(prompt)])[0]).tolist()
         return sorted(zip(self.sentences, cosines, strict=True), key=lambda pair: -pair[1])
 
     @torch.no_grad()
     def warn_if_far(self, clip: ClipModel, prompt: str) -> None:
-        """Warns where `prompt` resembles no trained prompt.
+        """Warn if `prompt` is not similar to any trained prompt.
 
-        Far is less than halfway from how much two trained prompts resemble each other, in the mean, to identity: unlike
-        sentences have cosines of 0.9 in one CLIP and 0.2 in another, so that no fixed bound serves.
+        The threshold is halfway between the mean cosine of two trained prompts and 1: unrelated sentences have cosines
+        of 0.9 in one CLIP and 0.2 in another, so that no fixed threshold works.
         """
         sentences = list(self.sentences.values())
         if len(sentences) < 2 or self.sentence(prompt) in sentences:
@@ -91,19 +91,19 @@ class Wording:
         if nearest[0][1] < (1 + unlike) / 2:
             names = ", ".join(repr(known) for known, _ in nearest[:3])
             warnings.warn(
-                f"{prompt!r} is far from every prompt that this domain was trained on, and may do little or anything. "
-                f"The nearest are {names}.",
+                f"{prompt!r} is far from every prompt that the motion model was trained on; its effect is uncertain. "
+                f"The nearest trained prompts are {names}.",
                 stacklevel=2,
             )
 
     def described(self) -> dict[str, Any]:
-        """As JSON: what domain.json and a motion model's file say of it."""
+        """As JSON, for domain.json and a motion model's metadata."""
         prompts = [{"prompt": prompt, "sentence": sentence} for prompt, sentence in self.sentences.items()]
         return {"template": self.template, "prompts": prompts}
 
     @classmethod
     def read(cls, described: Mapping[str, Any]) -> Wording:
-        """What `described` wrote. Raises InputError where it is not that."""
+        """The inverse of `described`. Raises InputError for anything else."""
         template, prompts = described.get("template"), described.get("prompts")
         if not isinstance(template, str) or not isinstance(prompts, list):
             raise InputError(
@@ -119,11 +119,14 @@ class Wording:
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """What should happen, as CLIP sees it.
+    """Encoded prompts: the input of the motion model.
 
-    embeddings: unit embeddings of the sentences, [k c]. weights: of each, negative for what should not happen.
-    image_embedding: of the faces' pictures, [n c] or [1 c]; None lets the sentences alone start the motion.
-    clip: the CLIP model that made the embeddings.
+    Attributes:
+        embeddings: z_t, unit CLIP embeddings of the sentences, [k c].
+        weights: one per sentence, negative for negative prompts.
+        sentences: the sentences.
+        image_embedding: z_v of the faces' images, [n c] or [1 c]; None: the motion depends on the text alone.
+        clip: the CLIP model of the embeddings.
     """
 
     embeddings: Embedding
@@ -149,12 +152,12 @@ class Text:
         seed: int | Sequence[int] = 0,
         schedule: Schedule | None = None,
     ) -> Motion:
-        """The weighted sum of the sentences' motions, [n num_frames num_ws w_dim], n = 1 without pictures.
+        """Weighted sum of the sentences' motions, [n num_frames num_ws w_dim]; n = 1 without image embeddings.
 
-        Raises InputError for an impossible number, MismatchError for a model made with another CLIP's size.
+        Raises InputError for an infinite strength or no frames, MismatchError for another CLIP's embedding size.
         """
         if not math.isfinite(strength):
-            raise InputError(f"The strength is {strength}; it must be a number, 1 for the motion as it was trained.")
+            raise InputError(f"The strength is {strength}; it must be finite. 1 is the motion as trained.")
         total = None
         for index, (embedding, weight) in enumerate(zip(self.embeddings, self.weights, strict=True)):
             part = model(
@@ -164,7 +167,7 @@ class Text:
                 strength * weight,
                 seed,
                 schedule=schedule,
-                visual_strength=float(index == 0),  # the picture's own offset, where a model has one, counts once
+                visual_strength=float(index == 0),  # the visual mapper's offset counts once
             )
             total = part if total is None else total + part
         assert total is not None
@@ -172,9 +175,9 @@ class Text:
 
 
 def parse_prompts(text: str) -> list[tuple[str, float]]:
-    """Prompts with weights, from one a line: 'smiling' or 'smiling: 0.7'. Empty lines are passed over.
+    """Parse prompts with weights, one per line: 'smiling' or 'smiling: 0.7'. Empty lines are skipped.
 
-    Raises InputError for a weight that is no number.
+    Raises InputError for a weight that is not a number.
     """
     found = []
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -183,8 +186,8 @@ def parse_prompts(text: str) -> list[tuple[str, float]]:
             found.append((line, 1.0))
         elif not _NUMBER.match(match["weight"]):
             raise InputError(
-                f"{line!r}: what follows the colon should be the prompt's weight, a number as in 'smiling: 0.7', but "
-                f"is {match['weight']!r}. Leave colon and weight out for a weight of 1."
+                f"{line!r}: the weight after the colon must be a number, as in 'smiling: 0.7', but is "
+                f"{match['weight']!r}. Without colon the weight is 1."
             )
         else:
             found.append((match["prompt"], float(match["weight"])))
@@ -200,15 +203,19 @@ def embed(
     image: Images | None = None,
     mean_picture: Embedding | None = None,
 ) -> Text:
-    """What should happen (`text`), and what should not (`negative`), one prompt a line as `parse_prompts` reads them.
+    """Encode prompts (`text`) and negative prompts (`negative`), one per line, see `parse_prompts`.
 
-    `image` [n 3 h w] in -1..1, the pictures of the faces to move, makes the motion each face's own (z_t + z_v). Without
-    it `mean_picture` [1 c] stands in for z_v where the motion model was trained with pictures.
+    Args:
+        clip: the motion model's CLIP.
+        wording: template and trained prompts of the domain.
+        image: images of the faces, [n 3 h w] in -1..1; they make the motion depend on the face, z^(1) = z_t + z_v.
+        mean_picture: mean image embedding [1 c]; replaces z_v if there is no `image` and the motion model was trained
+            with images.
 
-    Raises InputError for a text that is empty, too long or made of unknown words only, whatever the template adds
-    around it; warns about unknown words, and about prompts that are far from all trained ones.
+    Raises InputError for a text that is empty, too long or has only unknown words, regardless of the template. Warns of
+    unknown words and of prompts far from all trained ones.
     """
-    prompts = parse_prompts(text) or [("", 1.0)]  # which fails below, in the words of an empty text
+    prompts = parse_prompts(text) or [("", 1.0)]  # fails below, as an empty prompt
     prompts += [(prompt, -weight) for prompt, weight in parse_prompts(negative)]
     sentences = []
     for prompt, _ in prompts:

@@ -231,7 +231,7 @@ def test_a_direction_is_the_cores(tiny):
 
 def test_a_beta_that_leaves_no_channel_is_lowered_and_the_report_says_so(tiny, caplog):
     motion, report = directed(tiny, beta=1.0)
-    assert "lowered" in report and "No channel agrees with the texts by beta = 1" in report
+    assert "lowered" in report and "No style channel reaches beta = 1" in report
     assert motion.offsets.any() and drawn(tiny, motion).std() > 0
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [report]
 

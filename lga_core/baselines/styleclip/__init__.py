@@ -1,4 +1,4 @@
-"""StyleCLIP (Patashnik et al. 2021), three ways to edit a face by words; each gives a motion as ours does."""
+"""StyleCLIP (Patashnik et al. 2021): three methods to edit a face by text; each result is a motion like ours."""
 
 import lazy_loader
 

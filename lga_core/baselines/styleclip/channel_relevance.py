@@ -1,7 +1,7 @@
-"""What each channel of StyleSpace does to a picture, as CLIP sees it (Patashnik et al. 2021, section 6).
+"""Channel relevance: the effect of each StyleSpace channel on CLIP's image embedding (Patashnik et al. 2021, 6).
 
-It takes many pictures and is the same for every sentence, so it is found once for a generator and a CLIP model, kept in
-a file, and gone on with where it was left.
+It takes many images and does not depend on the text: it is computed once for a generator and a CLIP model, cached in a
+file, and resumed after an interruption.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from ...stylegan2.stylespace import StyleSpace
 KIND = "style_relevance"
 CHUNK = 4000
 AT_ONCE = 32
-"""Channels that are tried, and kept, together."""
+"""Channels measured, and saved, together."""
 DRAWN_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class RelevanceConfig:
-    """How channels are looked at; defaults as published. Raises InputError for what cannot be.
+    """Settings of the channel relevance; defaults as published. Raises InputError for values outside their ranges.
 
     Attributes:
-        num_samples: faces that mean and deviation of each channel are taken from.
-        num_faces: faces on which every channel is tried.
-        deviations: how far a channel is put from its mean, to either side, in standard deviations.
-        psi, cutoff: truncation of all these faces, on the rows before the cutoff.
-        finest: channels of convolutions up to this resolution are tried; finer ones are left alone.
+        num_samples: random faces for the mean and standard deviation of each channel.
+        num_faces: random faces on which every channel is perturbed.
+        deviations: perturbation of a channel from its mean, to either side, in standard deviations.
+        psi, cutoff: truncation of these faces.
+        finest: largest resolution of the convolutions whose channels are measured.
     """
 
     num_samples: int = 100_000
@@ -56,14 +56,14 @@ class RelevanceConfig:
 
     def __post_init__(self) -> None:
         if self.num_samples < 2 or self.num_faces < 1 or not self.deviations > 0 or self.finest < 4:
-            raise InputError(f"{self} cannot be: it needs 2 samples, 1 face, a positive deviation and 4 px at least.")
+            raise InputError(f"{self} is invalid: it needs 2 samples, 1 face, a positive deviation and 4 px at least.")
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelRelevance:
-    """Of each channel: mean and standard deviation over faces, and the unit direction in which CLIP's embedding moves.
+    """Per channel: mean and standard deviation over faces, and the unit direction of its effect on CLIP's embedding.
 
-    directions is zero for channels that were not tried, and for those that nothing depends on.
+    directions: [s c], zero for channels that were not measured or have no effect.
     """
 
     mean: Float[Tensor, "s"]
@@ -78,13 +78,18 @@ def measure_relevance(
     folder: PathLike | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> ChannelRelevance:
-    """What every channel does, from 2 num_faces pictures of each.
+    """Channel relevance of a generator, from 2 num_faces images per channel.
 
-    `folder` keeps what was found for this generator, this CLIP and this survey, after every few channels: what was
-    stopped goes on from there, and what was finished is read. `on_step` is called with the channels done and all that
-    there are, first while faces are sampled (0 done); what it raises stops.
+    Args:
+        space: the generator's StyleSpace.
+        clip: embeds the images.
+        config: settings.
+        folder: cache, saved every few channels for this generator, CLIP and settings: an interrupted measurement
+            resumes, a finished one is loaded. None: no cache.
+        on_step: called with the channels done and their number, at first while faces are sampled (0 done); an exception
+            it raises stops.
 
-    Raises CheckpointError for a kept file that is damaged.
+    Raises CheckpointError for a damaged cache file.
     """
     kept = None if folder is None else RelevanceFile(Path(folder), space, clip, config)
     found, done = (None, 0) if kept is None else kept.read()
@@ -116,9 +121,9 @@ def _start(
 def style_statistics(
     space: StyleSpace, config: RelevanceConfig, on_chunk: Callable[[], None] | None = None
 ) -> tuple[Float[Tensor, "s"], Float[Tensor, "s"]]:
-    """Mean and standard deviation of every channel, float32. Sums are all that is kept of the faces.
+    """Mean and standard deviation of every channel [s], float32, from running sums over random faces.
 
-    `on_chunk` is called after every few thousand faces; what it raises stops.
+    `on_chunk` is called after every few thousand faces; an exception it raises stops.
     """
     origin = space.styles(space.generator.broadcast(space.generator.w_avg[None]))[0].double()
     total, squares, n = torch.zeros_like(origin), torch.zeros_like(origin), config.num_samples
@@ -134,20 +139,20 @@ def style_statistics(
 
 @torch.no_grad()
 def sample_faces(generator: Generator, config: RelevanceConfig, n: int, seed: int) -> WPlus:
-    """Random faces [n num_ws w_dim], truncated as the survey says."""
+    """Random faces [n num_ws w_dim], truncated as `config` says."""
     w = random_w(generator, n, torch.Generator().manual_seed(seed))
     return generator.truncate(generator.broadcast(w), config.psi, config.cutoff)
 
 
 def survey_resolution(generator: Generator, clip: ClipModel) -> int:
-    """The resolution at which pictures are drawn to be looked at: no finer than CLIP sees, where that can be."""
+    """Resolution of the images for CLIP: the smallest that is at least CLIP's, if the architecture allows."""
     config = generator.config
     fine_enough = [r for r in config.block_resolutions if r >= clip.image_size]
     return fine_enough[0] if fine_enough and config.architecture == "skip" else config.resolution
 
 
 def surveyed_channels(space: StyleSpace, clip: ClipModel, config: RelevanceConfig) -> Int64[Tensor, "k"]:
-    """Channels that are tried, in order: of convolutions that are neither too fine nor finer than what is drawn."""
+    """Indices of the channels to measure: those of convolutions up to `finest` and the resolution for CLIP."""
     finest = min(config.finest, survey_resolution(space.generator, clip))
     kept = [conv.noise_const.shape[0] <= finest for conv in space.convs]
     return torch.tensor(kept).repeat_interleave(torch.tensor(space.widths)).nonzero()[:, 0]
@@ -162,9 +167,9 @@ def relevance_directions(
     faces: WPlus,
     channels: Int64[Tensor, "k"],
 ) -> Float[Tensor, "k c"]:
-    """Unit directions in which CLIP's embedding moves from pictures with these channels low to pictures with them high.
+    """Unit directions [k c] of CLIP's embedding from images with these channels low to images with them high.
 
-    Of each face the two are compared as unit vectors; the mean over the faces is what counts.
+    The mean over the faces of each face's normalised difference, normalised.
     """
     total = torch.zeros(len(channels), clip.embed_dim)
     reach = config.deviations * found.deviation[channels]
@@ -179,14 +184,14 @@ def relevance_directions(
 
 
 def _embed(space: StyleSpace, clip: ClipModel, wide_faces: WPlus) -> Embedding:
-    """CLIP's embeddings of the pictures that the wide generator draws."""
+    """CLIP's embeddings of the wide generator's images."""
     engine = prepared(space.wide, torch.promote_types(wide_faces.dtype, torch.float32), wide_faces.device)
     pictures = (engine(part, survey_resolution(space.wide, clip)) for part in wide_faces.split(DRAWN_AT_ONCE))
     return torch.cat([clip.encode_images(each.to(clip.mean)) for each in pictures])
 
 
 class RelevanceFile:
-    """The file in which a relevance is kept while it grows, and afterwards."""
+    """Cache file of a channel relevance, complete or in progress."""
 
     def __init__(self, folder: Path, space: StyleSpace, clip: ClipModel, config: RelevanceConfig):
         self.made_with = {"generator_fingerprint": fingerprint(space.generator), "clip_fingerprint": clip.fingerprint}
@@ -198,7 +203,7 @@ class RelevanceFile:
         self.path = folder / f"{KIND}_{'_'.join(self.made_with.values())}_{digest[:8]}.safetensors"
 
     def read(self) -> tuple[ChannelRelevance | None, int]:
-        """What was found so far, and the number of channels done. Raises CheckpointError."""
+        """The relevance so far, and the number of channels done. Raises CheckpointError."""
         if not self.path.is_file():
             return None, 0
         checkpoint = load_checkpoint(self.path, KIND)
@@ -209,7 +214,7 @@ class RelevanceFile:
         return ChannelRelevance(**{name: tensor.to(self.device) for name, tensor in checkpoint.tensors.items()}), done
 
     def write(self, found: ChannelRelevance, done: int) -> None:
-        """Raises OutputError where it cannot be written."""
+        """Save the relevance so far. Raises OutputError if the file cannot be written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {"mean": found.mean, "deviation": found.deviation, "directions": found.directions}
         save_checkpoint(self.path, KIND, tensors, self.config, half=False, channels_done=done, **self.made_with)

@@ -1,7 +1,7 @@
-"""StyleCLIP's global directions: from words to an edit of StyleSpace that is the same for every face.
+"""StyleCLIP's global directions: from a text to an edit in StyleSpace that is the same for every face.
 
-Patashnik et al. 2021, section 6. Each channel is moved by how much its effect on pictures agrees with the difference of
-two texts; channels that agree less than beta stay as they are.
+Patashnik et al. 2021, section 6. Each channel changes in proportion to the cosine between its effect on images and the
+difference of two texts; channels below the threshold beta do not change.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from .channel_relevance import ChannelRelevance
 from .interpolation import linear_motion
 
 BETAS = [step / 100 for step in range(29, 9, -1)]
-"""Thresholds that the automatic choice tries, the strictest first (published)."""
+"""Thresholds of the automatic choice, the strictest first (as published)."""
 MIN_CHANNELS = 20
-"""Channels of which more should move: published for faces of people. For other domains it is 100."""
+"""The automatic threshold keeps more channels than this (published for human faces; 100 for other domains)."""
 
 
 @dataclass(frozen=True, eq=False)
 class StyleDirection:
-    """An edit of StyleSpace.
+    """A global direction in StyleSpace.
 
-    styles: offsets [s] to every face's styles for alpha = 1. beta: the threshold that was used. asked: the one that was
-    asked for, None for the automatic one.
+    styles: offsets [s] to every face's styles for alpha = 1. beta: the threshold that was used. asked: the requested
+    threshold, None for the automatic one.
     """
 
     styles: Float[Tensor, "s"]
@@ -43,31 +43,31 @@ class StyleDirection:
 
     @property
     def num_channels(self) -> int:
-        """How many channels move."""
+        """Number of channels that change."""
         return int(self.styles.count_nonzero())
 
     @property
     def lowered(self) -> bool:
-        """Whether beta was lowered, because nothing would have moved."""
+        """Whether beta was lowered because no channel reached it."""
         return self.asked is not None and self.beta < self.asked
 
     def motion(self, space: StyleSpace, alpha: float = 3.0, num_frames: int = 16) -> Motion:
-        """The straight way to styles + alpha times this, [1 num_frames num_ws w_dim + channels], for `space.wide`.
+        """Linear motion to styles + alpha times the direction, [1 num_frames num_ws w_dim+channels], for `space.wide`.
 
-        Raises InputError for fewer than one frame or an alpha that is no number, MismatchError for another generator.
+        Raises InputError for fewer than one frame or an infinite alpha, MismatchError for another generator.
         """
         if not math.isfinite(alpha):
-            raise InputError(f"alpha is {alpha}; it must be a number, such as 3, or a negative one for the contrary.")
+            raise InputError(f"alpha is {alpha}; it must be finite, for example 3, or negative for the opposite edit.")
         if len(self.styles) != space.num_channels:
             raise MismatchError(
-                f"The direction is of a generator with {len(self.styles)} style channels, but this one has "
-                f"{space.num_channels}. Find it for this generator."
+                f"The direction has {len(self.styles)} style channels, but this generator has {space.num_channels}. "
+                "Compute the direction for this generator."
             )
         return linear_motion(space.offsets(alpha * self.styles[None]), num_frames)
 
 
 def imagenet_sentences(text: str) -> list[str]:
-    """`text` in the sentences that CLIP's authors describe ImageNet with, such as "a photo of a big smile."."""
+    """`text` in the 80 ImageNet templates of CLIP's authors, such as "a photo of a big smile."."""
     from open_clip import OPENAI_IMAGENET_TEMPLATES
 
     return [template(text) for template in OPENAI_IMAGENET_TEMPLATES]
@@ -75,59 +75,57 @@ def imagenet_sentences(text: str) -> list[str]:
 
 @torch.no_grad()
 def text_direction(clip: ClipModel, target: Sequence[str], neutral: Sequence[str]) -> Float[Tensor, "c"]:
-    """Unit vector from the `neutral` sentences to the `target` ones in CLIP's space.
+    """Text direction: unit vector [c] from the `neutral` to the `target` sentences in CLIP's embedding space.
 
-    Each is the unit mean of unit embeddings of several wordings; one of each will do, in the template of a domain.
-    Raises InputError for texts that cannot be read, and for two that mean the same. Warns of unknown words, once.
+    Each side is the normalised mean of the embeddings of its sentences, one or more.
+    Raises InputError for invalid texts and for two texts with the same embedding. Warns once of unknown words.
     """
     sentences = [*target, *neutral]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of each sentence by itself
+        warnings.simplefilter("ignore")  # once for all sentences, below
         means = [F.normalize(clip.encode_text(texts).mean(dim=0), dim=0) for texts in (target, neutral)]
     if unknown := list(dict.fromkeys(word for text in sentences for word in clip.unknown_words(text))):
-        warnings.warn(
-            f"CLIP '{clip.name}' was never trained on {', '.join(unknown)}, and passes over it.", stacklevel=3
-        )
+        warnings.warn(f"CLIP '{clip.name}' does not know {', '.join(unknown)} and ignores it.", stacklevel=3)
     difference = means[0] - means[1]
     if difference.norm() < 1e-6:
-        raise InputError(f"'{target[0]}' and '{neutral[0]}' mean the same to CLIP '{clip.name}'. Change one of them.")
+        raise InputError(f"CLIP '{clip.name}' has one embedding for '{target[0]}' and '{neutral[0]}'. Change one.")
     return F.normalize(difference, dim=0)
 
 
 def style_direction(
     found: ChannelRelevance, towards: Float[Tensor, "c"], beta: float | None = None, min_channels: int = MIN_CHANNELS
 ) -> StyleDirection:
-    """The edit of StyleSpace that goes where the texts go.
+    """The global direction in StyleSpace for a text direction (Patashnik et al. 2021, section 6).
 
-    With r_c the cosine of channel c's effect and `towards` (a `text_direction`), channel c moves by its standard
-    deviation times r_c / max |r|, and not at all where |r_c| < beta.
+    With r_c the cosine between channel c's effect and `towards`, channel c changes by its standard deviation times
+    r_c / max |r|, and not at all if |r_c| < beta.
 
     Args:
-        found: of the generator and of the CLIP model that gave `towards`.
-        towards: unit vector.
+        found: channel relevance of the generator, with the CLIP model of `towards`.
+        towards: a `text_direction`, [c].
         beta: threshold on |r_c|, 0.08 to 0.4 as published; a lower one changes more channels and entangles more. None:
             the largest of 0.29 .. 0.10 that keeps more than `min_channels` channels, or else 0.10. If no channel
             passes, the best `min_channels` channels are kept instead, with a warning if beta was given: the published
             code divides by zero there and its images are black.
         min_channels: see `beta`.
 
-    Raises InputError for a beta outside 0..1 and where no channel matters, MismatchError for another CLIP's `towards`.
+    Raises InputError for a beta outside 0..1 or no effective channel, MismatchError for another CLIP's `towards`.
     """
     if beta is not None and not 0 <= beta <= 1:
         raise InputError(f"beta is {beta}; it must be from 0 (all channels) to 1. Published: 0.08 to 0.4.")
     if towards.shape != found.directions.shape[1:]:
         raise MismatchError(
-            f"A text direction of shape {list(towards.shape)} was given, but the channels were looked at by a CLIP "
-            f"whose embeddings have {found.directions.shape[1]} numbers. Use one CLIP model for both."
+            f"The text direction has shape {list(towards.shape)}, but the channel relevance was computed by a CLIP of "
+            f"size {found.directions.shape[1]}. Use one CLIP model for both."
         )
     agreement = found.directions @ towards.to(found.directions)  # [s]
     most = agreement.abs().max()
     if not most > 0:
-        raise InputError("No channel of the generator does anything that the texts speak of. Use other texts.")
+        raise InputError("No style channel of the generator agrees with the text direction. Use other texts.")
     used = _lowered_beta(agreement, automatic_beta(agreement, min_channels) if beta is None else beta, min_channels)
     if beta is not None and used < beta:
         warnings.warn(
-            f"No channel agrees with the texts by beta = {beta:g} (the best by {most:.3f}): lowered to {used:.3f}.",
+            f"No style channel reaches beta = {beta:g} (the best has {most:.3f}): beta is lowered to {used:.3f}.",
             stacklevel=2,
         )
     kept = torch.where(agreement.abs() >= used, agreement, 0)
@@ -135,12 +133,12 @@ def style_direction(
 
 
 def automatic_beta(agreement: Float[Tensor, "s"], min_channels: int = MIN_CHANNELS) -> float:
-    """The largest beta of `BETAS` that leaves more than `min_channels` channels; the least of them where none does."""
+    """The largest of `BETAS` that keeps more than `min_channels` channels; the smallest if none does."""
     enough = (beta for beta in BETAS if int((agreement.abs() >= beta).sum()) > min_channels)
     return next(enough, BETAS[-1])
 
 
 def _lowered_beta(agreement: Float[Tensor, "s"], beta: float, min_channels: int) -> float:
-    """`beta`, or where it would leave no channel the one that leaves the best `min_channels`."""
+    """`beta`, or if it keeps no channel, the threshold that keeps the best `min_channels`."""
     best = agreement.abs().sort(descending=True).values
     return beta if float(best[0]) >= beta else float(best[min(max(min_channels, 1), len(best)) - 1])

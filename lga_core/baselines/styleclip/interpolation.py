@@ -1,4 +1,4 @@
-"""From an edit of a face to a clip: the straight way there (Hang et al. 2023, IV-B)."""
+"""From an edit of a face to a clip, by linear interpolation in W+ (Hang et al. 2023, IV-B)."""
 
 import torch
 
@@ -7,8 +7,8 @@ from ...shapes import Motion, WPlus
 
 
 def linear_motion(offsets: WPlus, num_frames: int) -> Motion:
-    """The way from a face to face + offsets [n num_ws w_dim] in even steps: [n num_frames num_ws w_dim].
+    """Linear interpolation from zero to offsets [n num_ws w_dim], in even steps: [n num_frames num_ws w_dim].
 
-    The first frame is exactly zero and the last exactly the offsets. Raises InputError for fewer than one frame.
+    The first frame is exactly zero, the last exactly the offsets. Raises InputError for fewer than one frame.
     """
     return stretch(torch.stack([torch.zeros_like(offsets), offsets], dim=1), num_frames)

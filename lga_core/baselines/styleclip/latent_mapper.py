@@ -1,6 +1,6 @@
-"""StyleCLIP's latent mapper: a small network, trained for one sentence, from a face to how its code should change.
+"""StyleCLIP's latent mapper: a small network, trained for one text, from a W+ code to offsets that edit it.
 
-Patashnik et al. 2021, section 5: w + 0.1 M(w), with a network of its own for the coarse, middle and fine rows of W+.
+Patashnik et al. 2021, section 5: w + 0.1 M(w), with separate networks for the coarse, medium and fine rows of W+.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ...stylegan2.ops import EqualLinear, initialize, leaky_relu, normalize_seco
 from .interpolation import linear_motion
 
 LEVELS = {"coarse": slice(0, 4), "medium": slice(4, 8), "fine": slice(8, None), "all": slice(0, None)}
-"""Rows of W+ that a network of each name takes."""
+"""Rows of W+ of each network."""
 
 
 @dataclass(frozen=True)
 class LatentMapperConfig:
-    """What distinguishes one latent mapper from another. Raises ValueError for values no mapper can have.
+    """Architecture of a latent mapper. Raises ValueError for values outside the allowed ranges.
 
     Attributes:
-        w_dim: of the generator.
-        levels: the networks it has: `all`, one for all rows, or some of `coarse`, `medium` and `fine`. Rows without a
-            network do not change.
-        num_layers: of each network.
-        strength: factor on what they give.
+        w_dim: width of the generator's W.
+        levels: its networks: `all` for all rows, or some of `coarse`, `medium` and `fine`. Rows without a network do
+            not change.
+        num_layers: layers per network.
+        strength: factor on the output, 0.1 as published.
     """
 
     w_dim: int = 512
@@ -51,7 +51,7 @@ class LatentMapperConfig:
 
 
 class LevelMapper(nn.ModuleList):
-    """Some rows of W+ [n rows w_dim] -> as many offsets: normalisation, then linear layers, each with a leaky ReLU."""
+    """Rows of W+ -> offsets, both [n rows w_dim]: pixel norm, then linear layers, each with a leaky ReLU."""
 
     def __init__(self, config: LatentMapperConfig):
         width = config.w_dim
@@ -65,7 +65,7 @@ class LevelMapper(nn.ModuleList):
 
 
 class LatentMapper(nn.ModuleDict):
-    """M, one `LevelMapper` by name for each level. `seed` draws its initial weights."""
+    """The latent mapper M, with one `LevelMapper` per level. `seed` draws the initial weights."""
 
     def __init__(self, config: LatentMapperConfig, seed: int = 0):
         super().__init__({level: LevelMapper(config) for level in config.levels})
@@ -73,7 +73,7 @@ class LatentMapper(nn.ModuleDict):
         initialize(self, seed)
 
     def forward(self, ws: WPlus) -> WPlus:
-        """M(w), [n num_ws w_dim], zero in rows without a network."""
+        """M(w): ws [n num_ws w_dim] -> offsets [n num_ws w_dim], zero in rows without a network."""
         found = torch.zeros_like(ws)
         for level, network in self.items():
             if ws.shape[1] > (LEVELS[level].start or 0):
@@ -93,7 +93,7 @@ class LatentMapper(nn.ModuleDict):
         return self.config.strength * self(ws)
 
     def motion(self, ws: WPlus, num_frames: int = 16) -> Motion:
-        """The straight way from each face [n num_ws w_dim] to w + strength M(w), [n num_frames num_ws w_dim].
+        """Linear motion from each face [n num_ws w_dim] to w + strength M(w), [n num_frames num_ws w_dim].
 
         Raises InputError for fewer than one frame, MismatchError as `offsets` does.
         """

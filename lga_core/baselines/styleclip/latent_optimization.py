@@ -28,15 +28,15 @@ IdentityEmbedding = Callable[[Images], Embedding]
 
 @dataclass(frozen=True)
 class LatentOptimization:
-    """How a code is optimised. Raises InputError for what cannot be.
+    """Settings of the latent optimisation. Raises InputError for values outside the allowed ranges.
 
     Attributes:
-        l2: weight of the squared distance from where it began, a sum over all numbers of the code.
-        identity: weight of one minus the cosine of identities, the picture's and that of where it began.
-        steps: of Adam.
-        lr: the length of a step, see `learning_rate`.
-        rampup, rampdown: shares of the steps in which it rises from 0, and falls to 0 again.
-        normalised: CLIP sees colours as it was trained to see them. The published code leaves them in -1..1.
+        l2: weight of the squared distance from the initial code, summed over all entries of W+.
+        identity: weight of one minus the identity cosine between the image and the initial image.
+        steps: number of Adam steps.
+        lr: largest learning rate, see `learning_rate`.
+        rampup, rampdown: shares of the steps in which the learning rate rises from 0 and falls to 0.
+        normalized: apply CLIP's colour normalisation. The published code omits it: CLIP gets -1..1.
     """
 
     l2: float = 0.08
@@ -49,7 +49,7 @@ class LatentOptimization:
 
     def __post_init__(self) -> None:
         if not isinstance(self.steps, int) or self.steps < 0:
-            raise InputError(f"{self.steps!r} steps of optimisation were asked for; give a whole number of at least 0.")
+            raise InputError(f"steps is {self.steps!r}; it must be a whole number, at least 0.")
         for name in ("l2", "identity", "lr"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be a number, not negative.")
@@ -62,22 +62,22 @@ OPTIMIZATIONS: Mapping[str, LatentOptimization] = {
     "paper": LatentOptimization(),
     "styleclip": LatentOptimization(l2=0.008, identity=0.0),
 }
-"""Weights by where they are from: `paper` as Hang et al. compare with (IV-B), `styleclip` as StyleCLIP's own code has
-them. The first distance is ten times as heavy, which by itself holds the baseline back."""
+"""Settings by source: `paper` are those of Hang et al.'s comparison (IV-B), `styleclip` those of StyleCLIP's code. The
+l2 weight of `paper` is ten times larger, which by itself holds the baseline back."""
 
 
 def learning_rate(step: int, settings: LatentOptimization) -> float:
-    """lr (1/2 - cos(pi min(1, (1 - t) / rampdown)) / 2) min(1, t / rampup) at t = step / steps: 0 at the first step."""
+    """Learning rate lr (1/2 - cos(pi min(1, (1 - t) / rampdown)) / 2) min(1, t / rampup) at t = step / steps."""
     t = step / settings.steps
     fall = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1 - t) / settings.rampdown))
     return settings.lr * fall * min(1.0, t / settings.rampup)
 
 
 def clip_input(images: Images, size: int = 224) -> Images:
-    """Square pictures [n c res res] at `size` pixels, in their own range: each pixel the mean of what it covers.
+    """Area resampling of square images [n c res res] to [n c size size], in their own range.
 
-    The published code repeats every pixel 7 times and averages over squares of res / 32. That is linear along rows and
-    columns alike, hence one matrix [size res] from either side, which spares a picture seven times as wide.
+    The published code repeats every pixel 7 times and averages over squares of res / 32. That is separable: one matrix
+    [size res] from either side avoids an image seven times as wide.
     """
     res = images.shape[-1]
     common = math.gcd(res, size)
@@ -87,14 +87,14 @@ def clip_input(images: Images, size: int = 224) -> Images:
 
 
 def latent_distance(ws: WPlus, start: WPlus) -> Float[Tensor, "n"]:
-    """Squared distance of each face's code from where it began."""
+    """Squared distance of each face's code from the initial one, both [n num_ws w_dim]."""
     return (ws - start).square().sum(dim=(1, 2))
 
 
 def clip_distance(
     clip: ClipModel, images: Images, text_embedding: Embedding, normalized: bool = False
 ) -> Float[Tensor, "n"]:
-    """One minus the cosine of each picture [n 3 res res] in -1..1 to its sentence [n c], or all to one [1 c].
+    """CLIP loss [n]: one minus the cosine of each image [n 3 res res] in -1..1 and its text [n c] or [1 c].
 
     `normalized`: see `LatentOptimization`.
     """
@@ -111,7 +111,7 @@ def clip_similarity(clip: ClipModel, images: Images, text_embedding: Embedding) 
 
 
 class Objective:
-    """What a code should make small, each face by itself."""
+    """The loss of the latent optimisation, per face: CLIP, distance from the initial code, identity."""
 
     def __init__(
         self,
@@ -145,29 +145,29 @@ def optimize_latent(
     dtype: torch.dtype | None = None,
     compiled: bool = False,
 ) -> WPlus:
-    """Offsets [n num_ws w_dim] from the faces `ws` to faces that CLIP finds nearer to the words.
+    """StyleCLIP's latent optimisation: offsets [n num_ws w_dim] from the faces `ws` to faces that match the text.
 
     Args:
-        generator: draws the faces; its weights do not change.
-        clip: compares pictures and words; published with ViT-B/32.
-        ws: where to begin, [n num_ws w_dim].
-        text_embedding: unit embedding of the sentence of each face, [n c], or one for all, [1 c].
+        generator: its weights do not change.
+        clip: published with ViT-B/32.
+        ws: initial codes, [n num_ws w_dim].
+        text_embedding: unit embedding of the text of each face, [n c], or one for all, [1 c].
         settings: weights and steps, see `OPTIMIZATIONS`.
-        identity: pictures in -1..1 to vectors that are alike for one person, such as an `IdentityNetwork` or the
-            `embed` of a `IdentitySimilarity`. Without it that term is left out, with a warning where it has a weight.
-        on_step: called with the number of steps done and the faces as they were drawn last; what it raises stops.
-        dtype: in which faces are drawn on the way; None is the generator's own. Codes and distances stay as they are.
-        compiled: draw by compiled passes where a compiler works, see `FrozenSynthesis`: it pays for many faces.
+        identity: identity embedding of images in -1..1, such as an `IdentityNetwork` or an `IdentitySimilarity.embed`.
+            Without it that term is left out, with a warning if it has a weight.
+        on_step: called with the number of steps done and the latest images; an exception it raises stops.
+        dtype: of the synthesis; None: the generator's. Codes and losses keep theirs.
+        compiled: see `FrozenSynthesis`; it pays for many faces.
 
     Raises MismatchError for embeddings of another CLIP model.
     """
     if text_embedding.ndim != 2 or text_embedding.shape[1] != clip.embed_dim:
         raise MismatchError(
-            f"Text embeddings of shape {list(text_embedding.shape)} were given, but CLIP '{clip.name}' needs "
-            f"[n {clip.embed_dim}]. Embed the text with the model that looks at the pictures."
+            f"The text embedding has shape {list(text_embedding.shape)}, but CLIP '{clip.name}' needs "
+            f"[n {clip.embed_dim}]. Encode the text with this CLIP model."
         )
     if settings.identity and identity is None:
-        warnings.warn("Nothing here tells people apart: optimised without the identity term.", stacklevel=2)
+        warnings.warn("No identity embedding is given: the identity term is left out.", stacklevel=2)
     drawing = FrozenSynthesis(generator, dtype or generator.w_avg.dtype, compiled=compiled)
 
     def synthesis(codes: WPlus) -> Images:

@@ -500,7 +500,7 @@ def test_impossible_edits_are_refused(found, space, rng):
         style_direction(found, towards_(rng), 2.0)
     with pytest.raises(MismatchError, match="8 numbers"):
         style_direction(found, torch.ones(5))
-    with pytest.raises(InputError, match="No channel"):
+    with pytest.raises(InputError, match="No style channel"):
         style_direction(ChannelRelevance(found.mean, found.deviation, 0 * found.directions), towards_(rng))
     direction = style_direction(found, towards_(rng))
     with pytest.raises(MismatchError, match="60 style channels"):
@@ -520,5 +520,5 @@ def test_a_text_direction_leads_from_one_mean_to_the_other(clip):
     assert len(target) == 80 and "a photo of a smile." in target
     means = [F.normalize(clip.encode_text(texts).mean(dim=0), dim=0) for texts in (target, neutral)]
     assert_close(text_direction(clip, target, neutral), F.normalize(means[0] - means[1], dim=0))
-    with pytest.raises(InputError, match="mean the same"):
+    with pytest.raises(InputError, match="has one embedding for"):
         text_direction(clip, ["a face"], ["a face"])
