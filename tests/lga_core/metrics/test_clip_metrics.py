@@ -71,8 +71,8 @@ def test_an_even_acceleration_flickers_but_does_not_jerk():
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_figures_do_not_depend_on_the_chunks_in_which_frames_come(size):
     frames = torch.rand(10, 3, 6, 6, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    options = {"identity": lambda images: images.flatten(1), "words": torch.ones(1, 108)}
-    options["look"] = lambda images: images.flatten(1)
+    options = {"identity": lambda images: images.flatten(1), "text_embedding": torch.ones(1, 108)}
+    options["embed_images"] = lambda images: images.flatten(1)
     whole, parts = (measure_clip(chunks, **options) for chunks in ([frames], frames.split(size)))
     assert whole.figures() == pytest.approx(parts.figures(), rel=1e-5)
 

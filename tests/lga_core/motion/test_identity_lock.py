@@ -118,10 +118,10 @@ def test_frames_that_are_looked_at_are_the_farthest_one_and_others_spread_evenly
 
 def test_what_cannot_be_is_refused():
     alike = alike_by(lambda v: 1 - v)
-    with pytest.raises(InputError, match="2 faces and 1 movements"):
+    with pytest.raises(InputError, match="2 faces and 1 motions"):
         lock_strength(plain_generator(), WS.expand(2, -1, -1), RAMP, alike, 0.5)
     for most, threshold in ((-1.0, 0.5), (math.nan, 0.5), (1.0, math.inf)):
-        with pytest.raises(InputError, match="must be numbers"):
+        with pytest.raises(InputError, match="must be finite"):
             lock_strength(plain_generator(), WS, RAMP, alike, threshold, most)
 
 

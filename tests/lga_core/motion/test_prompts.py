@@ -46,7 +46,7 @@ def test_a_text_far_from_every_prompt_gets_a_warning_that_names_the_nearest_firs
         warnings.simplefilter("error")
         WORDING.warn_if_far(clip, "grinning")
         WORDING.warn_if_far(clip, "smiling")
-    with pytest.warns(UserWarning, match="'granite' is far from .* nearest are 'sad', "):
+    with pytest.warns(UserWarning, match="'granite' is far from .* nearest trained prompts are 'sad', "):
         WORDING.warn_if_far(clip, "granite")
 
 
