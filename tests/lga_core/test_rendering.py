@@ -191,7 +191,7 @@ def test_full_precision_is_full_whatever_is_on_around_it(single):
 def test_frames_that_cannot_be_drawn_are_counted_and_their_origin_is_named(single, half):
     with torch.no_grad():
         single.synthesis.b16.torgb.bias[0] = float("nan")
-    with pytest.raises(DrawingError, match="2 of 2 frames .* in full precision too; the cause is overflow in the generator"):
+    with pytest.raises(DrawingError, match="2 of 2 frames .* in full precision too; the cause is overflow"):
         draw(single, torch.zeros(2, 6, 8), half)
     with torch.no_grad():
         single.synthesis.b16.torgb.bias[0] = 0
