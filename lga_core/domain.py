@@ -10,10 +10,10 @@ The folder holds domain.json and four model files:
       "fingerprint": the generator's
     }
 
-and, where its pictures are not framed as FFHQ's, or its faces are none that other finders know:
+and, where its pictures are not framed as FFHQ's, or its faces are not found by common detectors:
 
-      "framing": {"down": ..., "eyes": ..., "mouth": ...}        see align.Framing
-      "files": {..., "finder": "finder.safetensors"}              see finding/doodle.py
+      "framing": {"down": ..., "eyes": ..., "mouth": ...}        see faces/alignment.py
+      "files": {..., "finder": "finder.safetensors"}              see faces/detection/domain_detector.py
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class DomainCard:
     """Model file of each of `PARTS`."""
     generator: ModelId
     framing: Framing = FFHQ
-    finder: Path | None = None
-    """The file of a face finder of its own."""
+    detector: Path | None = None
+    """The file of the domain's own face detector, where it has one."""
 
     @property
     def motion(self) -> MotionCard:
@@ -97,7 +97,7 @@ class Domain:
     wording: Wording
     framing: Framing = FFHQ
     """Where in its pictures the faces are: `align` gives the squares that `invert` expects."""
-    finder: DomainDetector | None = None
+    detector: DomainDetector | None = None
     """Finds this domain's faces, where other finders do not."""
 
     @property
@@ -152,7 +152,7 @@ def load_domain(name_or_path: str | PathLike[str] = DEFAULT_DOMAIN, device: str 
         motion=load_motion(card.files["motion"]).to(device),
         wording=card.wording,
         framing=card.framing,
-        finder=None if card.finder is None else load_detector(card.finder).to(device),
+        detector=None if card.detector is None else load_detector(card.detector).to(device),
     )
     _check_parts(domain, card)
     return domain
@@ -178,7 +178,7 @@ def read_domain(name_or_path: str | PathLike[str]) -> DomainCard:
         files={part: _find(folder, part, card["files"][part]) for part in PARTS},
         generator=ModelId(card["fingerprint"], card["name"]),
         framing=Framing(**card["framing"]) if "framing" in card else FFHQ,
-        finder=_find(folder, "finder", card["files"]["finder"]) if "finder" in card["files"] else None,
+        detector=_find(folder, "finder", card["files"]["finder"]) if "finder" in card["files"] else None,
     )
 
 
@@ -237,7 +237,7 @@ def _first_fault(card: Any) -> str | None:
     if not isinstance(files, dict) or not all(isinstance(files.get(part), str) for part in PARTS):
         return f"needs a file name for each of {', '.join(PARTS)} under 'files', but has {files!r}"
     if not isinstance(files.get("finder", ""), str):
-        return f"needs a file name for the finder under 'files', or no finder, but has {files['finder']!r}"
+        return f"needs the face detector's file name as 'finder' under 'files', but has {files['finder']!r}"
     if "framing" in card and not _is_framing(card["framing"]):
         needed = "numbers 'down', 'eyes' and 'mouth', the last two above 0,"
         return f"needs {needed} as its 'framing', but has {card['framing']!r}"

@@ -73,7 +73,7 @@ class DomainMenu(ModelMenu):
 
     def files(self, entry: str) -> list[Path]:
         card = self.card(entry)
-        return [card.path, *card.files.values(), *filter(None, [card.finder])]
+        return [card.path, *card.files.values(), *filter(None, [card.detector])]
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def _generator(path: Path, name: str) -> LoadedGenerator:
 
 def _in_domain(generator: LoadedGenerator, card: DomainCard) -> LoadedGenerator:
     """The generator, with the framing of its domain's faces and the domain's own face detector."""
-    detector = None if card.finder is None else Model(load_detector(card.finder))
+    detector = None if card.detector is None else Model(load_detector(card.detector))
     return replace(generator, framing=card.framing, detector=detector)
 
 

@@ -388,17 +388,17 @@ def test_a_clip_that_the_motion_model_was_not_trained_with_is_noticed(folder, do
 def test_a_domain_that_says_nothing_of_its_faces_is_framed_as_ffhq_and_has_no_finder(made, domain):
     for said in (read_domain(made), domain):
         assert said.framing == Framing(0.1, 2.0, 1.8)
-        assert said.finder is None
+        assert said.detector is None
 
 
 def test_a_domain_has_the_framing_and_the_finder_of_its_card(folder):
-    finder = DomainDetector(DetectorConfig(((-0.3, 0.0), (0.3, 0.0), (0.0, 0.2), (-0.2, 0.5), (0.2, 0.5))))
-    save_detector(folder / "finder.safetensors", finder)
+    detector = DomainDetector(DetectorConfig(((-0.3, 0.0), (0.3, 0.0), (0.0, 0.2), (-0.2, 0.5), (0.2, 0.5))))
+    save_detector(folder / "finder.safetensors", detector)
     spoil(folder, files={**FILES, "finder": "finder.safetensors"}, framing={"down": -0.25, "eyes": 2, "mouth": 2.2})
     card, domain = read_domain(folder), load_domain(folder)
     assert card.framing == domain.framing == Framing(-0.25, 2, 2.2)
-    assert card.finder == folder / "finder.safetensors" and "finder" not in card.files
-    assert domain.finder is not None and domain.finder.config == finder.config
+    assert card.detector == folder / "finder.safetensors" and "finder" not in card.files
+    assert domain.detector is not None and domain.detector.config == detector.config
 
 
 def test_a_finder_that_is_named_and_missing_is_noticed(folder):

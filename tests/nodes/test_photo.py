@@ -49,7 +49,9 @@ def face(x: float, y: float, size: float = 10, score: float = 1.0):
 @pytest.fixture
 def found(monkeypatch):
     """Makes the finders that are present those that a test gives."""
-    return lambda *finders: monkeypatch.setattr(photo_nodes, "installed_detectors", lambda folder, own: list(finders))
+    return lambda *detectors: monkeypatch.setattr(
+        photo_nodes, "installed_detectors", lambda folder, own: list(detectors)
+    )
 
 
 # Find

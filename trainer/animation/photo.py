@@ -45,7 +45,7 @@ class PhotoFace:
         height, width = photo.shape[-2:]
         if self.points is not None:
             return read_points(self.points, height, width)
-        faces = find_faces(photo, installed_detectors(self.models, domain.finder), missing_detectors(self.models))
+        faces = find_faces(photo, installed_detectors(self.models, domain.detector), missing_detectors(self.models))
         which = "largest" if self.number is None else "left to right"
         return choose(faces, which, self.number or 0).points[None]
 

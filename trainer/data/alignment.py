@@ -61,7 +61,7 @@ def framer_of(generator: str, size: int, models: Path = FACE_MODELS) -> Framer:
     Raises InputError where nothing here finds faces.
     """
     card = find_card(generator)
-    own = None if card is None or card.finder is None else load_detector(card.finder)
+    own = None if card is None or card.detector is None else load_detector(card.detector)
     detectors, missing = installed_detectors(models, own), missing_detectors(models)
     if not detectors:
         raise InputError(f"--align needs something that finds faces. {' '.join(missing)}")

@@ -24,18 +24,18 @@ def sample_augmentations(n: int, rng: torch.Generator) -> Augmentation:
     return torch.cat([affine.flatten(1), light, tint], dim=1)
 
 
-def augment(pictures: Pictures, looks: Augmentation, size: int | None = None) -> Pictures:
-    """Each picture as its look has it, `size` square (default: the picture's own).
+def augment(pictures: Pictures, augmentations: Augmentation, size: int | None = None) -> Pictures:
+    """Images under their random augmentations, `size` square (default: the images' own).
 
-    What pleases CLIP from one exact pose of the pixels alone does not survive it.
+    Artefacts that please CLIP at one exact alignment of the pixels do not survive them.
     """
     n, c, h, w = pictures.shape
     size = h if size is None else size
-    field = F.affine_grid(looks[:, :6].view(n, 2, 3).to(pictures), [n, c, size, size], align_corners=False)
+    field = F.affine_grid(augmentations[:, :6].view(n, 2, 3).to(pictures), [n, c, size, size], align_corners=False)
     if size < h:
         pictures = F.interpolate(pictures, (size, size), mode="area")
     view = F.grid_sample(pictures, field, padding_mode="reflection", align_corners=False)
-    light, tint = looks[:, 6:7, None, None], looks[:, 7:, None, None]
+    light, tint = augmentations[:, 6:7, None, None], augmentations[:, 7:, None, None]
     return (view * light.to(view) + tint.to(view)).clamp(-1, 1)
 
 

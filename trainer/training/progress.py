@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BARS = "▁▂▃▄▅▆▇█"
 HISTORY = 28
 """Points of the small curve beside each loss."""
-PACE = 200
+SPEED_STEPS = 200
 """Steps that the remaining time is estimated from: enough to hold a preview and a checkpoint now and then."""
 QUIET = 10.0
 """Seconds between two plain lines at most, while steps are taken."""
@@ -47,7 +47,7 @@ class Display:
         self.title, self.steps, self.start, self.step = title, steps, start, start
         self.row: dict[str, float] = {}  # the last known value of everything
         self.curves: dict[str, Curve] = {}
-        self.times: deque[tuple[int, float]] = deque(maxlen=PACE + 1)
+        self.times: deque[tuple[int, float]] = deque(maxlen=SPEED_STEPS + 1)
         self.speeds: deque[float] = deque(maxlen=20)  # frames drawn per second in the last steps
         self.said = -math.inf  # when the last line was written, or the table drawn
         self.console = _terminal()

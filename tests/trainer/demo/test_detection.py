@@ -123,7 +123,7 @@ def test_scenes_are_the_same_for_a_step_and_others_for_the_next(stock):
 
 def test_the_losses_are_least_for_the_truth(stock):
     """Cells and corrections that say exactly what the scene does cost (almost) nothing."""
-    finder = training.fresh_detector(POINTS, **SMALL)
+    detector = training.fresh_detector(POINTS, **SMALL)
     scene = scenes.make_scenes(stock, 8, 128, seeded(5))
     rows, columns = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
     cells = torch.zeros(8, 6, 16, 16)
@@ -135,20 +135,20 @@ def test_the_losses_are_least_for_the_truth(stock):
             x, y = center.real / 8 - 0.5, center.imag / 8 - 0.5
             near = (columns - x).square() + (rows - y).square() < 2.6
             cells[n, 0][(columns == x.round()) & (rows == y.round())] = 12
-            truth = ((x - columns), (y - rows), torch.log(2 * axis.abs() / finder.config.side).expand(16, 16))
+            truth = ((x - columns), (y - rows), torch.log(2 * axis.abs() / detector.config.side).expand(16, 16))
             angle = (torch.cos(axis.angle()).expand(16, 16), torch.sin(axis.angle()).expand(16, 16))
             for channel, value in enumerate((*truth, *angle), start=1):
                 cells[n, channel][near] = value[near]
-    losses = training.proposal_losses(cells, scene, finder)
+    losses = training.proposal_losses(cells, scene, detector)
     assert losses["center"] < 0.01 and losses["square"] < 0.2  # (squares that overlap share cells)
-    worse = training.proposal_losses(cells + 0.5, scene, finder)
+    worse = training.proposal_losses(cells + 0.5, scene, detector)
     assert worse["square"] > 2
 
 
 def test_a_short_training_learns(stock):
     torch.manual_seed(0)
-    finder = training.fresh_detector(POINTS, **SMALL)
-    task = training.DetectorTask(finder, stock, steps=40)
+    detector = training.fresh_detector(POINTS, **SMALL)
+    task = training.DetectorTask(detector, stock, steps=40)
     (objective,), found = task.objectives, []
     for step in range(40):
         losses = objective.losses(task.batch(step % 4, None))

@@ -58,9 +58,9 @@ def mismatch(later: Float[Tensor, "n e"], first: Float[Tensor, "n e"]) -> Scalar
 
 
 def contrast(
-    looks: Float[Tensor, "n e"], others: Float[Tensor, "n e"], queue: Float[Tensor, "k e"], temperature: float
+    augmentations: Float[Tensor, "n e"], others: Float[Tensor, "n e"], queue: Float[Tensor, "k e"], temperature: float
 ) -> Scalar:
-    """InfoNCE of unit embeddings: each look against another at the same picture, among `queue` (He et al. 2020)."""
-    same = (looks * others).sum(dim=1, keepdim=True)
-    logits = torch.cat([same, looks @ queue.T], dim=1) / temperature
-    return F.cross_entropy(logits, torch.zeros(len(looks), dtype=torch.long, device=looks.device))
+    """InfoNCE of unit embeddings: each augmentation against another of the same image, among `queue` (He et al. 2020)."""
+    same = (augmentations * others).sum(dim=1, keepdim=True)
+    logits = torch.cat([same, augmentations @ queue.T], dim=1) / temperature
+    return F.cross_entropy(logits, torch.zeros(len(augmentations), dtype=torch.long, device=augmentations.device))

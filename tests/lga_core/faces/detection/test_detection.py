@@ -163,7 +163,7 @@ def test_what_is_missing_is_named_with_the_folder_and_what_is_there_is_not(tmp_p
     assert "pip install mediapipe" not in " ".join(missing_detectors(tmp_path)), "only its file is missing"
     (tmp_path / "face_landmarker.task").touch()
     assert not any("landmarker" in hint for hint in missing_detectors(tmp_path))
-    assert [finder.name for finder in installed_detectors(tmp_path)] == ["MediaPipe's Face Landmarker"]
+    assert [detector.name for detector in installed_detectors(tmp_path)] == ["MediaPipe's Face Landmarker"]
 
 
 FACES = [face(50, 10, 5, 0.9), face(20, 40, 9, 0.3), face(80, 20, 7, 0.6)]
@@ -208,20 +208,20 @@ def test_a_face_is_followed_by_where_it_was_not_by_its_size():
 
 
 def test_a_face_found_round_the_last_place_is_given_in_pixels_of_the_whole_frame():
-    finder = Fixed([face(300, 200)], [face(80, 77)])
-    second = track_face([torch.zeros(1, 3, 400, 600)] * 2, [finder])[1]
-    assert finder.shown[1].shape[2:] == (150, 150), "three times the face's box of 50"
+    detector = Fixed([face(300, 200)], [face(80, 77)])
+    second = track_face([torch.zeros(1, 3, 400, 600)] * 2, [detector])[1]
+    assert detector.shown[1].shape[2:] == (150, 150), "three times the face's box of 50"
     assert_close(second, placed(305, 202, 10))
 
 
 def test_another_face_far_away_is_not_the_one_that_was_lost():
-    finder = Fixed([face(20, 20)], [], [face(180, 90)])
-    assert track_face([torch.zeros(1, 3, 100, 200)] * 2, [finder])[1].isnan().all()
+    detector = Fixed([face(20, 20)], [], [face(180, 90)])
+    assert track_face([torch.zeros(1, 3, 100, 200)] * 2, [detector])[1].isnan().all()
 
 
 def test_the_first_frames_may_lack_the_face_but_not_all():
-    finder = Fixed([], [face(20, 20)], [face(20, 20), face(70, 20, 5)])
-    points = track_face([torch.zeros(1, 3, 100, 200)] * 3, [finder], "largest", index=1)
+    detector = Fixed([], [face(20, 20)], [face(20, 20), face(70, 20, 5)])
+    points = track_face([torch.zeros(1, 3, 100, 200)] * 3, [detector], "largest", index=1)
     assert points[:2].isnan().all() and points[2, :, 0].min() > 50
     done = []
     with pytest.raises(InputError, match="None of the 2 frames .* a list can find"):
@@ -310,4 +310,4 @@ def test_the_box_holds_the_points_whichever_way_the_face_is_turned():
 
 
 def test_a_folder_that_does_not_exist_has_no_finders_in_it():
-    assert all(finder.name == "OpenCV's cascades" for finder in installed_detectors(Path("nowhere")))
+    assert all(detector.name == "OpenCV's cascades" for detector in installed_detectors(Path("nowhere")))

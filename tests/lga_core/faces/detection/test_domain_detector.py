@@ -158,8 +158,8 @@ def test_a_file_that_contradicts_itself_is_refused(small, tmp_path, changes, sai
 
 
 @pytest.fixture(scope="module")
-def finder() -> DomainDetector:
-    found = load_domain("doodle").finder
+def detector() -> DomainDetector:
+    found = load_domain("doodle").detector
     assert found is not None
     return found
 
@@ -184,39 +184,39 @@ def pasted(picture, path, center, axis):
 
 @pytest.mark.parametrize("side", [32, 64, 150, 380])
 @pytest.mark.parametrize("degrees", [0, 37, 90, 180, 251])
-def test_a_drawn_face_is_found_at_any_size_and_angle_and_aligned_to_its_square(finder, side, degrees):
+def test_a_drawn_face_is_found_at_any_size_and_angle_and_aligned_to_its_square(detector, side, degrees):
     center, axis = 260 + 245j, cmath.rect(side / 2, math.radians(degrees))
     picture = pasted(clutter(512, 512, seed=side + degrees), PORTRAITS[(side + degrees) % len(PORTRAITS)], center, axis)
-    faces = finder.find(picture)
+    faces = detector.find(picture)
     assert len(faces) == 1 and faces[0].score > 0.5 and faces[0].detector == "doodle"
     square = align(faces[0].points[None], 512, 512, read_domain("doodle").framing)
     assert abs(complex(*square.center[0].tolist()) - center) < 0.03 * side
     assert abs(complex(*square.axis[0].tolist()) - axis) < 0.05 * side / 2
 
 
-def test_all_faces_of_a_picture_are_found(finder):
+def test_all_faces_of_a_picture_are_found(detector):
     picture = clutter(480, 640)
     centers = [100 + 110j, 300 + 100j, 520 + 120j, 110 + 350j, 330 + 330j, 540 + 370j]
     for path, center, degrees in zip(PORTRAITS, centers, range(0, 360, 60), strict=True):
         picture = pasted(picture, path, center, cmath.rect(55, math.radians(degrees)))
-    found = [complex(*face.points.mean(dim=0).tolist()) for face in finder.find(picture)]
+    found = [complex(*face.points.mean(dim=0).tolist()) for face in detector.find(picture)]
     assert len(found) == 6
     assert all(min(abs(center - each) for each in found) < 30 for center in centers)
 
 
-def test_a_picture_that_is_a_face_is_found_whole(finder):
-    square = align(finder.find(load_image(PORTRAITS[0]))[0].points[None], 256, 256, read_domain("doodle").framing)
+def test_a_picture_that_is_a_face_is_found_whole(detector):
+    square = align(detector.find(load_image(PORTRAITS[0]))[0].points[None], 256, 256, read_domain("doodle").framing)
     assert_close(square.center, torch.tensor([[128.0, 128.0]]), atol=6.0, rtol=0)
     assert_close(square.side, torch.tensor([256.0]), atol=12.0, rtol=0)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_nothing_is_found_where_there_is_nothing(finder, seed):
-    assert finder.find(clutter(300, 400, seed)) == []
+def test_nothing_is_found_where_there_is_nothing(detector, seed):
+    assert detector.find(clutter(300, 400, seed)) == []
 
 
-def test_points_come_in_the_order_of_an_upright_face(finder):
-    face = finder.find(pasted(clutter(300, 300), PORTRAITS[2], 150 + 150j, 60j))[0]  # a quarter turn clockwise
+def test_points_come_in_the_order_of_an_upright_face(detector):
+    face = detector.find(pasted(clutter(300, 300), PORTRAITS[2], 150 + 150j, 60j))[0]  # a quarter turn clockwise
     eye, other, nose, corner, other_corner = face.points.tolist()
     assert eye[1] < other[1] and corner[1] < other_corner[1]
     assert min(eye[0], other[0]) > nose[0] > max(corner[0], other_corner[0])

@@ -36,8 +36,8 @@ def photograph() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def landmarker(face_model):
-    with MediaPipeDetector(face_model) as finder:
-        yield finder
+    with MediaPipeDetector(face_model) as detector:
+        yield detector
 
 
 @pytest.fixture(scope="module")
@@ -191,10 +191,10 @@ def test_yunet_is_decoded_as_kornia_decodes_it(tmp_path):
     torch.manual_seed(0)
     network = detection.YuNet("test", pretrained=False).eval()
     torch.save(network.state_dict(), tmp_path / "yunet_final.pth")
-    finder = YuNetDetector(tmp_path / "yunet_final.pth")
+    detector = YuNetDetector(tmp_path / "yunet_final.pth")
     look = torch.randint(0, 256, (128, 128, 3), dtype=torch.uint8)
     with torch.no_grad():
-        said = finder.network(look.flip(2).movedim(2, 0)[None].float())
+        said = detector.network(look.flip(2).movedim(2, 0)[None].float())
     points, confidences = decoded(said["loc"][0], said["conf"][0], said["iou"][0, :, 0], 128)
 
     class Offline(detection.FaceDetector):
