@@ -242,7 +242,7 @@ def test_a_file_of_another_kind_is_named(folder, part):
         ({"files": {"generator": "g"}}, "file name for each of generator, encoder, clip, motion"),
         ({"prompts": []}, "needs a list of 'prompts'"),
         ({"prompts": ["smiling"]}, "'prompt' and a 'sentence'"),
-        ({"files": {**FILES, "finder": 3}}, "file name for the finder"),
+        ({"files": {**FILES, "finder": 3}}, "face detector's file name"),
         ({"framing": "FFHQ"}, "numbers 'down', 'eyes' and 'mouth'"),
         ({"framing": {"down": 0.1, "eyes": 2.0}}, "numbers 'down', 'eyes' and 'mouth'"),
         ({"framing": {"down": 0.1, "eyes": 2.0, "mouth": 0}}, "above 0"),

@@ -60,7 +60,7 @@ def mismatch(later: Float[Tensor, "n e"], first: Float[Tensor, "n e"]) -> Scalar
 def contrast(
     augmentations: Float[Tensor, "n e"], others: Float[Tensor, "n e"], queue: Float[Tensor, "k e"], temperature: float
 ) -> Scalar:
-    """InfoNCE of unit embeddings: each augmentation against another of the same image, among `queue` (He et al. 2020)."""
+    """InfoNCE of unit embeddings: two augmentations of an image against those in `queue` (He et al. 2020)."""
     same = (augmentations * others).sum(dim=1, keepdim=True)
     logits = torch.cat([same, augmentations @ queue.T], dim=1) / temperature
     return F.cross_entropy(logits, torch.zeros(len(augmentations), dtype=torch.long, device=augmentations.device))
