@@ -97,7 +97,8 @@ def motion_figures(
 
 def path_figures(domain: Domain, text: Float[Tensor, "k c"], features: Float[Tensor, "n c"]) -> dict:
     """First-step share at 16 frames, and the last offset's length over the number of frames (mean over prompts)."""
-    pairs = text.repeat_interleave(8, dim=0), features[:8].repeat(len(text), 1)
+    few = features[:8]
+    pairs = text.repeat_interleave(len(few), dim=0), few.repeat(len(text), 1)
     steps = domain.motion(*pairs, 16).diff(dim=1).flatten(2).norm(dim=2)
     amplitude = {str(t): domain.motion(*pairs, t)[:, -1].flatten(1).norm(dim=1).mean().item() for t in FRAME_COUNTS}
     return {"first_step_share": (steps[:, 0] / steps.sum(dim=1)).mean().item(), "amplitude": amplitude}

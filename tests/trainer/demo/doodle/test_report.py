@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from lga_core import load_domain
-from lga_trainer.demo.checks.motion_metrics import motion_figures, motion_table
+from lga_trainer.demo.checks.motion_metrics import motion_figures, motion_table, path_figures
 from lga_trainer.demo.checks.part_metrics import (
     clip_figures,
     encoder_figures,
@@ -72,3 +72,11 @@ def test_motion_meets_its_bars(parts):
     figures = motion_figures(DOMAIN, domain, judge, places, num_faces=8, seed=9)
     assert all(bar.is_met(figures) for bar in DOMAIN.bars), motion_table(DOMAIN, figures)
     assert len(figures["prompts"]) == 18 and len(EXPRESSION_PRESETS) == 15
+
+
+def test_a_report_on_two_faces_has_a_path_too(parts):
+    """`--faces 2` is the fewest that the command takes."""
+    domain = parts[0]
+    text = domain.clip.encode_text(list(DOMAIN.lexicon.sentences.values())[:3])
+    features = domain.clip.encode_images(parts[5][:2])
+    assert 0 < path_figures(domain, text, features)["first_step_share"] < 1.3 / 15
