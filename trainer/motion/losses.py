@@ -24,7 +24,7 @@ Reduction = Literal["mean", "sum"]
 def contrastive(
     features: Float[Tensor, "n c"], sentences: Float[Tensor, "k c"], true: Int[Tensor, "n"], temperature: float = 0.07
 ) -> Scalar:
-    """InfoNCE of Eq. 11: the true sentence of each picture against all sentences.
+    """Contrastive loss, InfoNCE (Eq. 11): the true sentence of each picture against all sentences.
 
     With every prompt of the vocabulary among them, negatives cost nothing and no batch is too small; the paper takes
     those of the batch.
@@ -53,7 +53,7 @@ def cosine(features: Float[Tensor, "n c"], sentences: Float[Tensor, "k c"], true
 
 
 def w_reg(motion: Offsets, reduction: Reduction = "mean") -> Scalar:
-    """Eq. 9: squared distance of each frame's W+ to the source, summed over frames."""
+    """L2 regularizer (Eq. 9): squared distance of each frame's W+ code to the source's, summed over frames."""
     return motion.square().mean(dim=(0, 2, 3)).sum() if reduction == "mean" else motion.square().sum()
 
 
@@ -68,7 +68,7 @@ def latent_reg(moved: Offsets) -> Scalar:
 
 
 def smoothness(motion: Offsets, reduction: Reduction = "mean") -> Scalar:
-    """Eq. 10: squared second difference over frames, zero for a straight path at even speed."""
+    """Smoothness, the path regularizer (Eq. 10): squared second difference over frames, zero for a straight path at even speed."""
     return _reduced(motion.diff(n=2, dim=1).square(), reduction)
 
 
@@ -108,5 +108,5 @@ def coarse_color_l1(pictures: Pictures, sources: Pictures, held: Float[Tensor, "
 
 
 def identity(features: Float[Tensor, "n c"], sources: Float[Tensor, "n c"]) -> Scalar:
-    """1 - cosine of an identity network's unit features, picture against source (METHOD 1.2, row 22)."""
+    """1 - cosine of an identity network's unit features, picture against source."""
     return (1 - (features * sources).sum(dim=1)).mean()
