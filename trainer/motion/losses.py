@@ -68,7 +68,7 @@ def latent_reg(moved: Offsets) -> Scalar:
 
 
 def smoothness(motion: Offsets, reduction: Reduction = "mean") -> Scalar:
-    """Smoothness, the path regularizer (Eq. 10): squared second difference over frames, zero for a straight path at even speed."""
+    """Smoothness (Eq. 10): squared second difference over frames, zero for a straight path at even speed."""
     return _reduced(motion.diff(n=2, dim=1).square(), reduction)
 
 

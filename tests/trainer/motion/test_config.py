@@ -86,7 +86,7 @@ SHARED = {  # published, and our default as well
     "model.hidden_dim": 384,
     "losses.temperature": 0.07,
     "losses.path": 1.0,
-    "losses.reduction": "mean",  # the sum that is printed freezes all motion (METHOD 0.5)
+    "losses.reduction": "mean",  # the sum that is printed freezes all motion
     "losses.identity": 0.0,
     "losses.w_discriminator": 0.0,
     "faces.noise_std": 0.0,

@@ -156,7 +156,7 @@ def test_w_reg_is_a_mean_over_elements_summed_over_frames(motion):
 
 
 def test_sums_are_as_many_times_the_means_as_the_paper_s_size_says():
-    """METHOD 1.2, rows 15 and 16: 36 864 and 18 432 at 18 rows of 512 and four frames."""
+    """36 864 and 18 432 at 18 rows of 512 and four frames."""
     steady, bent = torch.ones(1, 4, 18, 512), torch.tensor([0.0, 1.0, 0.0, 1.0]).view(1, 4, 1, 1).expand(1, 4, 18, 512)
     assert losses.w_reg(steady, "sum").item() / (losses.w_reg(steady) / 4).item() == pytest.approx(36_864)
     assert losses.smoothness(bent, "sum").item() / losses.smoothness(bent).item() == pytest.approx(18_432)

@@ -528,7 +528,7 @@ def gradients_to_clip(task: MotionTask) -> dict[str, float]:
 
 
 def test_a_fine_tuned_clip_learns_from_words_and_from_pictures_through_the_visual_mapper_alone(make):
-    """METHOD 1.1, row 4: z_1 = z_t + z_v without a gradient to z_v; H_v's own input has one."""
+    """z_1 = z_t + z_v without a gradient to z_v; H_v's own input has one."""
     official, ours = (make(name, optimizer={"finetune_clip": True}) for name in ("official", "anchored"))
     found = gradients_to_clip(official)
     assert found["text"] > 0 and found["picture"] > 0
