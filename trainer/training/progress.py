@@ -1,6 +1,6 @@
-"""What a person sees while something trains: a live table on a terminal, plain lines elsewhere, and TensorBoard.
+"""The progress of a training: a live table on a terminal, plain lines elsewhere, and TensorBoard.
 
-rich and tensorboard are optional: without the first the lines are plain, without the second the display says so once.
+rich and tensorboard are optional: without rich the lines are plain; without tensorboard the display says so once.
 """
 
 from __future__ import annotations
@@ -11,114 +11,109 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .sparkline import Sparkline
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.live import Live
-    from torch.utils.tensorboard.writer import SummaryWriter
+    from accelerate.tracking import TensorBoardTracker
+    from rich.console import Console
 
-BARS = "▁▂▃▄▅▆▇█"
-HISTORY = 28
-"""Points of the small curve beside each loss."""
-SPEED_STEPS = 200
-"""Steps that the remaining time is estimated from: enough to hold a preview and a checkpoint now and then."""
-QUIET = 10.0
-"""Seconds between two plain lines at most, while steps are taken."""
-CLOSEST = 2.0
-"""Seconds between two plain lines at least."""
-REFRESH = 0.25
-"""Seconds between two drawings of the table at least."""
-LARGEST = 1000, 2400
-"""Pixels of a preview in TensorBoard, at most: it keeps every one of them in one file."""
+    from .live_table import LiveTable
+
+WINDOW = 200
+"""Steps from which the remaining time is estimated: enough to include previews and checkpoints."""
+LINE_INTERVAL = 10.0
+"""Seconds between two plain lines between logged steps."""
+LOGGED_LINE_INTERVAL = 2.0
+"""Seconds between two plain lines, at least."""
+REFRESH_INTERVAL = 0.25
+"""Seconds between two updates of the table, at least."""
+LARGEST_PREVIEW = 1000, 2400
+"""Width and height of a preview in TensorBoard in pixels, at most: its log keeps all previews in one file."""
 
 
 class Display:
-    """A context manager around the loop: call `show` after every step.
+    """A context manager around the training loop: call `show` after every step.
 
     Args:
         title: what is trained.
-        steps: of the whole run, those before `start` included.
-        start: steps that were taken before, by a run that is continued.
-        tensorboard: folder for TensorBoard's files; None for none.
+        steps: of the whole run, including those before `start`.
+        start: steps that a resumed run has already taken.
+        tensorboard: folder for TensorBoard's logs; None for none.
     """
 
     def __init__(self, title: str, steps: int, start: int = 0, tensorboard: Path | None = None) -> None:
         self.title, self.steps, self.start, self.step = title, steps, start, start
-        self.row: dict[str, float] = {}  # the last known value of everything
-        self.curves: dict[str, Curve] = {}
-        self.times: deque[tuple[int, float]] = deque(maxlen=SPEED_STEPS + 1)
-        self.speeds: deque[float] = deque(maxlen=20)  # frames drawn per second in the last steps
-        self.said = -math.inf  # when the last line was written, or the table drawn
-        self.console = _terminal()
-        self.live: Live | None = None
-        self.writer, self.complaint = _writer(tensorboard, start)
+        self.memory_mb = math.nan
+        self.curves: dict[str, Sparkline] = {}
+        self.times: deque[tuple[int, float]] = deque(maxlen=WINDOW + 1)
+        self.speeds: deque[float] = deque(maxlen=20)  # frames per second in the last steps
+        self.last_update = -math.inf  # when the last line was printed, or the table updated
+        self.table = _table(title, steps, start)
+        self.tracker, self.warning = _tracker(tensorboard, start)
 
     def __enter__(self) -> Display:
-        if self.console is not None:
-            from rich.live import Live
-
-            # No thread of its own: it would read the figures while they change.
-            self.live = Live(get_renderable=self.table, console=self.console, auto_refresh=False)
-            self.live.start()
+        if self.table is not None:
+            self.table.start()
         else:
-            already = f", {self.step} of them taken" if self.step else ""
-            print(f"{self.title}: {self.steps} steps{already}", flush=True)
-        if self.complaint:
-            self.say(self.complaint)
+            resumed = f", resumed after step {self.step}" if self.step else ""
+            print(f"{self.title}: {self.steps} steps{resumed}", flush=True)
+        if self.warning:
+            self.say(self.warning)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.live is not None:
-            self.live.stop()
-        if self.writer is not None:
-            self.writer.close()
+        if self.table is not None:
+            self._update_table()
+            self.table.stop()
+        if self.tracker is not None:
+            self.tracker.finish()
 
     def show(self, step: int, row: Mapping[str, float]) -> None:
-        """After step number `step` (from 1), with what is known of it, by the names of metrics.jsonl.
+        """Show the values of step number `step` (from 1), named as in metrics.jsonl.
 
-        A row with "seconds" is a logged one: it goes to TensorBoard, and plain lines do not wait.
+        A row with "seconds" is a logged one: it goes to TensorBoard, and its plain line comes sooner.
         """
         self.step = step
         self.times.append((step, time.monotonic()))
-        self.row.update(row)
+        self.memory_mb = row.get("memory_mb", self.memory_mb)
         if "frames_per_second" in row:
             self.speeds.append(row["frames_per_second"])
         for name, value in row.items():
             if "/" in name:
-                self.curves.setdefault(name, Curve()).add(value)
+                self.curves.setdefault(name, Sparkline()).add(value)
         logged = "seconds" in row
-        if logged and self.writer is not None:
-            for name, value in row.items():
-                self.writer.add_scalar(name, value, step)
-        if self.live is None:
-            self._print_line(logged)
-        elif time.monotonic() - self.said >= REFRESH:
-            self.said = time.monotonic()
-            self.live.refresh()
+        if logged and self.tracker is not None:
+            self.tracker.log(dict(row), step)
+        if self.table is None:
+            self._print_line(LOGGED_LINE_INTERVAL if logged else LINE_INTERVAL)
+        elif time.monotonic() - self.last_update >= REFRESH_INTERVAL:
+            self._update_table()
 
     def say(self, text: str) -> None:
-        """A line above the table."""
-        if self.live is not None:
-            self.live.console.print(text, highlight=False, markup=False)
+        """Print a line above the table."""
+        if self.table is not None:
+            self.table.console.print(text, highlight=False, markup=False)
         else:
             print(text, flush=True)
 
     def picture(self, step: int, path: Path) -> None:
-        """A preview was written to `path`."""
+        """Announce the preview image at `path`, and add it to TensorBoard."""
         self.say(f"step {step:,}: preview in {path}")
-        if self.writer is not None:
+        if self.tracker is not None:
             import numpy
             from PIL import Image
 
             with Image.open(path) as page:
-                page.thumbnail(LARGEST)
-                self.writer.add_image("preview", numpy.asarray(page.convert("RGB")), step, dataformats="HWC")
+                page.thumbnail(LARGEST_PREVIEW)
+                pixels = numpy.asarray(page.convert("RGB"))[None]
+            self.tracker.log_images({"preview": pixels}, step, dataformats="NHWC")
 
     def remaining(self) -> float:
-        """Seconds that the run will take yet, at the pace of the last steps; NaN before the second one.
+        """Estimated seconds until the end, at the speed of the last `WINDOW` steps; NaN before the second step.
 
-        The first step is left out: it compiles and fills caches.
+        The first step is ignored: it compiles and fills caches.
         """
         if len(self.times) < 2:
             return math.nan
@@ -126,84 +121,42 @@ class Display:
         return (self.steps - last) * (now - then) / (last - first)
 
     def status(self) -> str:
-        """How far and how fast, in a line."""
+        """Progress, speed, remaining time and memory in one line."""
         parts = [f"{100 * self.step // max(1, self.steps)} %"]
         if self.speeds:
             parts.append(f"{sum(self.speeds) / len(self.speeds):.3g} frames/s")
         left = self.remaining()
         if not math.isnan(left) and self.step < self.steps:
             parts.append(f"{duration(left)} left")
-        if math.isfinite(self.row.get("memory_mb", math.nan)):
-            parts.append(memory(self.row["memory_mb"]))
+        if math.isfinite(self.memory_mb):
+            parts.append(memory(self.memory_mb))
         return " · ".join(parts)
 
-    def _print_line(self, logged: bool) -> None:
+    def _print_line(self, interval: float) -> None:
         now = time.monotonic()
-        due = now - self.said >= (CLOSEST if logged else QUIET)
-        if due or self.step == self.steps:
-            self.said = now
-            named = [(f"{key}/{name}", curve) for key, curves in self._objectives().items() for name, curve in curves]
-            losses = "  ".join(f"{name} {curve.last:.4g}" for name, curve in named)
-            print(f"step {self.step}/{self.steps}  {self.status()}  {losses}".rstrip(), flush=True)
+        if now - self.last_update >= interval or self.step == self.steps:
+            self.last_update = now
+            losses = (
+                f"{objective}/{name} {curve.last:.4g}"
+                for objective, curves in self._objectives().items()
+                for name, curve in curves
+            )
+            print(f"step {self.step}/{self.steps}  {self.status()}  {'  '.join(losses)}".rstrip(), flush=True)
 
-    def table(self) -> RenderableType:
-        """The bar, and under it each loss with its course over the run."""
-        from rich.console import Group
-        from rich.padding import Padding
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
+    def _update_table(self) -> None:
+        assert self.table is not None
+        self.last_update = time.monotonic()
+        self.table.status, self.table.losses = self.status(), self._objectives()
+        self.table.update(self.table.bar, completed=self.step, refresh=True)
 
-        head = Table.grid(expand=True)
-        head.add_column()
-        head.add_column(justify="right")
-        head.add_row(Text(self.title, "bold"), Text(f"step {self.step:,} of {self.steps:,}"))
-        bar = Table.grid(expand=True)
-        bar.add_row(ProgressBar(self.steps, self.step, style="bright_black", complete_style="cyan"))
-        losses = Table.grid(padding=(0, 2))
-        losses.add_column()
-        losses.add_column(justify="right", min_width=9)
-        losses.add_column(style="cyan")
-        for objective, curves in self._objectives().items():
-            losses.add_row(Text(f"\n{objective}", "dim"), "", "")
-            for name, curve in curves:
-                style = "red" if not math.isfinite(curve.last) else "bold" if name == "total" else ""
-                losses.add_row(Text(name, style), Text(f"{curve.last:.4g}", style), curve.drawn())
-        return Padding(Group(head, bar, Text(self.status(), "dim"), losses), (1, 1))
-
-    def _objectives(self) -> dict[str, list[tuple[str, Curve]]]:
-        """The curves by objective, each one's total first and its gradient last."""
+    def _objectives(self) -> dict[str, list[tuple[str, Sparkline]]]:
+        """The losses by objective, each one's total first and its gradient last."""
         place = {"total": 0, "gradient": 2}
-        found: dict[str, list[tuple[str, Curve]]] = {}
+        found: dict[str, list[tuple[str, Sparkline]]] = {}
         for full_name, curve in self.curves.items():
             objective, _, name = full_name.partition("/")
             found.setdefault(objective, []).append((name, curve))
         return {key: sorted(curves, key=lambda item: place.get(item[0], 1)) for key, curves in found.items()}
-
-
-class Curve:
-    """A loss over the run as a few bars: when they are full, every two become one, so that all of it stays in sight."""
-
-    def __init__(self) -> None:
-        self.last, self.means, self.each, self.pending = math.nan, [], 1, []
-
-    def add(self, value: float) -> None:
-        self.last = value
-        self.pending.append(value)
-        if len(self.pending) >= self.each:
-            self.means.append(sum(self.pending) / len(self.pending))
-            self.pending.clear()
-        if len(self.means) > HISTORY:
-            self.means = [(a + b) / 2 for a, b in zip(self.means[::2], self.means[1::2], strict=False)]
-            self.each *= 2
-
-    def drawn(self) -> str:
-        finite = [value for value in self.means if math.isfinite(value)]
-        if not finite:
-            return ""
-        low, span = min(finite), max(finite) - min(finite)
-        heights = [(value - low) / span if span > 0 else 0.0 for value in self.means]
-        return "".join(BARS[round(7 * height)] if math.isfinite(height) else "!" for height in heights)
 
 
 def duration(seconds: float) -> str:
@@ -221,7 +174,7 @@ def memory(megabytes: float) -> str:
 
 
 def _terminal() -> Console | None:
-    """The terminal, if standard output is one and rich is there to draw on it."""
+    """The terminal, if standard output is one and rich is installed."""
     with suppress(ImportError):
         from rich.console import Console
 
@@ -230,16 +183,27 @@ def _terminal() -> Console | None:
     return None
 
 
-def _writer(folder: Path | None, start: int) -> tuple[SummaryWriter | None, str]:
-    """A writer that forgets what an earlier run logged after `start`; or None, and why there is none."""
+def _table(title: str, steps: int, start: int) -> LiveTable | None:
+    console = _terminal()
+    if console is None:
+        return None
+    from .live_table import LiveTable
+
+    return LiveTable(console, title, steps, start)
+
+
+def _tracker(folder: Path | None, start: int) -> tuple[TensorBoardTracker | None, str]:
+    """accelerate's tracker, which drops what an earlier run logged after step `start`; or None and a warning."""
     if folder is None:
         return None, ""
     try:
-        from torch.utils.tensorboard.writer import SummaryWriter
-    except ImportError as err:
-        missing: Any = err.name or "tensorboard"
+        from accelerate.tracking import TensorBoardTracker
+
+        tracker = TensorBoardTracker("", folder, purge_step=start + 1 if start else None)
+        tracker.start()
+    except ImportError:
         return None, (
-            f"TensorBoard is off: {missing} is not installed (`pip install tensorboard`). Every figure is in "
-            "metrics.jsonl all the same."
+            "TensorBoard is off: tensorboard is not installed (`pip install tensorboard`). All metrics are still "
+            "written to metrics.jsonl."
         )
-    return SummaryWriter(str(folder), purge_step=start + 1 if start else None), ""
+    return tracker, ""

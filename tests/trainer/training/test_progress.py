@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from lga_trainer.training import progress as display
-from lga_trainer.training.progress import Curve, Display, duration
+from lga_trainer.training.progress import Display, duration
+from lga_trainer.training.sparkline import WIDTH, Sparkline
 
 ROW = {
     "motion/total": 1.5,
@@ -83,7 +84,7 @@ def test_a_continued_run_says_how_far_it_was(clock, capsys):
         clock.now += 5
         shown.show(62, {})
     assert shown.remaining() == 38 * 5
-    assert "100 steps, 60 of them taken" in capsys.readouterr().out
+    assert "100 steps, resumed after step 60" in capsys.readouterr().out
 
 
 def on_terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
@@ -105,15 +106,15 @@ def test_the_table_shows_every_loss_below_its_objective_the_total_first(monkeypa
 
 
 def test_a_curve_keeps_the_whole_run_in_sight():
-    curve = Curve()
+    curve = Sparkline()
     for value in torch.linspace(8, 1, 1000).tolist():
         curve.add(value)
     assert curve.last == 1
-    assert 10 <= len(curve.drawn()) <= display.HISTORY
-    assert curve.drawn()[0] == "█" and curve.drawn()[-1] == "▁"
-    assert list(curve.drawn()) == sorted(curve.drawn(), reverse=True)
+    assert 10 <= len(str(curve)) <= WIDTH
+    assert str(curve)[0] == "█" and str(curve)[-1] == "▁"
+    assert list(str(curve)) == sorted(str(curve), reverse=True)
     curve.add(float("inf"))
-    assert curve.last == float("inf") and "█" in curve.drawn()
+    assert curve.last == float("inf") and "█" in str(curve)
 
 
 def test_tensorboard_gets_logged_rows_and_previews_and_forgets_what_a_resumed_run_takes_back(tmp_path, clock):
