@@ -37,6 +37,8 @@ COMMANDS = {
     "study": "Ask people which of two methods' clips they prefer.",
 }
 """Each is a module of this package, imported when its command is called."""
+EXTRAS = {**dict.fromkeys(("accelerate", "filelock", "jinja2", "rich"), "train"), "torchmetrics": "eval"}
+"""Libraries that some commands need, and the extra of this project that brings each."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,6 +70,13 @@ def _run(words: list[str]) -> int:
         return _fail(explain(err))
     except LgaError as err:
         return _fail(str(err))
+    except ModuleNotFoundError as err:
+        if err.name not in EXTRAS:
+            raise
+        return _fail(
+            f"{err.name} is not installed. Install what this command needs: "
+            f"pip install 'language-guided-animation[{EXTRAS[err.name]}]'."
+        )
     except BrokenPipeError:
         raise
     except OSError as err:

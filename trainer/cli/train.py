@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +33,6 @@ ConfigFile = Annotated[
     FILE,
     Parameter(help="JSON file of settings, such as config.json of another run. Options override it."),
 ]
-NEEDED = ("accelerate", "filelock", "lpips", "rich")
 
 train = App(
     "train",
@@ -117,7 +115,6 @@ def read_config(path: Path) -> dict[str, Any]:
     "anchored",
 )
 def motion(*, run: Annotated[MotionRun, SETTINGS], config: ConfigFile = None) -> None:
-    _check_libraries()
     from ..motion.train import train_motion
 
     _until_stopped("motion model", run.out, lambda: train_motion(run))
@@ -125,7 +122,6 @@ def motion(*, run: Annotated[MotionRun, SETTINGS], config: ConfigFile = None) ->
 
 @_kind("Train an encoder: images to W+ codes of one generator.", EncoderRun)
 def encoder(*, run: Annotated[EncoderRun, SETTINGS], config: ConfigFile = None) -> None:
-    _check_libraries()
     from ..encoder.train import train_encoder
 
     _until_stopped("encoder", run.out, lambda: train_encoder(run))
@@ -138,7 +134,6 @@ def encoder(*, run: Annotated[EncoderRun, SETTINGS], config: ConfigFile = None) 
     "quick",
 )
 def mapper(*, run: Annotated[MapperRun, SETTINGS], config: ConfigFile = None) -> None:
-    _check_libraries()
     from ..baselines.styleclip_mapper.train import train_mapper
 
     _until_stopped("mapper", run.out, lambda: train_mapper(run))
@@ -151,18 +146,9 @@ def mapper(*, run: Annotated[MapperRun, SETTINGS], config: ConfigFile = None) ->
     "quick",
 )
 def mocogan(*, run: Annotated[MocoganRun, SETTINGS], config: ConfigFile = None) -> None:
-    _check_libraries()
     from ..baselines.mocogan_hd.train import train_mocogan
 
     _until_stopped("motion generator", run.out, lambda: train_mocogan(run))
-
-
-def _check_libraries() -> None:
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise InputError(
-            f"Training needs {' and '.join(missing)}. Install the libraries for training: "
-            "pip install 'language-guided-animation[train]'."
-        )
 
 
 def _until_stopped(what: str, out: str, work: Callable[[], Path]) -> None:

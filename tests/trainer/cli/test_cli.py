@@ -34,11 +34,7 @@ def lga(here, domain_folder, capsys):
         argv = [str(word) for word in words]
         if argv[:1] == ["animate"] and "--domain" not in argv:
             argv += ["--domain", str(domain_folder)]
-        try:
-            code = cli.main(argv)
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
+        return cli.main(argv), *capsys.readouterr()
 
     return run
 

@@ -67,11 +67,7 @@ def lga(capsys):
 
     def run(*words: object) -> tuple[int, str, str]:
         capsys.readouterr()
-        try:
-            code = cli.main([str(word) for word in words])
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
+        return cli.main([str(word) for word in words]), *capsys.readouterr()
 
     return run
 
