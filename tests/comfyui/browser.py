@@ -161,7 +161,8 @@ class Visit:
     def run(self, seconds: float = 300) -> tuple[str, str]:
         """Presses Run; the name of the event that ended it and its details."""
         self.page.evaluate(WATCH)
-        self.page.get_by_test_id("queue-button").locator("button").first.click()
+        queue = self.page.get_by_test_id("queue-button")  # a group of buttons, or in newer frontends the button itself
+        queue.and_(self.page.locator("button")).or_(queue.locator("button")).first.click()
         self.page.wait_for_timeout(1000)
         if self.dialogs():
             return "rejected", "\n".join(self.dialogs())
