@@ -1,4 +1,4 @@
-"""From a face's place in a picture to the square that a domain's generator draws, and the way back.
+"""Face alignment: five landmarks -> the FFHQ crop, a rotated square, and the way back.
 
 The square is FFHQ's (Karras et al. 2019, "A Style-Based Generator Architecture", its data set's recipe): five points of
 the face give its centre, its size and its turn. Being a similarity, it is kept as two vectors, and can be undone.
@@ -25,7 +25,7 @@ LARGEST = 16
 
 @dataclass(frozen=True)
 class Framing:
-    """Where a domain's pictures have their faces; the defaults are FFHQ's.
+    """Framing: where a domain's images have their faces; the defaults are FFHQ's.
 
     Attributes:
         down: from the middle of the eyes to the square's centre, in distances from the eyes to the mouth.
@@ -103,10 +103,10 @@ class Alignment:
         Raises InputError if no frame has a square, or for a negative number of frames.
         """
         if not (math.isfinite(frames) and frames >= 0):
-            raise InputError(f"Smoothing over {frames} frames was asked for; give 0 or more.")
+            raise InputError(f"The smoothing is {frames} frames; it must be 0 or more.")
         known = self.found
         if not known.any():
-            raise InputError(f"None of {len(self)} frames has a face. Use another video, or mark the face by hand.")
+            raise InputError(f"No face was found in {len(self)} frames. Use another video, or give landmarks by hand.")
         track = torch.cat([self.center, self.axis.norm(dim=1, keepdim=True).log(), _turn(self.axis)[:, None]], dim=1)
         track[known, 3] = unwrapped(track[known, 3])
         track = smoothed(filled(track, known), frames)

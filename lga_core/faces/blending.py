@@ -1,4 +1,4 @@
-"""A face put back into its photo: only what the mask covers changes, at the photo's full resolution."""
+"""Paste a face back into its photo through a feathered mask, at the photo's full resolution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expressions of human faces as numbers: MediaPipe's 52 blendshapes over a clip, as a plot and as a table.
+"""Blendshapes of human faces over a clip: MediaPipe's 52 expression coefficients, as a plot and as a table.
 
 No loss of this project sees them, so they can judge it: where words ask for a smile, mouthSmile has to rise.
 """
@@ -74,7 +74,7 @@ def read_expressions(
     `images` are [t 3 h w] in -1..1, or come one by one, [1 3 h w]. Faces may lie at any angle. `on_frame` is called
     with the number of frames done; what it raises stops.
 
-    Raises InputError for a file that is no face landmarker, and if no frame has a face.
+    Raises InputError for a file that is not a face landmarker, and if no frame has a face.
     """
     frames = images.split(1) if isinstance(images, Tensor) else images
     rows: list[dict[str, float] | None] = []

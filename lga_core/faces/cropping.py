@@ -1,4 +1,4 @@
-"""The square of an alignment, read from its picture."""
+"""Crop the aligned square from its image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an inversion lost, given back to every frame: details that move along with the face."""
+"""Detail transfer: the residual of an inversion, added back to every frame and warped along with the face."""
 
 from __future__ import annotations
 

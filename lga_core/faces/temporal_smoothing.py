@@ -1,4 +1,4 @@
-"""Numbers over time, such as a face's place in each frame of a video: gaps filled in, shaking smoothed away."""
+"""Temporal smoothing of tracks, such as a face's position in each frame of a video: fill gaps, remove jitter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours of a drawn face brought to those of the photo that it came from."""
+"""Colour transfer: match the colours and contrast of a generated face to those of its photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all plots over a clip share: their size and title, their colours, and frames below with seconds above."""
+"""Shared parts of all plots over a clip: size, title, colours, frames below and seconds above."""
 
 from __future__ import annotations
 

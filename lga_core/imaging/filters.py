@@ -1,4 +1,4 @@
-"""Pictures blurred and resized: what aligning, pasting and the transfer of details share."""
+"""Gaussian blur, resampling and smoothstep, shared by alignment, blending and detail transfer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures in and out: files and [n h w c] in 0..1 on the outside, [n c h w] in -1..1 inside. The only converter."""
+"""Images in and out: files and [n h w c] in 0..1 outside the core, [n c h w] in -1..1 inside; the only converter."""
 
 from __future__ import annotations
 

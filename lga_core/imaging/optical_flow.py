@@ -1,4 +1,4 @@
-"""Where each point of a picture went in another: a dense flow, coarse to fine, and what cannot be explained by one.
+"""Dense coarse-to-fine optical flow between two images, warping, and a mask of what the flow explains.
 
 Lucas & Kanade 1981, "An Iterative Image Registration Technique", on a pyramid, with Gaussian windows.
 """

@@ -53,7 +53,7 @@ class Wording:
         bare = text.rstrip(".!").strip()
         if not bare:
             example = next(iter(self.sentences), "smiling")
-            raise InputError(f"The prompt is empty. Describe the expression, for example '{example}'.")
+            raise InputError(f"The text is empty. Describe the expression, for example '{example}'.")
         for known, sentence in self.sentences.items():
             if bare.lower() == known.lower():
                 return sentence

@@ -23,7 +23,7 @@ def test_figures_are_the_cores_and_each_is_explained(tiny):
     frames, network = clip(), tiny.clip.model.module
     plot, report = run("LGA_MeasureAnimation", frames=frames, words="It is happy.", clip=tiny.clip)
     with torch.no_grad():
-        people = core.metrics.color_texture_features(network, 64)
+        people = core.metrics.identity_similarity.color_texture_features(network, 64)
         words = network.encode_text(["It is happy."])
         expected = core.metrics.measure_clip(
             [core.imaging.to_nchw(frames)], people, network.encode_images, words

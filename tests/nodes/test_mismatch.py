@@ -58,7 +58,7 @@ CASES: dict[str, tuple[Callable, list[str]]] = {
     ),
     "two faces and a motion for three": (
         lambda a, b: drawn(a, a.faces(2), still(n=3)),
-        ["made for 3 faces", "but 2 are to move"],
+        ["offsets for each of 3 faces", "but there are 2 faces"],
     ),
     "faces of two generators, blended": (
         lambda a, b: run("LGA_BlendFaces", faces_a=a.faces(), faces_b=b.faces()),

@@ -154,7 +154,7 @@ def test_frames_that_full_precision_cannot_draw_are_an_error_and_never_black(tin
 def test_a_motion_with_a_value_that_is_no_number_is_an_error_that_says_so(tiny):
     motion = movement(tiny)
     motion.offsets[0, 2, 1, 3] = float("nan")
-    with pytest.raises(core.DrawingError, match="1 of 5 frames .* stem from the face or its motion"):
+    with pytest.raises(core.DrawingError, match="1 of 5 frames .* the cause is the face or its motion"):
         frames_of(tiny, tiny.faces(), motion)
 
 
@@ -162,14 +162,14 @@ def test_a_motion_with_a_value_that_is_no_number_is_an_error_that_says_so(tiny):
 
 
 def test_a_preview_is_a_sheet_of_eight_frames_over_a_plot(tiny, monkeypatch):
-    counts, film = [], render.film
+    counts, film = [], render.video_frames
 
     def counting(*words, **more):
         for images in film(*words, **more):
             counts.append(len(images))
             yield images
 
-    monkeypatch.setattr(render, "film", counting)
+    monkeypatch.setattr(render, "video_frames", counting)
     result = call("LGA_PreviewMotion", generator=tiny.generator, faces=tiny.faces(), motion=movement(tiny, 30))
     assert sum(counts) == 8
     (image,) = result["result"]

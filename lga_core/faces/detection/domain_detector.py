@@ -1,8 +1,8 @@
-"""A domain's own face finder: drawn faces, which no detector of photographs knows, at any place, size and angle.
+"""A domain's face detector: drawn faces, which detectors of photographs do not know, at any place, size and angle.
 
-Small networks on a pyramid of the picture: the spotter says about where faces are, on every level; the measurer looks
-at each from near, upright, and corrects it a few times. The points are those of a face at rest in the square that it
-was found in: an expression moves the eyes and the mouth, never the crop.
+Small networks on an image pyramid: the proposal network (`spotter`) finds rough squares on every level; the landmark
+regressor (`measurer`) corrects each of them a few times in an upright, enlarged window. The landmarks are those of a
+face at rest in the square that was found: an expression moves eyes and mouth, never the crop.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ levels end."""
 MARGIN = 32
 """Pixels of grey around a level: faces may be half outside the picture."""
 PROPOSAL_THRESHOLD, SCORE_THRESHOLD = 0.15, 0.85
-"""The spotter's probability of what is looked at from near, and the geometric mean of both networks' of a face.
+"""Thresholds: on the probability of a proposal, and on the geometric mean of both networks' probabilities of a face.
 
 The second is chosen on photographs that the networks were trained with: about one in thirteen is taken for a face.
 """
@@ -47,7 +47,7 @@ class Level:
 
 
 class DomainDetector(nn.Module):
-    """Finds the faces of one domain. `find` takes one picture; the networks may be called by themselves to train."""
+    """Face detector of one domain. `find` takes one image; training calls the two networks directly."""
 
     name = "doodle"
 
@@ -149,12 +149,12 @@ def non_maximum_suppression(centers: Squares, axes: Squares, scores: Float[Tenso
 
 
 def save_detector(path: str | PathLike[str], detector: DomainDetector, *, half: bool = False, **metadata: Any) -> None:
-    """Write a finder; see `save_checkpoint`."""
+    """Save a face detector; see `save_checkpoint`."""
     save_checkpoint(path, "finder", _state(detector), asdict(detector.config), half=half, **metadata)
 
 
 def load_detector(path: str | PathLike[str]) -> DomainDetector:
-    """Read a finder: float32, evaluation mode, no gradients. Raises CheckpointError."""
+    """Load a face detector: float32, evaluation mode, no gradients. Raises CheckpointError."""
     path = Path(path)
     checkpoint = load_checkpoint(path, "finder")
     config = _config(path, checkpoint.architecture)
@@ -163,7 +163,7 @@ def load_detector(path: str | PathLike[str]) -> DomainDetector:
     need, found = _state(detector), checkpoint.tensors
     if wrong := sorted(n for n in need.keys() | found.keys() if _shape(need, n) != _shape(found, n)):
         raise CheckpointError(
-            f"{path} is no face finder: its tensor '{wrong[0]}' has shape {_shape(found, wrong[0])}, but its "
+            f"{path} is not a face detector: its tensor '{wrong[0]}' has shape {_shape(found, wrong[0])}, but its "
             f"architecture needs {_shape(need, wrong[0])}. Fetch or make it again."
         )
     counters = {name: torch.tensor(0) for name in detector.state_dict() if name not in need}  # not stored

@@ -1,4 +1,4 @@
-"""The two networks of a domain's own face finder: one sees where faces are, the other how exactly.
+"""The two networks of a domain's face detector: proposals, and regression of their exact position.
 
 A face is a square of the picture at any angle, written as two complex numbers: its `center`, and its `axis` from there
 to the middle of its right side. A point p of the square, -1..1, lies at centre + axis * p in the picture, y down.
@@ -17,10 +17,10 @@ Points = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """Sizes of the networks, and what they are for.
+    """Architecture of the face detector, and the faces it is for.
 
     points: eye, eye, nose, mouth corner, mouth corner of a face at rest in its square, -1..1. side: of the squares
-    that the spotter is made for, in pixels. window: side of the picture that the measurer sees, in pixels; reach: the
+    that the proposal network is made for, in pixels. window: side of the regressor's input, in pixels; reach: the
     same as a multiple of the square's.
     """
 
@@ -99,14 +99,14 @@ class LandmarkRegressor(nn.Module):
 
 
 def corrected(centers: Squares, axes: Squares, error: Float[Tensor, "k 4"]) -> tuple[Squares, Squares]:
-    """The squares with what the measurer found amiss put right."""
+    """Squares corrected by the regressor's errors [k 4], see `LandmarkRegressor`."""
     error = error.float()
     change = torch.complex(error[:, 2], error[:, 3])
     return centers + axes * torch.complex(error[:, 0], error[:, 1]), axes * torch.exp(change)
 
 
 def squares_of(cells: Float[Tensor, "k 6"], rows: Tensor, columns: Tensor, stride: int, side: float):
-    """The squares that the spotter means by its cells [k 6] at these rows and columns: centres and axes, in pixels."""
+    """Decode proposals: cells [k 6] at these rows and columns -> centres and axes of squares, in pixels."""
     x, y = (columns + 0.5 + cells[:, 1]) * stride, (rows + 0.5 + cells[:, 2]) * stride
     direction = torch.complex(cells[:, 4], cells[:, 5])
     direction = direction / direction.abs().clamp(min=1e-6)

@@ -1,7 +1,7 @@
-"""OpenCV's cascades (Viola and Jones 2001, "Rapid Object Detection"): human faces, from the front, and parts of them.
+"""OpenCV's Haar cascades (Viola and Jones 2001, "Rapid Object Detection") for frontal human faces, eyes and smiles.
 
-OpenCV 4 brings their files along; for later ones, which do not, the same files may lie in a folder of the user's. A
-cascade gives boxes: points are taken from the boxes of eyes and smiles, and estimated for parts that it does not see.
+OpenCV 4 includes their files; for later versions they may be in a folder of the user. Cascades give boxes: landmarks
+are taken from the boxes of eyes and smiles, and estimated for parts that are not detected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .types import FoundFace
 
 FACE, EYE, SMILE = (f"haarcascade_{part}.xml" for part in ("frontalface_default", "eye", "smile"))
 TURNS = tuple(range(0, 360, 30))
-"""Degrees between the turns of the picture under which it is looked at: a cascade stands some 15 either way."""
+"""Rotations of the image, in degrees: a cascade tolerates about 15 degrees."""
 _SEEN, _SURE = 0.75, 0.9  # shares of face, eyes and mouth seen: of what is a face at all, and of what is one surely
 _SMALLEST = 1 / 9  # side of a face's box, in sides of the look
 _NEIGHBOURS = 6  # of how many boxes that agree a found one is made
@@ -36,9 +36,9 @@ _MOUTH_WIDTH = 0.9  # in distances of the eyes
 
 
 class CascadeDetector:
-    """Finds human faces with OpenCV's cascades: those in `folder`, or else those that came with OpenCV.
+    """Face detector by OpenCV's Haar cascades, from files in `folder`, or else OpenCV's own.
 
-    Raises InputError if OpenCV does not start, or if it cannot read the files.
+    Raises InputError if OpenCV cannot be imported or cannot read the files.
     """
 
     name = "OpenCV's cascades"
@@ -48,7 +48,7 @@ class CascadeDetector:
         self._face, self._eye, self._smile = (_cascade(name, path) for name, path in files.items())
 
     def find(self, images: Images) -> list[FoundFace]:
-        """Faces in the one picture [1 3 h w] in -1..1."""
+        """Detect faces in one image [1 3 h w] in -1..1."""
         return detect_multiscale(Picture(images), self._detect, self.name, _SURE, TURNS)
 
     def _detect(self, view: UInt8[Tensor, "side side 3"]) -> list[Detection]:
@@ -60,7 +60,7 @@ class CascadeDetector:
         return [face for face in detections if face.confidence >= _SEEN]
 
     def _parts(self, gray: UInt8[Tensor, "side side"], left: int, top: int, width: int, _: int) -> Detection:
-        """Points of the face in a box; the confidence is the share of face, eyes and mouth that was seen."""
+        """Landmarks of the face in a box; the confidence is the detected share of face, eyes and mouth."""
         corner = torch.tensor([left, top], dtype=torch.float)
         boxes = [_largest(self._eye, gray, corner, width, region, 3) for region in _EYE_REGIONS]
         eyes = [
@@ -73,7 +73,7 @@ class CascadeDetector:
 
 
 def _five(eyes: Float[Tensor, "2 2"], smile: Float[Tensor, "4"] | None) -> Float[Tensor, "5 2"]:
-    """Eyes, nose and mouth, given the eyes and the box of a smile: the mouth is as wide as the eyes have it."""
+    """Five landmarks from the eyes and the box of a smile; the mouth's width follows from the distance of the eyes."""
     along = eyes[1] - eyes[0]
     down = torch.stack([-along[1], along[0]])
     middle = eyes.mean(dim=0)
@@ -91,7 +91,7 @@ def _largest(
     region: tuple[float, float, float, float],
     neighbors: int,
 ) -> Float[Tensor, "4"] | None:
-    """Left, top, width and height of the largest box that the cascade sees in a region of the face's box."""
+    """Left, top, width and height of the largest detection in a region of the face's box; None if there is none."""
     left, top, right, bottom = (round(width * part) for part in region)
     x, y = max(int(corner[0]) + left, 0), max(int(corner[1]) + top, 0)
     part = gray[y : int(corner[1]) + bottom, x : int(corner[0]) + right].contiguous()
@@ -105,14 +105,14 @@ def _largest(
 
 
 def has_cascades(folder: Path | None = None) -> bool:
-    """Whether OpenCV is installed, and the files of its cascades with it or in `folder`."""
+    """Whether OpenCV is installed and its cascade files are available, with it or in `folder`."""
     if find_spec("cv2") is None:
         return False
     return all(cascade_file(name, folder) is not None for name in (FACE, EYE, SMILE))
 
 
 def cascade_file(name: str, folder: Path | None) -> Path | None:
-    """The file of a cascade in `folder`, or that which came with OpenCV; None without either."""
+    """Path of a cascade file in `folder` or in OpenCV; None if neither has it."""
     spec = find_spec("cv2")
     folders = [folder] if folder is not None else []
     folders += [Path(place) / "data" for place in (spec.submodule_search_locations or ())] if spec else []
@@ -121,13 +121,13 @@ def cascade_file(name: str, folder: Path | None) -> Path | None:
 
 def _cascade(name: str, path: Path | None) -> Any:
     if path is None:
-        raise InputError(f"OpenCV has no {name} here. Put it into the folder of face models, or install OpenCV 4.")
+        raise InputError(f"OpenCV's {name} is missing. Put it into the folder of face models, or install OpenCV 4.")
     try:
         import cv2  # pyright: ignore[reportMissingImports]
 
         cascade = cv2.CascadeClassifier(str(path))
     except (ImportError, OSError, AttributeError, SystemError) as err:
-        raise InputError(f"OpenCV, which reads {path}, does not start ({err}). Install it again.") from err
+        raise InputError(f"OpenCV, which reads {path}, cannot be imported ({err}). Install it again.") from err
     if cascade.empty():
-        raise InputError(f"{path} cannot be read as a cascade of OpenCV. Fetch the file again.")
+        raise InputError(f"{path} is not a readable OpenCV cascade. Download the file again.")
     return cascade

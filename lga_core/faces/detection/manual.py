@@ -1,4 +1,4 @@
-"""No finder at all: five points that a person has clicked, as text."""
+"""Manual landmarks: five points of a face, given as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BESIDE = 1.0  # how far outside the picture a point may lie, in sides of the pi
 
 
 def read_points(text: str, height: int, width: int) -> FacePoints:
-    """The five points [1 5 2] of a face, in pixels of a picture of `height` x `width`, from a text.
+    """Parse the five landmarks [1 5 2] of a face, in pixels of an image of `height` x `width`.
 
     "x,y x,y ..." in the order eye, eye, nose, mouth corner, mouth corner; a number with % is a share of the width or
     height. Any brackets and separators do. Of each pair either may come first: mouth below eyes tells which is which.

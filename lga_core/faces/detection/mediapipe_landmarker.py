@@ -1,4 +1,4 @@
-"""MediaPipe's Face Landmarker (optional): 478 points on human faces, and 52 numbers for their expressions.
+"""MediaPipe's Face Landmarker (optional): 478 landmarks and 52 blendshapes of human faces.
 
 Its program comes with `pip install mediapipe`, its model, face_landmarker.task, from MediaPipe's model page. Both are
 under the Apache licence. Nothing is downloaded here.
@@ -25,12 +25,12 @@ from .types import FoundFace, face_size
 
 MODEL = "face_landmarker.task"
 MOST_FACES = 16
-"""Faces that are sought in one look."""
+"""Most faces per view."""
 SURE, UNSURE = 0.75, 0.5
 """Confidences that its detector is asked for, one after the other: the landmarker does not tell the one it has. Below
 the first it also takes faces that stand on their heads for upright ones."""
 SMALLEST = 256
-"""Shorter side, in pixels, that smaller pictures are enlarged to before expressions are read."""
+"""Shorter side, in pixels, that smaller images are enlarged to before blendshapes are read."""
 
 # The six points of each eye's outline that the 68-point recipe of FFHQ averages, the tip of the nose, the corners.
 _EYES = (33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380)
@@ -38,7 +38,7 @@ _NOSE, _CORNERS = 1, (61, 291)
 
 
 class Landmarks(NamedTuple):
-    """One face: `points` in pixels of the picture, and `blendshapes`, 0..1 by name."""
+    """One face: landmarks `points` in pixels, and `blendshapes` in 0..1 by name."""
 
     points: Float[Tensor, "478 2"]
     blendshapes: dict[str, float]
@@ -50,7 +50,7 @@ class Landmarks(NamedTuple):
 
 
 class Landmarker:
-    """MediaPipe's landmarker, open until the `with` that it was made for ends."""
+    """An open MediaPipe landmarker, see `open_landmarker`."""
 
     def __init__(self, task: Any):
         self._task = task
@@ -73,17 +73,17 @@ def has_mediapipe() -> bool:
 
 @contextmanager
 def open_landmarker(model: Path, most_faces: int = 1, confidence: float = UNSURE) -> Iterator[Landmarker]:
-    """The landmarker whose model file is `model`; closed at the end. Opening takes a fifth of a second.
+    """Context manager: the landmarker of the model file `model`. Opening takes about 0.2 s.
 
-    It sees at most `most_faces` in a picture, whose detection has this `confidence`, 0..1.
+    It detects at most `most_faces` faces with at least this `confidence`, 0..1.
 
-    Raises InputError for a file that is no face landmarker.
+    Raises InputError for a file that is not a face landmarker.
     """
     try:
         from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError) as err:
         raise InputError(
-            f"MediaPipe, which reads {model}, does not start ({err}). Install it with `pip install mediapipe`."
+            f"MediaPipe, which reads {model}, cannot be imported ({err}). Install it with `pip install mediapipe`."
         ) from err
     try:
         # The bytes, not the path: MediaPipe does not open every path that Python does.
@@ -95,7 +95,7 @@ def open_landmarker(model: Path, most_faces: int = 1, confidence: float = UNSURE
         )
         task = vision.FaceLandmarker.create_from_options(options)
     except (OSError, RuntimeError, ValueError) as err:
-        raise InputError(f"{model} cannot be used as a face landmarker ({err}). Fetch the file again.") from err
+        raise InputError(f"{model} is not a readable face landmarker ({err}). Download the file again.") from err
     try:
         yield Landmarker(task)
     finally:
@@ -103,7 +103,7 @@ def open_landmarker(model: Path, most_faces: int = 1, confidence: float = UNSURE
 
 
 class MediaPipeDetector:
-    """Finds human faces with the landmarker in `model`; inside a `with` it stays open from picture to picture."""
+    """Face detector by MediaPipe's landmarker `model`; inside a `with` it stays open between images."""
 
     name = "MediaPipe's Face Landmarker"
 
@@ -122,7 +122,7 @@ class MediaPipeDetector:
         self._exit.close()
 
     def find(self, images: Images) -> list[FoundFace]:
-        """Faces in the one picture [1 3 h w] in -1..1. Raises InputError for a model file that is none."""
+        """Detect faces in one image [1 3 h w] in -1..1. Raises InputError for a file that is not a face landmarker."""
         picture = Picture(images)
         if self._open:
             return detect_multiscale(picture, self._detect, self.name, SURE * 0.9)
@@ -130,7 +130,7 @@ class MediaPipeDetector:
             return detect_multiscale(picture, self._detect, self.name, SURE * 0.9)
 
     def blendshapes(self, images: Images) -> dict[str, float] | None:
-        """The blendshapes of the largest face in the picture [1 3 h w], read upright and large; None without a face."""
+        """Blendshapes of the largest face in the image [1 3 h w], turned upright and enlarged; None without a face."""
         faces = self.find(images)
         if not faces:
             return None
@@ -147,9 +147,9 @@ class MediaPipeDetector:
 
 
 def read_blendshapes(model: Path, images: Images) -> list[dict[str, float] | None]:
-    """The 52 blendshapes of one face in each picture [n 3 h w] in -1..1; None where no face is found.
+    """The 52 blendshapes of one face in each image [n 3 h w] in -1..1; None where no face is detected.
 
-    Raises InputError for a file that is no face landmarker.
+    Raises InputError for a file that is not a face landmarker.
     """
     with open_landmarker(model) as landmarker:
         detections = [landmarker.landmarks(to_uint8(_enlarged(image))[0]) for image in images.split(1)]

@@ -1,8 +1,7 @@
-"""Looking for faces with a detector that knows upright faces of a middling size only.
+"""Multi-scale face detection with a detector for upright faces of medium size.
 
-It is shown the picture turned, and enlarged piece by piece. Whatever it sees is looked at again, upright and large, in
-turn as in a mirror and as it is, until two of these looks in a row agree: that sharpens the points, and what a detector
-imagines in a face that stands on its head does not last.
+The detector gets the image rotated, and in enlarged tiles. Each detection is refined: detected again upright and large,
+alternately mirrored and not, until two views in a row agree. That sharpens the landmarks and removes false detections.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ from ...shapes import Images
 from .types import FoundFace, face_center, face_size, in_order, right_of
 
 QUARTERS = (0, 90, 270, 180)
-"""Turns of the picture, in degrees, that are enough for a detector that stands faces lying up to 45 degrees askew."""
-_VIEW_SIZE = 256  # side, in pixels, of the pictures that a detector is shown
-_REFINED_VIEW_SIZE = 384  # the same for a second look
-_CONTEXT = 2.6  # side of a second look, in sizes of the face
-_MAX_GAP = 0.1  # how far apart the points of two looks may lie on average, in sizes of the face
-_CONVERGED_GAP = 0.02  # the same while there are looks left
+"""Rotations of the image, in degrees, for a detector that tolerates 45 degrees."""
+_VIEW_SIZE = 256  # side of a view, in pixels
+_REFINED_VIEW_SIZE = 384  # side of a view in refinement, in pixels
+_CONTEXT = 2.6  # side of a view in refinement, in sizes of the face
+_MAX_GAP = 0.1  # largest mean distance between the landmarks of two views, in sizes of the face
+_CONVERGED_GAP = 0.02  # the same while further views remain
 _MAX_REFINEMENTS = 5
 _MIN_TILE = 48  # pixels
-_LARGE = 0.3  # size of a face, in longer sides of the picture, beside which no smaller ones are sought
+_LARGE = 0.3  # size of a face, in longer sides of the image, that ends the search for smaller ones
 
 
 class Detection(NamedTuple):
-    """What a detector sees in one look: `points` in pixels of the look, and how sure it is, 0..1."""
+    """A detection in one view: landmarks `points` in pixels of the view, and its confidence, 0..1."""
 
     points: Float[Tensor, "5 2"]
     confidence: float
@@ -47,13 +46,13 @@ class UprightDetector(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Square:
-    """A square in a picture, any way up: its `center`, and `axis`, from there to the middle of its right side."""
+    """A rotated square in an image: its `center`, and `axis`, from there to the middle of its right side."""
 
     center: Float[Tensor, "2"]
     axis: Float[Tensor, "2"]
 
     def to_picture(self, points: Float[Tensor, "... 2"]) -> Float[Tensor, "... 2"]:
-        """Points in -1..1 of the square as pixels of the picture."""
+        """Points in -1..1 of the square -> pixels of the image."""
         down = torch.stack([-self.axis[1], self.axis[0]])
         return self.center + points[..., :1] * self.axis + points[..., 1:] * down
 
@@ -63,19 +62,19 @@ class Square:
 
 
 class Picture:
-    """A picture [1 3 h w] in -1..1 that squares are cut out of, at any scale and any way up; grey lies round it.
+    """An image [1 3 h w] in -1..1 for crops of rotated squares at any scale, with grey around it.
 
-    Raises InputError for what is no single RGB picture.
+    Raises InputError unless it is one RGB image.
     """
 
     def __init__(self, images: Images):
         if images.ndim != 4 or images.shape[:2] != (1, 3) or not images.numel():
-            raise InputError(f"Pictures of shape {list(images.shape)} were given; faces are sought in one, [1 3 h w].")
+            raise InputError(f"The image has shape {list(images.shape)}; detection needs one RGB image, [1 3 h w].")
         self.height, self.width = images.shape[2:]
         self._halved = [images.detach().cpu().float().nan_to_num().clamp(-1, 1)]
 
     def cut(self, square: Square, size: int) -> UInt8[Tensor, "size size 3"]:
-        """The square as `size` x `size` pixels, antialiased."""
+        """Crop the square to `size` x `size` pixels, antialiased."""
         source = self._at_scale(square.side / size)
         steps = (torch.arange(size) + 0.5) / size * 2 - 1
         y, x = torch.meshgrid(steps, steps, indexing="ij")
@@ -83,7 +82,7 @@ class Picture:
         return to_uint8(F.grid_sample(source, places[None], mode="bicubic", align_corners=False))[0]
 
     def _at_scale(self, step: float) -> Images:
-        """The picture, halved as often as steps of so many pixels allow."""
+        """The image, halved as often as a sampling distance of `step` pixels allows."""
         times = max(math.floor(math.log2(max(step, 1)) + 0.5), 0)
         while len(self._halved) <= times:
             last = self._halved[-1]
@@ -112,10 +111,10 @@ def _middles(length: float, side: float) -> list[float]:
 def detect_multiscale(
     picture: Picture, detect: UprightDetector, name: str, sure: float, turns: Sequence[int] = QUARTERS
 ) -> list[FoundFace]:
-    """Faces in the picture, the surest first.
+    """Multi-scale detection of the faces in an image, the most confident first.
 
-    The whole picture, its halves and its quarters (of its sides) are looked at as it stands, unless a sure face fills
-    much of it; while no face has the score `sure`, the whole and its halves under the other turns too.
+    Views are the whole image and tiles of a half and a quarter of its side, until a large face with the score `sure` is
+    found; while there is none, the whole and halves in the other rotations too.
     """
     found: list[FoundFace] = []
     for turn in turns:
@@ -132,7 +131,7 @@ def detect_multiscale(
 def _detected_in_tiles(
     picture: Picture, detect: UprightDetector, name: str, turn: int, parts: int, known: Sequence[FoundFace]
 ) -> list[FoundFace]:
-    """Faces in the pieces of the picture, besides those that are known."""
+    """Faces in the tiles of the image, besides the known ones."""
     angle = math.radians(turn)
     axis = torch.tensor([math.cos(angle), math.sin(angle)])
     found: list[FoundFace] = []
@@ -146,7 +145,7 @@ def _detected_in_tiles(
 def _detect(
     picture: Picture, detect: UprightDetector, square: Square, size: int, mirrored: bool = False
 ) -> list[Detection]:
-    """What the detector sees in the square, in pixels of the picture."""
+    """Detections in the square, in pixels of the image."""
     view = picture.cut(square, size)
     side = torch.tensor([-1.0 if mirrored else 1.0, 1.0])
     found = [(side * (points / size * 2 - 1), sure) for points, sure in detect(view.flip(1) if mirrored else view)]
@@ -154,7 +153,7 @@ def _detect(
 
 
 def _refined(picture: Picture, detect: UprightDetector, name: str, points: Float[Tensor, "5 2"]) -> list[FoundFace]:
-    """The face at `points` as the detector sees it upright: the mean of two looks that agree; none if none do."""
+    """Refine a detection in upright views: the mean of two views in a row that agree; empty if none do."""
     for view in range(_MAX_REFINEMENTS):
         size = face_size(points)
         if not (math.isfinite(size) and size > 1 and _contains_center(picture, points)):
@@ -172,7 +171,7 @@ def _refined(picture: Picture, detect: UprightDetector, name: str, points: Float
 
 
 def upright(picture: Picture, points: Float[Tensor, "5 2"]) -> UInt8[Tensor, "side side 3"]:
-    """The face with these points, turned upright and large, with what is round it."""
+    """Upright, enlarged crop of the face with these landmarks, with context."""
     return picture.cut(_square_around(points), _REFINED_VIEW_SIZE)
 
 
@@ -186,7 +185,7 @@ def _contains_center(picture: Picture, points: Float[Tensor, "5 2"]) -> bool:
 
 
 def _gap(points: Float[Tensor, "5 2"], others: Float[Tensor, "5 2"]) -> float:
-    """Mean distance between two looks' points, in sizes of the face."""
+    """Mean distance between two sets of landmarks, in sizes of the face."""
     return (points - others).norm(dim=1).mean().item() / max(face_size(others), 1e-6)
 
 
@@ -197,7 +196,7 @@ def _is_same_face(points: Float[Tensor, "5 2"], others: Float[Tensor, "5 2"]) ->
 
 
 def _non_maximum_suppression(faces: Sequence[FoundFace]) -> list[FoundFace]:
-    """The surest first, without those that are seen already."""
+    """Non-maximum suppression: the most confident first, without duplicates."""
     kept: list[FoundFace] = []
     for face in sorted(faces, key=lambda face: -face.score):
         if not any(_is_same_face(face.points, other.points) for other in kept):

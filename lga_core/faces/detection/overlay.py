@@ -1,4 +1,4 @@
-"""A picture of what was found: a box round each face, its points, its number."""
+"""Overlay of detected faces: box, landmarks and number of each."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _COLORS = _LEFT, _RIGHT, _NOSE, _LEFT, _RIGHT  # of each pair the first and the 
 
 
 def draw_faces(images: Images, faces: Sequence[FoundFace]) -> Image.Image:
-    """The one picture [1 3 h w] in -1..1, RGB, with each face marked; its number is its place in `faces`, from 0.
+    """The image [1 3 h w] in -1..1 as RGB, with each face marked by its index in `faces`, from 0.
 
-    Of eyes and mouth corners the first is green and the second red, the nose white. Small pictures are enlarged.
+    The first of both eyes and mouth corners is green, the second red, the nose white. Small images are enlarged.
     """
     if len(images) != 1:
-        raise InputError(f"{len(images)} pictures were given to be marked; give one.")
+        raise InputError(f"Faces are marked in one image, but {len(images)} are given.")
     picture = Image.fromarray(to_uint8(images.detach().float().cpu())[0].numpy())
     scale = max(1.0, SMALLEST / max(picture.size))
     if scale > 1:
@@ -50,7 +50,7 @@ def _mark(picture: Image.Image, face: FoundFace, index: int, scale: float) -> No
 
 
 def _label(draw: ImageDraw.ImageDraw, text: str, left: float, top: float, size: tuple[int, int]) -> None:
-    """A number on a plate above the box's upper left corner, or wherever the picture has room near it."""
+    """Draw a number on a plate above the box's upper left corner, or where the image has room near it."""
     font = ImageFont.load_default(max(16, max(size) / 40))
     x0, y0, x1, y1 = draw.textbbox((0, 0), text, font=font)
     pad = (y1 - y0) / 2

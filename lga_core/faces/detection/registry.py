@@ -1,4 +1,4 @@
-"""The finders that exist here, and the search of a picture with them."""
+"""The installed face detectors, and face detection with the first that finds any."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .types import Detector, FoundFace
 from .yunet import WEIGHTS, YuNetDetector, has_kornia
 
 BY_HAND = (
-    "Or give five points by hand (eye, eye, nose, mouth corner, mouth corner), or, if the picture is nothing but an "
-    "upright face, say that it is aligned already."
+    "Or give five landmarks by hand (eye, eye, nose, mouth corner, mouth corner), or, if the image shows only an "
+    "upright face, mark it as already aligned."
 )
 
 
 def installed_detectors(folder: Path | None, network: Detector | None = None) -> list[Detector]:
-    """The finders that exist here: a domain's own `network`, and those whose programs and files there are.
+    """Installed face detectors, the most accurate first: a domain's own `network`, MediaPipe, YuNet, OpenCV.
 
-    `folder` holds files that users fetch: MediaPipe's face_landmarker.task, YuNet's yunet_final.pth, OpenCV's
-    haarcascade_*.xml. The most exact comes first. Raises CheckpointError or InputError for a file that is damaged.
+    `folder` holds the model files that users download: MediaPipe's face_landmarker.task, YuNet's yunet_final.pth,
+    OpenCV's haarcascade_*.xml. Raises CheckpointError or InputError for a damaged file.
     """
     detectors: list[Detector] = [] if network is None else [network]
     if folder is not None and has_mediapipe() and (folder / MODEL).is_file():
@@ -35,12 +35,12 @@ def installed_detectors(folder: Path | None, network: Detector | None = None) ->
 
 
 def missing_detectors(folder: Path | None) -> list[str]:
-    """What to install and which files to fetch, one sentence each, for finders of human faces to be there."""
+    """How to install the missing detectors of human faces: one sentence each."""
     place = folder or "the folder of face models"
     hints = []
     if not (has_mediapipe() and folder is not None and (folder / MODEL).is_file()):
         install = "" if has_mediapipe() else "install MediaPipe (`pip install mediapipe`) and "
-        hints.append(f"For the best finder, {install}put {MODEL} from MediaPipe's model page into {place}.")
+        hints.append(f"For MediaPipe, the most accurate, {install}put {MODEL} from its model page into {place}.")
     if not (has_kornia() and folder is not None and (folder / WEIGHTS).is_file()):
         install = "" if has_kornia() else "install kornia and "
         hints.append(f"For YuNet, {install}put kornia's {WEIGHTS} into {place}.")
@@ -52,20 +52,18 @@ def missing_detectors(folder: Path | None) -> list[str]:
 
 
 def find_faces(images: Images, detectors: Sequence[Detector], missing: Sequence[str] = ()) -> list[FoundFace]:
-    """Faces in the one picture [1 3 h w] in -1..1: those of the first finder that finds any.
+    """Detect faces in one image [1 3 h w] in -1..1, by the first detector that finds any.
 
-    Raises InputError if none does. `missing` says, in sentences, what other finders would need (`missing_detectors`).
+    missing: hints for the error message, see `missing_detectors`. Raises InputError if no detector finds a face.
     """
     for detector in detectors:
         if faces := detector.find(images):
             return faces
     height, width = images.shape[-2:]
     names = [detector.name for detector in detectors]
-    tried = f"{_listed(names)} looked" if names else "no face finder is installed to look"
+    tried = f"{_listed(names)} found none" if names else "no face detector is installed"
     raise InputError(
-        " ".join(
-            [f"No face was found in the picture of {width} x {height} pixels: {tried} for one.", *missing, BY_HAND]
-        )
+        " ".join([f"No face was found in the image of {width} x {height} pixels: {tried}.", *missing, BY_HAND])
     )
 
 

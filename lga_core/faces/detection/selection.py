@@ -1,4 +1,4 @@
-"""Which of several faces: by order and number, and the same one from frame to frame."""
+"""Selection of one face among several, and tracking of it through a video."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .types import Detector, FoundFace, face_size
 SelectionRule = Literal["largest", "best", "left to right", "nearest"]
 Point = tuple[float, float]
 
-_AROUND = 3.0  # side of what is looked at first round the last frame's face, in sizes of that face
-_STRAY = 1.5  # how far a face may have gone in a frame, in its sizes, and still be the same one
+_AROUND = 3.0  # side of the region around the last frame's face, in sizes of that face
+_STRAY = 1.5  # largest distance of the same face between two frames, in its sizes
 _SMALLEST = 24  # pixels
 
 
 def ordered(faces: Sequence[FoundFace], which: SelectionRule, near: Point | None = None) -> list[FoundFace]:
-    """The largest, the surest, the leftmost or the one nearest to `near` (x, y in pixels) first."""
+    """Faces sorted: the largest, the most confident, the leftmost or the nearest to `near` (x, y in pixels) first."""
     if which == "nearest" and near is None:
-        raise InputError("The face nearest to a point was asked for, without the point. Give its x and y in pixels.")
+        raise InputError("The nearest face needs a point: give its x and y in pixels.")
     x, y = near or (0.0, 0.0)
     keys: dict[str, Callable[[FoundFace], float]] = {
         "largest": lambda face: -face.size,
@@ -35,17 +35,17 @@ def ordered(faces: Sequence[FoundFace], which: SelectionRule, near: Point | None
         "nearest": lambda face: math.dist(face.center.tolist(), (x, y)),
     }
     if which not in keys:
-        raise InputError(f"There is no order '{which}' of faces; there are {', '.join(keys)}.")
+        raise InputError(f"The face order '{which}' is unknown. Use one of: {', '.join(keys)}.")
     return sorted(faces, key=keys[which])
 
 
 def choose(faces: Sequence[FoundFace], which: SelectionRule, index: int = 0, near: Point | None = None) -> FoundFace:
-    """The face at `index`, from 0, in the order `which`. Raises InputError if there are not as many."""
+    """The face at `index`, from 0, in the order `which`. Raises InputError if there are too few faces."""
     if not 0 <= index < len(faces):
         count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
         raise InputError(
-            f"Face number {index} was asked for, counted from 0, but {count} found. "
-            + (f"Give a number from 0 to {len(faces) - 1}." if faces else "Use another picture.")
+            f"Face {index} (counted from 0) was selected, but {count} found. "
+            + (f"Give a number from 0 to {len(faces) - 1}." if faces else "Use another image.")
         )
     return ordered(faces, which, near)[index]
 
@@ -58,11 +58,11 @@ def track_face(
     near: Point | None = None,
     on_frame: Callable[[int], None] | None = None,
 ) -> FacePoints:
-    """One face through a video: `frames` [1 3 h w] in -1..1 each -> points [t 5 2], NaN where it is not seen.
+    """Track one face through a video: frames [1 3 h w] in -1..1 -> landmarks [t 5 2], NaN where it is not detected.
 
-    In the first frame that has as many faces it is chosen as `choose` does; then it is the one nearest to where it was
-    last, if it can have got there. Found once, it is sought round that place first. `on_frame` is called with the
-    number of frames done; what it raises stops.
+    It is selected in the first frame with enough faces, as in `choose`; then it is the nearest face to its last
+    position, within a plausible distance. Detection tries the surroundings of that position first. `on_frame` is called
+    with the number of frames done; an exception it raises stops.
 
     Raises InputError if no frame has that face.
     """
@@ -77,8 +77,8 @@ def track_face(
                 on_frame(len(track))
     if all(points is None for points in track):
         raise InputError(
-            f"None of the {len(track)} frames has a face number {index}, counted from 0, that "
-            f"{_names(detectors)} can find. Use another video, ask for face 0, or give five points by hand."
+            f"{_names(detectors)} found no face {index} (counted from 0) in any of {len(track)} frames. Use another "
+            "video, select face 0, or give five landmarks by hand."
         )
     return torch.stack([torch.full((5, 2), math.nan) if points is None else points for points in track])
 
@@ -105,7 +105,7 @@ def _next(
 
 
 def _around(images: Images, detectors: Sequence[Detector], there: FoundFace) -> list[FoundFace]:
-    """Faces in the part of the picture round a place."""
+    """Detect faces in the surroundings of a face."""
     (x, y), reach = there.center.tolist(), max(there.size * _AROUND / 2, _SMALLEST / 2)
     height, width = images.shape[2:]
     left, right = (min(max(round(edge), 0), width) for edge in (x - reach, x + reach))

@@ -1,4 +1,4 @@
-"""A found face, and what finds faces."""
+"""A detected face, and the protocol of face detectors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _REACH = 1.25  # from the middle of a face to the side of its box, in its larger
 
 @dataclass(frozen=True, eq=False)
 class FoundFace:
-    """One face in a picture.
+    """One detected face in an image.
 
     Attributes:
-        points: eye, eye, nose, mouth corner, mouth corner: x, y in pixels, where (0, 0) is the upper left corner of the
-            picture; of each pair the one that is on the left when the face is turned upright comes first.
-        score: 0..1, how sure the finder is.
-        finder: the name of what found it.
+        points: landmarks (eye, eye, nose, mouth corner, mouth corner): x, y in pixels from the upper left corner of the
+            image; of each pair the one that is on the left in the upright face comes first.
+        score: confidence, 0..1.
+        detector: name of the detector.
     """
 
     points: Float[Tensor, "5 2"]
@@ -32,7 +32,7 @@ class FoundFace:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom, in pixels, of a square round eyes, nose and mouth; it may leave the picture."""
+        """Left, top, right and bottom, in pixels, of a square around eyes, nose and mouth; may exceed the image."""
         (x, y), reach = face_center(self.points).tolist(), face_size(self.points) / 2
         return x - reach, y - reach, x + reach, y + reach
 
@@ -46,22 +46,22 @@ class FoundFace:
         return face_center(self.points)
 
     def moved(self, x: float, y: float) -> FoundFace:
-        """The same face, seen in a picture whose upper left corner lies (x, y) pixels further out."""
+        """The same face in an image that begins (x, y) pixels to the left and above."""
         return replace(self, points=self.points + self.points.new_tensor([x, y]))
 
 
 class Detector(Protocol):
-    """What finds faces. `name` says what it is, in words that fit into a sentence."""
+    """A face detector. `name` is shown in reports and errors."""
 
     name: str
 
     def find(self, images: Images) -> list[FoundFace]:
-        """Faces in the one picture [1 3 h w] in -1..1; an empty list where there is none."""
+        """Detect faces in one image [1 3 h w] in -1..1; an empty list if there are none."""
         ...
 
 
 def middles(points: Float[Tensor, "... 5 2"]) -> tuple[Float[Tensor, "... 2"], Float[Tensor, "... 2"]]:
-    """The middle between the eyes, and that between the corners of the mouth."""
+    """The midpoint between the eyes, and that between the mouth corners."""
     return points[..., :2, :].mean(dim=-2), points[..., 3:, :].mean(dim=-2)
 
 
@@ -72,14 +72,14 @@ def face_center(points: Float[Tensor, "5 2"]) -> Float[Tensor, "2"]:
 
 
 def face_size(points: Float[Tensor, "5 2"]) -> float:
-    """Side, in pixels, of a square round eyes, nose and mouth."""
+    """Side, in pixels, of a square around eyes, nose and mouth."""
     eyes, mouth = middles(points)
     apart = torch.stack([points[SECOND_EYE] - points[FIRST_EYE], mouth - eyes]).norm(dim=1)
     return 2 * _REACH * apart.max().item()
 
 
 def right_of(points: Float[Tensor, "5 2"]) -> Float[Tensor, "2"]:
-    """Unit vector to the right of an upright face: along both pairs and across the way down to the mouth alike."""
+    """Unit vector to the right of the upright face, from both pairs and from the direction from eyes to mouth."""
     eyes, mouth = middles(points)
     along = points[SECOND_EYE] - points[FIRST_EYE] + points[SECOND_CORNER] - points[FIRST_CORNER]
     down = mouth - eyes
@@ -87,7 +87,7 @@ def right_of(points: Float[Tensor, "5 2"]) -> Float[Tensor, "2"]:
 
 
 def in_order(points: FacePoints) -> FacePoints:
-    """The same points, the one of each pair first that is on the left when the face is turned upright: eyes above."""
+    """The landmarks with the point of each pair first that is on the left in the upright face (eyes above)."""
     eyes, mouth = middles(points)
     down = mouth - eyes
     ordered = points.clone()

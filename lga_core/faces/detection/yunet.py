@@ -30,7 +30,7 @@ _MOST = 50  # candidates of one look
 
 
 class YuNetDetector:
-    """Finds human faces with the weights in `path`; those that lean by more than 70 degrees come out wrong.
+    """Face detector by YuNet with the weights in `path`; faces rotated by more than 70 degrees come out wrong.
 
     Raises CheckpointError for a file of other weights.
     """
@@ -42,7 +42,7 @@ class YuNetDetector:
 
     @torch.no_grad()
     def find(self, images: Images) -> list[FoundFace]:
-        """Faces in the one picture [1 3 h w] in -1..1."""
+        """Detect faces in one image [1 3 h w] in -1..1."""
         return detect_multiscale(Picture(images), self._detect, self.name, CONFIDENCE, TURNS)
 
     def _detect(self, view: UInt8[Tensor, "side side 3"]) -> list[Detection]:
@@ -64,7 +64,7 @@ def _network(path: Path) -> nn.Module:
         from kornia.contrib import face_detection  # pyright: ignore[reportMissingImports]
     except ImportError as err:
         raise InputError(
-            f"kornia, whose network {path} is for, does not start ({err}). Install it with `pip install kornia`."
+            f"kornia, which reads {path}, cannot be imported ({err}). Install it with `pip install kornia`."
         ) from err
     name = "YuNet" if hasattr(face_detection, "YuNet") else "YuFaceDetectNet"  # as kornia 0.7 calls it
     make = getattr(face_detection, name)
@@ -72,7 +72,7 @@ def _network(path: Path) -> nn.Module:
     weights = read_foreign(path).value
     need = {name: tensor.shape for name, tensor in network.state_dict().items()}
     if not isinstance(weights, dict) or {n: getattr(w, "shape", None) for n, w in weights.items()} != need:
-        raise CheckpointError(f"{path} does not hold the weights of kornia's YuNet. Fetch yunet_final.pth again.")
+        raise CheckpointError(f"{path} does not hold the weights of kornia's YuNet. Download yunet_final.pth again.")
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
 
@@ -99,7 +99,7 @@ def _anchors(cells: int, stride: int, sizes: tuple[int, ...]) -> Float[Tensor, "
 
 
 def _non_maximum_suppression(detections: list[Detection]) -> list[Detection]:
-    """The surest first, without those whose nose lies between the eyes and mouth of a surer one."""
+    """Non-maximum suppression: the most confident first, without those whose nose lies in a more confident face."""
     kept: list[Detection] = []
     for face in detections:
         reach = (face.points - face.points.mean(dim=0)).norm(dim=1).max()

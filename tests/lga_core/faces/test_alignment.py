@@ -262,7 +262,7 @@ def test_missing_frames_lie_between_their_neighbours():
 
 def test_a_video_without_a_face_and_a_smoothing_that_is_none_are_refused():
     nobody = Alignment(torch.full((4, 2), math.nan), torch.full((4, 2), math.nan), 10, 10)
-    with pytest.raises(InputError, match="None of 4 frames"):
+    with pytest.raises(InputError, match="No face was found in 4 frames"):
         nobody.smoothed()
     for frames in (-1.0, math.nan, math.inf):
         with pytest.raises(InputError, match="0 or more"):

@@ -111,7 +111,7 @@ def test_pictures_too_small_for_a_face_have_none(size):
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 3, 8, 8), (1, 1, 8, 8), (1, 3, 0, 8)])
 def test_what_is_no_single_picture_is_refused(shape):
-    with pytest.raises(InputError, match=r"faces are sought in one, \[1 3 h w\]"):
+    with pytest.raises(InputError, match=r"needs one RGB image, \[1 3 h w\]"):
         Colours().find(torch.zeros(shape))
 
 
@@ -144,9 +144,11 @@ def test_the_first_finder_that_finds_any_is_enough():
 
 
 def test_no_face_is_said_with_the_size_who_looked_what_is_missing_and_the_manual_way():
-    with pytest.raises(InputError, match=r"1600 x 900 pixels: a list, colours and a list looked.*Fetch it\..*by hand"):
+    with pytest.raises(
+        InputError, match=r"1600 x 900 pixels: a list, colours and a list found none.*Fetch it\..*by hand"
+    ):
         find_faces(torch.full((1, 3, 900, 1600), -1.0), [Fixed(), Colours(), Fixed()], ["Fetch it."])
-    with pytest.raises(InputError, match="no face finder is installed.*aligned already"):
+    with pytest.raises(InputError, match="no face detector is installed.*already aligned"):
         find_faces(torch.zeros(1, 3, 8, 8), [])
 
 
@@ -180,15 +182,15 @@ def test_faces_come_in_the_order_that_is_asked_for(which, order):
 
 
 def test_a_face_that_is_not_there_is_refused_with_how_many_there_are():
-    with pytest.raises(InputError, match="number 3 .* 3 faces were found. Give a number from 0 to 2"):
+    with pytest.raises(InputError, match="Face 3 .* 3 faces were found. Give a number from 0 to 2"):
         choose(FACES, "largest", 3)
-    with pytest.raises(InputError, match="number -1 .* 1 face was found"):
+    with pytest.raises(InputError, match="Face -1 .* 1 face was found"):
         choose(FACES[:1], "largest", -1)
-    with pytest.raises(InputError, match="Use another picture"):
+    with pytest.raises(InputError, match="Use another image"):
         choose([], "largest")
-    with pytest.raises(InputError, match="Give its x and y"):
+    with pytest.raises(InputError, match="give its x and y"):
         choose(FACES, "nearest")
-    with pytest.raises(InputError, match="no order 'tallest'.*left to right"):
+    with pytest.raises(InputError, match="'tallest' is unknown.*left to right"):
         choose(FACES, "tallest")  # pyright: ignore[reportArgumentType]
 
 
@@ -224,7 +226,7 @@ def test_the_first_frames_may_lack_the_face_but_not_all():
     points = track_face([torch.zeros(1, 3, 100, 200)] * 3, [detector], "largest", index=1)
     assert points[:2].isnan().all() and points[2, :, 0].min() > 50
     done = []
-    with pytest.raises(InputError, match="None of the 2 frames .* a list can find"):
+    with pytest.raises(InputError, match="a list found no face 0 .* of 2 frames"):
         track_face([torch.zeros(1, 3, 10, 10)] * 2, [Fixed()], on_frame=done.append)
     assert done == [1, 2]
 

@@ -140,8 +140,8 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         ({"reach": 0}, "above 0"),
         ({"points": POINTS[:4]}, "five points"),
         ({"window": 33}, "cannot be halved"),
-        ({"window": "80"}, "cannot be"),
-        ({"spotter_widths": 3}, "cannot be"),
+        ({"window": "80"}, "is invalid"),
+        ({"spotter_widths": 3}, "is invalid"),
         ({"colour": 1}, "colour"),
     ],
 )
