@@ -56,7 +56,7 @@ def pytest_generate_tests(metafunc):
     files = [file for file in golden_files(metafunc.config) if file.kind.startswith(kinds)]
     if not files and metafunc.config.getoption("--golden-dir") == OWN_GOLDEN:
         raise pytest.UsageError(f"{metafunc.definition.nodeid}: no golden file is of the kind {kinds}")
-    metafunc.parametrize("golden", files, ids=[file.path.stem for file in files])
+    metafunc.parametrize("golden", files, ids=[file.path.stem for file in files], scope="module")
 
 
 def golden_files(config) -> list[GoldenFile]:

@@ -28,10 +28,15 @@ def u1(name: str, shape: Iterable[int], mean: float, std: float, k: int) -> Tens
     return torch.from_numpy(values.astype(np.float32).reshape(shape))
 
 
-def number(text: str) -> float:
-    """`0.8`, `1/sqrt(3)` and the like, as the metadata writes standard deviations."""
-    match = re.fullmatch(r"([\d.]+)/sqrt\(([\d.]+)\)", text)
-    return float(match[1]) / math.sqrt(float(match[2])) if match else float(text)
+def number(text: str, width: int | None = None) -> float:
+    """`0.8`, `1/sqrt(3)` and the like, as the metadata writes standard deviations; `width` is what stands for a name
+    in `1/sqrt(z_dim)`."""
+    match = re.fullmatch(r"([\d.]+)/sqrt\((?:([\d.]+)|\w+)\)", text)
+    if not match:
+        return float(text)
+    under = width if match[2] is None else float(match[2])
+    assert under is not None, f"{text} needs a width"
+    return float(match[1]) / math.sqrt(under)
 
 
 class GoldenFile:
@@ -90,15 +95,23 @@ class GoldenFile:
 
     def input_rules(self) -> dict[str, tuple[str, str, str, str]]:
         """The `inputs` metadata: {input: (rule name, shape, mean, std)}, as text."""
-        rule = re.compile(r"(\w+) = U1\('([^']+)',\[([^\]]*)\],([^,]+),(.+?),k\)")
+        rule = re.compile(r"(\w+)\s*=\s*U1\('([^']+)',\[([^\]]*)\],([^,]+),(.+?),k\)")
         return {name: tuple(fields) for name, *fields in rule.findall(self.metadata.get("inputs", ""))}
 
-    def input(self, name: str) -> Tensor:
-        """An input of the network: stored, or made by its rule."""
-        if name in self:
-            return self[name]
-        rule_name, shape, mean, std = self.input_rules()[name]
-        return u1(rule_name, map(int, shape.split(",")), number(mean), number(std), self.k)
+    def input(self, name: str, shape: Iterable[int] | None = None) -> Tensor:
+        """An input of the network: stored, or made by its rule. `shape` where the rule has letters for it."""
+        return self[name] if name in self else self.made_by_rule(name, shape)
+
+    def made_by_rule(self, name: str, shape: Iterable[int] | None = None) -> Tensor:
+        """An input as its rule makes it, stored or not. The metadata says what the rule calls it: `input.z.5`."""
+        rule_name, letters, mean, std = self.input_rules()[name]
+        sizes = tuple(map(int, letters.split(",")) if shape is None else shape)
+        return u1(rule_name, sizes, number(mean), number(std, sizes[-1]), self.k)
+
+    def rule_name(self, part: str) -> str:
+        """What the rule calls an input that the metadata does not name, by a part of it: `input.image.noise`."""
+        (found,) = {name for name in re.findall(r"U1\('([^']+)'", self.metadata["inputs"]) if part in name.split(".")}
+        return found
 
     def tolerance(self, what: str = "") -> dict[str, float]:
         """atol and rtol for assert_close, from `atol 1e-4, rtol 1e-3 on images (fp32, CPU); atol 1e-5 on w`."""

@@ -54,7 +54,7 @@ compiled = load("fused", sources=["no such file.cu"])
 import op
 import torch
 from lga_core import Generator as Ours, GeneratorConfig
-from lga_core.checkpoints.layouts.rosinality import layout, to_canonical
+from lga_core.checkpoints.layouts.rosinality import layout, read_generator
 
 
 class Generator(torch.nn.Module):
@@ -66,8 +66,8 @@ class Generator(torch.nn.Module):
 
     def load_state_dict(self, state, strict):
         assert not strict
-        whole = {**state, "latent_avg": torch.zeros(self.inner.config.w_dim)}
-        self.inner.load_state_dict(to_canonical(whole, self.inner.config, "state"))
+        known = {name: state[name] for name in self.names}
+        self.inner.load_state_dict(read_generator(known, torch.zeros(self.inner.config.w_dim), "state").tensors)
         return ["convs.0.conv.blur.kernel"], [name for name in state if name not in self.names]
 
     def forward(self, styles, input_is_latent, randomize_noise):

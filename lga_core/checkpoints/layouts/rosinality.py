@@ -41,23 +41,6 @@ _STYLED: dict[str, tuple[str, Axes]] = {
 }
 
 
-def generator_config(size: int, style_dim: int, n_mlp: int, channel_multiplier: int, lr_mlp: float) -> GeneratorConfig:
-    """Our configuration for the arguments of a community generator. `channel_multiplier` is 1 or 2 (config F)."""
-    if channel_multiplier not in (1, 2):
-        raise CheckpointError(
-            f"The generator has channel_multiplier {channel_multiplier!r}; only 1 and 2 are supported. "
-            "Convert it with the tool it was trained with, or choose another generator."
-        )
-    return GeneratorConfig(
-        resolution=size,
-        z_dim=style_dim,
-        w_dim=style_dim,
-        channel_base=16384 * channel_multiplier,
-        mapping_layers=n_mlp,
-        mapping_lr_mul=lr_mlp,
-    )
-
-
 def layout(config: GeneratorConfig) -> dict[str, ForeignTensor]:
     """Every tensor of a generator: our name -> the community name and shape.
 
@@ -91,24 +74,6 @@ def _convolutions(config: GeneratorConfig) -> list[tuple[str, str]]:
 
 def _with(axes: Axes, own: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size for axis in axes for size in (own if axis is ... else (1,)))
-
-
-def to_canonical(tensors: Mapping[str, Tensor], config: GeneratorConfig, where: str) -> dict[str, Tensor]:
-    """Tensors in the community layout (with `latent_avg` among them) -> a Generator's state dict.
-
-    Raises CheckpointError, beginning with `where`, for a missing or misshaped tensor.
-    """
-    state = {}
-    for ours, (name, shape, own_shape) in layout(config).items():
-        if name not in tensors:
-            raise CheckpointError(f"{where} lacks the tensor {name}, which a {config.resolution} px generator has.")
-        if tuple(tensors[name].shape) != shape:
-            raise CheckpointError(
-                f"{where}: {name} has shape {list(tensors[name].shape)}, but this generator needs {list(shape)}. "
-                "Check the resolution and the channel multiplier it is read with."
-            )
-        state[ours] = tensors[name].reshape(own_shape)
-    return state
 
 
 LAYOUT = "rosinality PyTorch"

@@ -2,12 +2,15 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
+from foreign_files.writers import random_generator, rosinality_tensors, write_nvidia
 from paths import KEYS
 
-from lga_core import CheckpointError, Generator, GeneratorConfig
+from lga_core import CheckpointError, Generator, GeneratorConfig, load_generator
+from lga_core.checkpoints.conversion import as_native
 from lga_core.checkpoints.layouts import rosinality
 
 pytestmark = pytest.mark.long
@@ -30,18 +33,18 @@ def on_meta(config: GeneratorConfig) -> Generator:
         return Generator(config)
 
 
-def loaded(config: GeneratorConfig, state: dict) -> Generator:
-    generator = on_meta(config)
-    generator.load_state_dict(state, assign=True)
-    return generator.requires_grad_(False)
+def opened(file: Path) -> Generator:
+    """A foreign file as users get it: converted beside itself, and loaded."""
+    return load_generator(as_native(file, "generator", file.parent / "converted"))
 
 
-@pytest.fixture
-def nvidia(golden) -> Generator:
-    """Our names are the official ones, so the rule gives a state dict as it is."""
-    config = nvidia_config(golden.json("init_kwargs"))
-    shapes = {name: tensor.shape for name, tensor in on_meta(config).state_dict().items()}
-    return loaded(config, {name: golden.parameter(name, shape) for name, shape in shapes.items()})
+@pytest.fixture(scope="module")
+def nvidia(golden, tmp_path_factory) -> Generator:
+    """Our names are the official ones, so the rule gives a state dict as it is; a pickle of NVIDIA's is made of it."""
+    generator = on_meta(nvidia_config(golden.json("init_kwargs")))
+    shapes = {name: tensor.shape for name, tensor in generator.state_dict().items()}
+    generator.load_state_dict({name: golden.parameter(name, shape) for name, shape in shapes.items()}, assign=True)
+    return opened(write_nvidia(tmp_path_factory.mktemp("nvidia") / "network.pkl", generator, top=["G_ema"]))
 
 
 @pytest.mark.golden("StyleGAN2 generator, NVIDIA")
@@ -80,18 +83,29 @@ def test_images_are_nvidias(golden, nvidia):
         golden.check_image(name, image)
 
 
-@pytest.fixture
-def community(golden) -> Generator:
-    """The rule gives tensors in the community layout, which our table translates."""
+@pytest.fixture(scope="module")
+def community(golden, tmp_path_factory) -> Generator:
+    """The rule gives tensors under the community's names; they are saved as its trainer saves them."""
     arguments = golden.json("constructor")
-    assert arguments.pop("blur_kernel") == [1, 3, 3, 1]
-    config = rosinality.generator_config(**arguments)
-    tensors = {
-        foreign.name: golden.parameter(foreign.name, foreign.shape)
-        for foreign in rosinality.layout(config).values()
-        if foreign.name != "latent_avg"
+    filter_1d = torch.tensor(arguments["blur_kernel"], dtype=torch.float32)
+    kernel = 4 * torch.outer(filter_1d, filter_1d) / filter_1d.sum() ** 2
+    with torch.device("meta"):
+        tensors = rosinality_tensors(Generator(community_config(**arguments)))
+    g_ema = {
+        name: kernel if name.endswith(".kernel") else golden.parameter(name, tensor.shape)
+        for name, tensor in tensors.items()
     }
-    return loaded(config, rosinality.to_canonical({**tensors, "latent_avg": golden["latent_avg"]}, config, str(golden)))
+    file = tmp_path_factory.mktemp("community") / "stylegan2.pt"
+    torch.save({"g_ema": g_ema, "latent_avg": golden["latent_avg"]}, file)
+    return opened(file)
+
+
+def community_config(
+    size: int, style_dim: int, n_mlp: int, channel_multiplier: int, lr_mlp: float, blur_kernel: list[int]
+) -> GeneratorConfig:
+    """The configuration of a generator that the community's code constructs with these arguments."""
+    sizes = {"z_dim": style_dim, "w_dim": style_dim, "channel_base": 16384 * channel_multiplier}
+    return GeneratorConfig(size, **sizes, mapping_layers=n_mlp, mapping_lr_mul=lr_mlp)
 
 
 @pytest.mark.golden("StyleGAN2 generator, community")
@@ -131,20 +145,22 @@ def test_config_f_has_nvidias_tensors_and_no_others():
 def test_the_community_table_covers_a_whole_file():
     published = published_keys("ros_g_ema_1024.json")
     need = {name: shape for name, shape in published.items() if not name.endswith(".kernel")}
-    config = rosinality.generator_config(size=1024, style_dim=512, n_mlp=8, channel_multiplier=2, lr_mlp=0.01)
+    config = GeneratorConfig(1024)
     ours = {foreign.name: list(foreign.shape) for foreign in rosinality.layout(config).values()}
     assert ours.pop("latent_avg") == [512]  # kept beside g_ema
     assert ours == need
     assert set(rosinality.layout(config)) == set(on_meta(config).state_dict())
 
 
-def test_a_community_file_that_does_not_fit_is_refused_by_name():
-    config = rosinality.generator_config(size=8, style_dim=4, n_mlp=1, channel_multiplier=1, lr_mlp=0.01)
-    tensors = {foreign.name: torch.zeros(foreign.shape) for foreign in rosinality.layout(config).values()}
-    assert set(rosinality.to_canonical(tensors, config, "f.pt")) == set(on_meta(config).state_dict())
-    with pytest.raises(CheckpointError, match=r"f\.pt lacks the tensor convs\.0\.noise\.weight"):
-        rosinality.to_canonical({k: v for k, v in tensors.items() if k != "convs.0.noise.weight"}, config, "f.pt")
-    with pytest.raises(CheckpointError, match=r"f\.pt: style\.1\.bias has shape \[5\], but this generator needs \[4\]"):
-        rosinality.to_canonical({**tensors, "style.1.bias": torch.zeros(5)}, config, "f.pt")
-    with pytest.raises(CheckpointError, match="channel_multiplier 3"):
-        rosinality.generator_config(size=8, style_dim=4, n_mlp=1, channel_multiplier=3, lr_mlp=0.01)
+def test_a_community_file_that_does_not_fit_is_refused_by_name(tmp_path):
+    def of(tensors: dict) -> Path:
+        torch.save({"g_ema": tensors, "latent_avg": torch.zeros(4)}, tmp_path / "f.pt")
+        return tmp_path / "f.pt"
+
+    config = GeneratorConfig(8, z_dim=4, w_dim=4, channel_base=64, channel_max=8, mapping_layers=1)
+    tensors = rosinality_tensors(random_generator(config))
+    assert opened(of(tensors)).num_ws == 4
+    with pytest.raises(CheckpointError, match=r"lacks .*b8\.conv0\.noise_strength"):
+        opened(of({name: tensor for name, tensor in tensors.items() if name != "convs.0.noise.weight"}))
+    with pytest.raises(CheckpointError, match=r"f\.pt: style\.1\.bias has shape \[5\], but \[4\] is needed"):
+        opened(of({**tensors, "style.1.bias": torch.zeros(5)}))
