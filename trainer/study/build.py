@@ -1,7 +1,7 @@
-"""Makes the study: a page of pairs for raters, and the key that says which clip is whose, for the tally alone.
+"""Make the study: a page of pairs for raters, and for the tally a key that says which method made which clip.
 
-The page shows the clips of a pair as x and y, and draws their sides anew for each rater. Which of the two methods is x
-is drawn here, pair by pair, and stands in key.json and nowhere else.
+The page knows the clips of a pair as x and y, and randomises their sides for each rater. Which method is x is drawn
+here for each pair, and is written to key.json alone.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from .questions import QUESTIONS
 
 KEY_FORMAT = "lga-study-key"
 INLINE_LIMIT = 32_000_000
-"""Bytes of clips up to which they are put into the page itself."""
+"""Size in bytes up to which the clips are embedded in the page."""
 STILL_SIZE = 384
-"""Longest side, in pixels, of the pictures of still faces."""
+"""Longest side of the still images in pixels."""
 
 
 def make(
@@ -54,11 +54,11 @@ def make(
     """
     named = tuple(names or (first.resolve().name, second.resolve().name))
     if named[0] == named[1]:
-        raise InputError(f"Both methods would be called {named[0]!r}. Tell them apart with --names A B.")
+        raise InputError(f"Both methods are called {named[0]!r}. Give them different names with --names A B.")
     if (out / "key.json").exists():
         raise OutputError(
-            f"{out} holds a study already, and without its key.json the answers to it mean nothing. Choose another "
-            "--out, or remove it first."
+            f"{out} already holds a study, whose answers cannot be read without its key.json. Choose another --out, or "
+            "remove the study first."
         )
     seed = secrets.randbits(63) if seed is None else seed
     rng = random.Random(seed)
@@ -78,7 +78,7 @@ def make(
 
 
 def spread(pairs: Sequence[Pair], count: int | None, rng: random.Random) -> list[Pair]:
-    """At most `count` pairs in random order, in which every prompt's turn comes equally often, as far as it has any."""
+    """At most `count` pairs in random order, spread evenly over the prompts."""
     prompts: dict[str, list[Pair]] = {}
     for pair in pairs:
         prompts.setdefault(pair.prompt, []).append(pair)
@@ -93,14 +93,14 @@ def spread(pairs: Sequence[Pair], count: int | None, rng: random.Random) -> list
 
 
 def _sides(count: int, rng: random.Random) -> list[int]:
-    """Which method is x in each of `count` pairs: each of the two in half of them."""
+    """Which method is x in each of `count` pairs: each method in half of them."""
     sides = [index % 2 for index in range(count)]
     rng.shuffle(sides)
     return sides
 
 
 def _clips(pairs: Sequence[Pair], sides: Sequence[int], seed: int) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
-    """The clips by names that tell nothing, not even the seed, and the pairs as the page knows them."""
+    """The clips by names that reveal neither method nor seed, and the pairs as the page knows them."""
     clips: dict[str, bytes] = {}
     shown = []
     for number, (pair, x) in enumerate(zip(tqdm(pairs, desc="clips", disable=None), sides, strict=True), start=1):
@@ -113,7 +113,7 @@ def _clips(pairs: Sequence[Pair], sides: Sequence[int], seed: int) -> tuple[dict
 def _study(
     pairs: Sequence[Pair], shown: Sequence[dict[str, Any]], clips: dict[str, bytes], each: int, embedded: bool
 ) -> dict[str, Any]:
-    """All that the page knows: questions, pairs, pictures and clips, or where these lie."""
+    """All that the page knows: questions, pairs, still images, and clips or their files."""
     stills, pictures = _stills(pairs)
     study = {
         "questions": [{"id": question.id, "text": question.text} for question in QUESTIONS],
@@ -148,7 +148,7 @@ def _picture(path: Path) -> str:
 
 
 def _fingerprint(study: dict[str, Any], clips: dict[str, bytes]) -> str:
-    """12 hex digits of all that raters see: answers to another page are told by it."""
+    """12 hex digits of all that raters see; they identify the study that answers belong to."""
     digest = hashlib.sha256(json.dumps(study, sort_keys=True).encode())
     for content in clips.values():
         digest.update(content)

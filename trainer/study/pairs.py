@@ -1,4 +1,4 @@
-"""Clips of two methods in pairs, each in the one form that browsers play and can keep in step."""
+"""Pair the clips of two methods, and convert them to H.264, which browsers play in step."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .questions import spoken
 SUFFIXES = (".mp4", ".webp", ".gif")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 WORDS_FILE = "prompts.json"
-"""Beside the methods' folders: what each prompt's folder stands for, as {"smiling": "The person is smiling."}."""
+"""Beside the methods' folders: the sentence of each prompt's folder, as {"smiling": "The person is smiling."}."""
 NEUTRAL = {"major_brand", "minor_version", "compatible_brands", "encoder", "language", "handler_name", "vendor_id"}
-"""What an mp4 may say of itself in a study: a title or a comment could name the method."""
+"""Metadata that an mp4 in a study may have; a title or a comment could name the method."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What two methods made of one face and the same words. name: PROMPT/FACE."""
+    """Two methods' clips of one face and prompt. name: PROMPT/FACE."""
 
     name: str
     prompt: str
@@ -38,19 +38,19 @@ class Pair:
 
 
 def find_pairs(first: Path, second: Path, images: Path | None = None) -> list[Pair]:
-    """The clips that lie at the same PROMPT/FACE in both folders, in order of name; those of one alone are left out.
+    """The clips at the same PROMPT/FACE in both folders, in order of name; clips in one folder only are skipped.
 
-    images: folder of the faces before they move, as FACE.png or PROMPT/FACE.png. Raises InputError.
+    images: folder of the still faces, as FACE.png or PROMPT/FACE.png. Raises InputError.
     """
     ours, theirs = _clips(first), _clips(second)
     both = sorted(ours.keys() & theirs.keys())
     if not both:
         raise InputError(
-            f"No clip of {first} has a namesake in {second}. Both need clips at PROMPT/FACE.mp4, such as "
-            "smiling/003.mp4: the same faces under the same words."
+            f"{first} and {second} have no clip at the same place. Both need clips of the same faces and prompts at "
+            "PROMPT/FACE.mp4, such as smiling/003.mp4."
         )
     if alone := sorted(ours.keys() ^ theirs.keys()):
-        warnings.warn(f"{len(alone)} clips are in one folder only ({alone[0]} is the first): left out.", stacklevel=2)
+        warnings.warn(f"{len(alone)} clips are in one folder only and skipped ({alone[0]} is the first).", stacklevel=2)
     words = _words(first.parent / WORDS_FILE)
     pairs = [
         Pair(name, prompt, words.get(prompt) or spoken(prompt), (ours[name], theirs[name]), still)
@@ -59,12 +59,12 @@ def find_pairs(first: Path, second: Path, images: Path | None = None) -> list[Pa
         for still in [_still(images, name)]
     ]
     if images is not None and (bare := [pair.name for pair in pairs if pair.still is None]):
-        warnings.warn(f"{len(bare)} pairs have no picture in {images} ({bare[0]} is the first).", stacklevel=2)
+        warnings.warn(f"{len(bare)} pairs have no image in {images} ({bare[0]} is the first).", stacklevel=2)
     return pairs
 
 
 def _clips(folder: Path) -> dict[str, Path]:
-    """PROMPT/FACE -> its clip; of several kinds of one name, the first in `SUFFIXES`."""
+    """PROMPT/FACE -> its clip; of several formats, the first in `SUFFIXES`."""
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}. Give the folder of one method's clips.")
     found: dict[str, Path] = {}
@@ -72,7 +72,9 @@ def _clips(folder: Path) -> dict[str, Path]:
         for path in sorted(folder.glob(f"*/**/*{suffix}")):
             found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
     if not found:
-        raise InputError(f"{folder} has no clips at PROMPT/FACE.mp4 (or .webp, .gif). Give a folder that has.")
+        raise InputError(
+            f"{folder} has no clips at PROMPT/FACE.mp4 (or .webp, .gif). Give the folder of one method's clips."
+        )
     return found
 
 
@@ -80,8 +82,8 @@ def _words(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return {str(folder): str(sentence) for folder, sentence in told.items()}
+        sentences = json.loads(path.read_text(encoding="utf-8"))
+        return {str(folder): str(sentence) for folder, sentence in sentences.items()}
     except (ValueError, AttributeError) as err:
         raise InputError(f'{path} should be JSON like {{"smiling": "The person is smiling."}} ({err}).') from err
 
@@ -90,16 +92,16 @@ def _still(images: Path | None, name: str) -> Path | None:
     if images is None:
         return None
     if not images.is_dir():
-        raise InputError(f"There is no folder {images}. Give the folder of the faces' pictures, or leave --images out.")
+        raise InputError(f"There is no folder {images}. Give the folder of the faces' images, or leave --images out.")
     places = [images / name, images / Path(name).name]
     files = [place.with_name(place.name + suffix) for place in places for suffix in PICTURES]
     return next((file for file in files if file.is_file()), None)
 
 
 def as_mp4(path: Path) -> bytes:
-    """The clip as an H.264 file without sound or titles: as it is if it is one, else its frames written anew.
+    """The clip as an H.264 file without sound or titles; it is encoded again only if it is not one already.
 
-    Raises InputError for what is no clip.
+    Raises InputError for a file that is not a clip.
     """
     try:
         if path.suffix.lower() == ".mp4" and _plays(path):
@@ -115,7 +117,7 @@ def as_mp4(path: Path) -> bytes:
 
 
 def _plays(path: Path) -> bool:
-    """Whether browsers play this mp4 and it says nothing but its frames. Raises what PyAV does for a damaged one."""
+    """Whether browsers play this mp4 and it has no sound or titles. Raises PyAV's errors for a damaged file."""
     import av
 
     with av.open(str(path)) as container:
@@ -141,7 +143,7 @@ def _mp4_frames(path: Path) -> tuple[Iterator[Images], Fraction]:
 
 
 def _picture_frames(path: Path) -> tuple[Iterator[Images], Fraction]:
-    """Frames of a moving picture, evenly timed: at its mean rate."""
+    """Frames of an animated image, at its mean frame rate."""
     with Image.open(path) as clip:
         times = [max(frame.info.get("duration", 100), 1) for frame in ImageSequence.Iterator(clip)]
 

@@ -1,4 +1,4 @@
-"""Reading what `make` and raters' browsers wrote: the key, and the answers, which may be damaged in every way."""
+"""Read and validate the key that `make` wrote and the answers that raters' browsers saved."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from .questions import QUESTIONS
 
 ANSWERS_FORMAT = "lga-study-answers"
 CODE = r"[A-Za-z0-9_-]{1,24}"
-"""Of a rater, as the page takes it."""
+"""A rater's code, as the page accepts it."""
 PARTS = ("x", "y", "clip", "prompt", "words")
-"""What the key says of a pair: the method of each of its clips, what they are called, and what the words were."""
+"""What the key holds of a pair: the method of each clip, their name, and the prompt."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """Which clip is whose. pairs: id -> {"x": method, "y": method, "clip", "prompt", "words"}; each: how many of them
-    a rater sees."""
+    """Which method made which clip. pairs: id -> {"x": method, "y": method, "clip", "prompt", "words"}.
+
+    each: number of pairs that a rater sees.
+    """
 
     study: str
     methods: tuple[str, str]
@@ -35,7 +37,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Vote:
-    """What one rater said of one pair. chosen: question -> method; side: question -> left or right; seconds: spent."""
+    """One rater's answers for one pair. chosen: question -> method. side: question -> left or right."""
 
     pair: str
     chosen: Mapping[str, str]
@@ -45,7 +47,7 @@ class Vote:
 
 @dataclass(frozen=True)
 class Answers:
-    """All that one rater said. finished: the time, as ISO 8601 in UTC."""
+    """All answers of one rater. finished: the time, as ISO 8601 in UTC."""
 
     rater: str
     file: Path
@@ -56,17 +58,17 @@ class Answers:
 def read_key(study: Path) -> Key:
     """The key of the study in that folder. Raises InputError."""
     path = study / "key.json"
-    told = _read(path, "Give the folder that `lga study make` wrote, with its key.json.")
+    data = _read(path, "Give the folder that `lga study make` wrote, with its key.json.")
     try:
-        methods = tuple(told["methods"])
-        pairs = {str(name): {part: str(pair[part]) for part in PARTS} for name, pair in told["pairs"].items()}
+        methods = tuple(data["methods"])
+        pairs = {str(name): {part: str(pair[part]) for part in PARTS} for name, pair in data["pairs"].items()}
         whole = len(methods) == 2 and all({pair["x"], pair["y"]} == set(methods) for pair in pairs.values())
-        if told["format"] != KEY_FORMAT or not pairs or not whole:
+        if data["format"] != KEY_FORMAT or not pairs or not whole:
             raise ValueError("it is another kind of file")
-        return Key(str(told["study"]), (str(methods[0]), str(methods[1])), int(told["each"]), pairs)
+        return Key(str(data["study"]), (str(methods[0]), str(methods[1])), int(data["each"]), pairs)
     except (KeyError, TypeError, ValueError, AttributeError) as err:
         raise InputError(
-            f"{path} is not the key of a study, or is damaged ({err!r}). Restore it: it is needed."
+            f"{path} is not the key of a study, or is damaged ({err!r}). Restore it: answers cannot be read without it."
         ) from err
 
 
@@ -80,49 +82,53 @@ def answer_files(places: Iterable[Path]) -> list[Path]:
 
 def read_answers(path: Path, key: Key) -> Answers:
     """One rater's answers. Raises InputError for what is damaged, incomplete, or belongs to another study."""
-    told = _read(path, "Ask the rater for the file again.")
-    if told.get("format") != ANSWERS_FORMAT or not isinstance(told.get("answers"), list):
-        raise InputError(f"{path} is no file of answers. Ask the rater for the one that the page saved.")
-    if told.get("study") != key.study:
+    data = _read(path, "Ask the rater for the file again.")
+    if data.get("format") != ANSWERS_FORMAT or not isinstance(data.get("answers"), list):
+        raise InputError(f"{path} is not a file of answers. Ask the rater for the file that the page saved.")
+    if data.get("study") != key.study:
         raise InputError(
-            f"{path} answers study {told.get('study')!r}, and this is {key.study!r}. Tally it with its own."
+            f"{path} answers study {data.get('study')!r}, but this is study {key.study!r}. Tally it with its own study."
         )
-    rater, finished = told.get("rater"), told.get("finished")
+    rater, finished = data.get("rater"), data.get("finished")
     if not isinstance(rater, str) or not re.fullmatch(CODE, rater):
-        raise InputError(f"{path} names no rater by a code such as R7. Ask for the file that the page saved.")
-    rows = told["answers"]
+        raise InputError(f"{path} has no rater code such as R7. Ask the rater for the file that the page saved.")
+    rows = data["answers"]
     done = sum(isinstance(row, dict) and all(question.id in row for question in QUESTIONS) for row in rows)
     if done < key.each:
         raise InputError(f"{path} is incomplete: {done} of {key.each} pairs are answered. Ask the rater to finish.")
     if not isinstance(finished, str) or not finished:
-        raise InputError(f"{path} does not say when it was finished. Ask the rater to go on to the page's end.")
+        raise InputError(
+            f"{path} has no time of completion. Ask the rater to complete the page and save the file again."
+        )
     votes = [_vote(row, key, path) for row in rows]
     if len(votes) != key.each or len({vote.pair for vote in votes}) != len(votes):
-        raise InputError(f"{path} answers some pair twice, or too many. It was changed: ask for the page's own file.")
+        raise InputError(
+            f"{path} answers a pair twice, or too many pairs. Ask the rater for the file that the page saved."
+        )
     return Answers(rater.upper(), path, finished, votes)
 
 
 def _vote(row: Any, key: Key, path: Path) -> Vote:
-    """Sides as methods: `left` says which clip of the pair stood on the left."""
+    """Translate sides into methods; `left` is the clip of the pair, x or y, that was on the left."""
     try:
         pair, first = key.pairs[row["pair"]], row["left"]
         shown = {"left": pair[first], "right": pair[{"x": "y", "y": "x"}[first]]}
         side = {question.id: row[question.id] for question in QUESTIONS}
         seconds = float(row["seconds"])
         if not 0 <= seconds < math.inf:
-            raise ValueError("no span of time")
+            raise ValueError("seconds must be a finite number, 0 or more")
         return Vote(row["pair"], {question: shown[choice] for question, choice in side.items()}, side, seconds)
     except (KeyError, TypeError, ValueError) as err:
-        raise InputError(f"{path} is damaged: {row!r:.80} is no answer. Ask the rater for the file again.") from err
+        raise InputError(f"{path} is damaged: {row!r:.80} is not an answer. Ask the rater for the file again.") from err
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_bytes().decode("utf-8-sig"))
+        data = json.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as err:
         raise InputError(f"{path} cannot be read ({err.strerror or err}). {remedy}") from err
     except (ValueError, RecursionError) as err:
         raise InputError(f"{path} is damaged: it is not JSON ({' '.join(str(err).split())[:80]}). {remedy}") from err
-    if not isinstance(told, dict):
-        raise InputError(f"{path} is damaged: its JSON is no object. {remedy}")
-    return told
+    if not isinstance(data, dict):
+        raise InputError(f"{path} is damaged: its JSON is not an object. {remedy}")
+    return data

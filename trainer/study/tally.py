@@ -1,6 +1,6 @@
-"""Counts what raters chose: a table of preferences with intervals, how far raters agree, and whose files were left out.
+"""Tally the answers: preferences with intervals, inter-rater agreement, and excluded files.
 
-The intervals are 95 % bootstrap intervals over pairs and over raters at once: both are samples.
+The intervals are 95 % bootstrap intervals over pairs and raters together: both are samples.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from .responses import Answers, Key, Vote, answer_files, read_answers, read_key
 from .tally_markdown import markdown
 
 ANY = "all"
-"""Stands for all three questions together."""
+"""All three questions together."""
 
 Votes = Float[Tensor, "pairs raters"]
 """1 where a rater chose the first method (or the left side), 0 for the other, NaN for a pair not seen."""
 
 
 def tally(study: Path, places: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
-    """Read the answers to a study, write tally.json, tally.csv, votes.csv and tally.html to `out` (the study's folder).
+    """Read a study's answers; write tally.json, tally.csv, votes.csv and tally.html to `out` (default: its folder).
 
-    places: files of answers, or folders of them. Returns the figures. Raises InputError if no file can be used.
+    places: files of answers, or folders of them. Returns the results. Raises InputError if no file can be used.
     """
     from .tally_html import tally_page
 
@@ -57,9 +57,9 @@ def tally(study: Path, places: Sequence[Path], out: Path | None = None) -> dict[
 
 
 def gather(places: Sequence[Path], key: Key) -> tuple[list[Answers], list[dict[str, str]]]:
-    """One set of answers for each rater, in order of code, and {"file", "why"} of what does not count.
+    """One set of answers for each rater, in order of code, and {"file", "why"} for each excluded file.
 
-    Of a rater's whole files the one that was finished last counts.
+    Of a rater's complete files, the one that was finished last counts.
     """
     latest: dict[str, Answers] = {}
     left_out = []
@@ -73,13 +73,13 @@ def gather(places: Sequence[Path], key: Key) -> tuple[list[Answers], list[dict[s
         newer, older = (answers, before) if before is None or answers.finished >= before.finished else (before, answers)
         latest[answers.rater] = newer
         if older is not None:
-            why = f"{older.file} is not the last that {older.rater} finished: {newer.file.name} counts instead."
+            why = f"{older.file} is not the last file that {older.rater} finished: {newer.file.name} counts instead."
             left_out.append({"file": older.file.name, "why": why})
     return [latest[rater] for rater in sorted(latest)], left_out
 
 
 def figures(key: Key, counted: Sequence[Answers], left_out: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """Every figure of the tally, as JSON. Shares are the first method's; the second has the rest."""
+    """All results of the tally, as JSON. Shares are the first method's; the second method has the rest."""
     votes = {question.id: chosen(key, counted, question.id) for question in QUESTIONS}
     prompts: dict[str, list[int]] = {}
     for index, pair in enumerate(key.pairs.values()):
@@ -115,7 +115,7 @@ def chosen(key: Key, counted: Sequence[Answers], question: str) -> Votes:
 
 
 def on_the_left(key: Key, counted: Sequence[Answers], question: str) -> Votes:
-    """Where the left side was chosen. About half should be: raters see either method on either side."""
+    """Where the left side was chosen; about half are expected, as each method is shown on either side."""
     return _matrix(key, counted, lambda vote: vote.side[question] == "left")
 
 
@@ -129,8 +129,10 @@ def _matrix(key: Key, counted: Sequence[Answers], holds: Callable[[Vote], bool])
 
 
 def share(*votes: Votes) -> dict[str, float]:
-    """The share of ones among the votes on one question or several, its interval, and of how many: {"mean", "low",
-    "high", "votes"}. A pair's questions are drawn again together."""
+    """Share of ones among the votes on one or more questions: {"mean", "low", "high", "votes"}.
+
+    The bootstrap resamples all questions of a pair together.
+    """
     together = torch.stack(votes)
     return interval(together.mean(dim=0), resample_rows=True) | {"votes": int(together.isfinite().sum())}
 

@@ -10,10 +10,10 @@ from .questions import QUESTIONS, spoken
 
 
 def markdown(found: Mapping[str, Any]) -> str:
-    """The table of preferences beside the paper's, prompts, and what was left out."""
+    """The preferences beside the paper's, the results by prompt, and the excluded files."""
     first, second = found["methods"]
     lines = [
-        f"| question | {first} | {second} | 95 % interval of {first} | votes | raters agree (alpha) | in the paper |",
+        f"| question | {first} | {second} | 95 % interval of {first} | votes | agreement (alpha) | in the paper |",
         "|---|---|---|---|---|---|---|",
     ]
     for question in QUESTIONS:
@@ -32,7 +32,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         shares = [f"{cells[question.id]['mean']:.2f} ({between(cells[question.id], 2)})" for question in QUESTIONS]
         lines.append(f"| {spoken(prompt)} | {' | '.join(shares)} | {cells[QUESTIONS[0].id]['votes']} |")
     if found["left_out"]:
-        lines += ["", "Left out:"] + [f"- {row['why']}" for row in found["left_out"]]
+        lines += ["", "Excluded files:"] + [f"- {row['why']}" for row in found["left_out"]]
     return "\n".join(lines) + "\n"
 
 
@@ -41,7 +41,7 @@ def between(cell: Mapping[str, float], digits: int = 3) -> str:
 
 
 def agreement(alpha: Mapping[str, float] | None) -> str:
-    """Krippendorff's alpha in words; a dash where pairs have one vote each, or all votes are the same."""
+    """Krippendorff's alpha as text; a dash if each pair has one vote, or all votes are the same."""
     return "–" if alpha is None else f"{alpha['mean']:.2f} ({between(alpha, 2)})".replace("-0.00", "0.00")
 
 
@@ -49,12 +49,12 @@ def summary(found: Mapping[str, Any]) -> str:
     raters, votes = len(found["raters"]), found["votes_per_pair"]
     span = f"{votes['least']}" if votes["least"] == votes["most"] else f"{votes['least']} to {votes['most']}"
     people = f"{raters} rater{'s' if raters > 1 else ''}"
-    return f"{people}, {found['pairs']} pairs, {found['each']} seen by each: {span} votes on a pair and question."
+    return f"{people}, {found['pairs']} pairs, {found['each']} seen by each rater: {span} votes per pair and question."
 
 
 def sides(found: Mapping[str, Any]) -> str:
-    """Whether raters leaned to a side, in words."""
+    """Whether raters preferred a side, as a sentence."""
     cell = found["left"]
-    leaning = not cell["low"] <= 0.5 <= cell["high"]
-    said = "more than chance: raters leaned to a side" if leaning else "no leaning to a side"
+    biased = not cell["low"] <= 0.5 <= cell["high"]
+    said = "raters preferred a side" if biased else "no preference for a side"
     return f"The left clip was chosen in {percent(cell['mean'])} of the votes ({between(cell, 2)}): {said}."

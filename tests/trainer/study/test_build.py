@@ -129,7 +129,7 @@ def test_stills_are_found_by_face_or_by_prompt_and_held_once(methods, tmp_path):
 
 def test_a_face_without_its_picture_is_warned_of(methods, tmp_path):
     (tmp_path / "faces").mkdir()
-    with pytest.warns(UserWarning, match="6 pairs have no picture"):
+    with pytest.warns(UserWarning, match="6 pairs have no image"):
         make(*methods, tmp_path / "study", images=tmp_path / "faces")
     assert {pair["still"] for pair in read_page(tmp_path / "study")["pairs"]} == {None}
 
@@ -207,7 +207,7 @@ def test_large_studies_keep_their_clips_beside_the_page_under_names_that_tell_no
 
 def test_a_study_is_not_written_over(methods, study):
     before = (study / "key.json").read_bytes()
-    with pytest.raises(OutputError, match="holds a study already"):
+    with pytest.raises(OutputError, match="already holds a study"):
         make(*methods, study, seed=5)
     assert (study / "key.json").read_bytes() == before
 
@@ -215,7 +215,7 @@ def test_a_study_is_not_written_over(methods, study):
 def test_clips_of_one_method_alone_are_left_out_with_a_warning(tmp_path):
     methods = draw_methods(tmp_path / "clips", faces=2)
     (methods[1] / "smiling" / "001.mp4").unlink()
-    with pytest.warns(UserWarning, match=r"1 clips are in one folder only \(smiling/001"):
+    with pytest.warns(UserWarning, match=r"1 clips are in one folder only and skipped \(smiling/001"):
         make(*methods, tmp_path / "study")
     assert len(read_key(tmp_path / "study")["pairs"]) == 3
 
@@ -225,7 +225,7 @@ def test_clips_of_one_method_alone_are_left_out_with_a_warning(tmp_path):
     {
         "no folder": (lambda a, b: a.rename(a.with_name("away")), "There is no folder"),
         "no clips": (lambda a, b: [clip.unlink() for clip in a.rglob("*.mp4")], "has no clips"),
-        "none in common": (lambda a, b: (b / "smiling").rename(b / "sad"), "has a namesake"),
+        "none in common": (lambda a, b: (b / "smiling").rename(b / "sad"), "have no clip at the same place"),
         "cut short": (lambda a, b: (a / "smiling/000.mp4").write_bytes(b"\0\0\0\x18ftypmp42"), "000.mp4 is not a clip"),
         "empty": (lambda a, b: (a / "smiling/000.mp4").write_bytes(b""), "000.mp4 is not a clip"),
         "no JSON": (lambda a, b: (a.parent / "prompts.json").write_text("{"), "prompts.json should be JSON"),

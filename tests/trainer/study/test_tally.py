@@ -106,7 +106,7 @@ def test_sides_do_not_matter_to_shares_and_a_leaning_to_one_is_told(study, tmp_p
     found = tally(study, [hand_in(tmp_path, told)], tmp_path)
     assert found["left"]["mean"] == found["raters"][0]["left"] == 1
     assert found["questions"]["words"]["share"]["mean"] == reds / 4
-    assert "raters leaned to a side" in (tmp_path / "tally.html").read_text()
+    assert "raters preferred a side" in (tmp_path / "tally.html").read_text()
 
 
 def test_raters_who_see_a_part_count_with_that_part(tmp_path):
@@ -148,29 +148,29 @@ SPOILT = {
     "cut short": (lambda told: json.dumps(told).encode()[:200], "is not JSON"),
     "no text": (lambda told: b"\xff\xfe\x00\x81", "is not JSON"),
     "deep": (lambda told: b"[" * 100_000, "is not JSON"),
-    "a list": (lambda told: [], "no object"),
-    "another kind": (lambda told: change(told, format="notes"), "is no file of answers"),
-    "no answers": (lambda told: change(told, answers=None), "is no file of answers"),
+    "a list": (lambda told: [], "not an object"),
+    "another kind": (lambda told: change(told, format="notes"), "is not a file of answers"),
+    "no answers": (lambda told: change(told, answers=None), "is not a file of answers"),
     "another study": (lambda told: change(told, study="abc"), "answers study 'abc'"),
-    "no rater": (lambda told: change(told, rater=" "), "names no rater"),
-    "a number for a rater": (lambda told: change(told, rater=7), "names no rater"),
-    "a rater that is no code": (lambda told: change(told, rater="<i>\ud800"), "names no rater"),
+    "no rater": (lambda told: change(told, rater=" "), "has no rater code"),
+    "a number for a rater": (lambda told: change(told, rater=7), "has no rater code"),
+    "a rater that is no code": (lambda told: change(told, rater="<i>\ud800"), "has no rater code"),
     "half done": (lambda told: change(told, answers=told["answers"][:2]), "2 of 4 pairs are answered"),
     "a question left out": (
         lambda told: change(told, answers=[*told["answers"][:3], {"pair": "p004", "left": "x", "words": "left"}]),
         "3 of 4 pairs are answered",
     ),
-    "not finished": (lambda told: change(told, finished=None), "does not say when"),
-    "a pair twice": (lambda told: change(told, answers=told["answers"][:1] * 4), "some pair twice"),
+    "not finished": (lambda told: change(told, finished=None), "has no time of completion"),
+    "a pair twice": (lambda told: change(told, answers=told["answers"][:1] * 4), "a pair twice"),
     "too many": (lambda told: change(told, answers=told["answers"] + told["answers"][:1]), "or too many"),
-    "an unknown pair": (lambda told: at_first(told, pair="p999"), "is no answer"),
-    "a pair that is a list": (lambda told: at_first(told, pair=[]), "is no answer"),
-    "an unknown side": (lambda told: at_first(told, words="both"), "is no answer"),
-    "an unknown clip": (lambda told: at_first(told, left="clip"), "is no answer"),
-    "a row that is none": (lambda told: change(told, answers=[*told["answers"], 3]), "is no answer"),
-    "seconds that are none": (lambda told: at_first(told, seconds="long"), "is no answer"),
-    "endless seconds": (lambda told: at_first(told, seconds=float("inf")), "is no answer"),
-    "half a letter": (lambda told: at_first(told, words="\ud800"), "is no answer"),
+    "an unknown pair": (lambda told: at_first(told, pair="p999"), "is not an answer"),
+    "a pair that is a list": (lambda told: at_first(told, pair=[]), "is not an answer"),
+    "an unknown side": (lambda told: at_first(told, words="both"), "is not an answer"),
+    "an unknown clip": (lambda told: at_first(told, left="clip"), "is not an answer"),
+    "a row that is none": (lambda told: change(told, answers=[*told["answers"], 3]), "is not an answer"),
+    "seconds that are none": (lambda told: at_first(told, seconds="long"), "is not an answer"),
+    "endless seconds": (lambda told: at_first(told, seconds=float("inf")), "is not an answer"),
+    "half a letter": (lambda told: at_first(told, words="\ud800"), "is not an answer"),
 }
 
 
