@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sys
 import pytest
 from cyclopts import App, Argument, ArgumentCollection
 
+from lga_core.demo import DEFAULT_DOMAIN, EMBEDDED
 from lga_trainer import cli
 from lga_trainer.cli.help import page, summaries
 
@@ -78,6 +80,12 @@ def test_a_page_comes_without_torch_and_other_large_libraries(chain):
     subprocess.run([sys.executable, "-c", script, *chain, "-h"], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_a_file_of_ours_is_inspected_without_torch():
+    words = ["inspect", str(EMBEDDED[DEFAULT_DOMAIN] / "motion.safetensors")]
+    script = f"{ONE_HELP}; sys.exit(code or 'torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script, *words], check=True, stdout=subprocess.DEVNULL)
+
+
 def test_a_page_shows_what_a_preset_and_a_settings_file_would_set(tmp_path, capsys):
     def steps(*words: object) -> str:
         assert cli.main(["train", "mapper", *map(str, words), "--help"]) == 0
@@ -111,14 +119,16 @@ def test_the_version_is_one_line(capsys):
 # Whoever reads the output may leave
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
     "words", ["train motion --help", "--help", "--version", "inspect lga_core/demo/motion.safetensors --json"]
 )
-def test_output_that_nobody_reads_to_its_end_ends_silently(words):
+def test_output_that_nobody_reads_to_its_end_ends_silently(words, unbuffered):
     with subprocess.Popen(
-        [sys.executable, "-c", f"import time; {ONE_HELP}; sys.exit(code)", *words.split()],
+        [sys.executable, "-c", f"{ONE_HELP}; sys.exit(code)", *words.split()],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         text=True,
     ) as process:
         process.stdout.close()  # the reader has gone before the first line
