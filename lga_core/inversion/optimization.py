@@ -1,4 +1,4 @@
-"""Latent optimization: the encoder's W+ code of an image, optimized until its reconstruction comes closer."""
+"""Latent optimisation: the encoder's W+ code of an image, optimised until its reconstruction comes closer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..stylegan2.pca import random_w, whitening
 
 @dataclass(frozen=True)
 class LatentRegularizer:
-    """Weights of the regularizers of latent optimization, relative to the pixel loss; 0 leaves one out.
+    """Weights of the regularisers of latent optimisation, relative to the pixel loss; 0 leaves one out.
 
     Attributes:
         encoder: of the mean squared distance from the initial code, the encoder's.
@@ -44,8 +44,8 @@ WHITENING_SAMPLES = 2000
 """Random codes that the covariance of W is estimated from."""
 LONG_RUN_REGULARIZER = LatentRegularizer(encoder=0.01)
 """For hundreds of steps. Measured on unusual doodles (a hat, light from one side) with 200 steps: of a motion's
-expression, 0.95 before, 0.76 remained without it and 0.81 with it, at a cost of 0.8 dB of 26.5. Regularizing toward the
-average face cost more and kept less. At 20 steps, and on plain doodles, no regularizer makes a difference."""
+expression, 0.95 before, 0.76 remained without it and 0.81 with it, at a cost of 0.8 dB of 26.5. Regularising toward the
+average face cost more and kept less. At 20 steps, and on plain doodles, no regulariser makes a difference."""
 
 
 def refine(
@@ -57,7 +57,7 @@ def refine(
     on_step: Callable[[int, Images], None] | None = None,
     regularizer: LatentRegularizer | None = None,
 ) -> WPlus:
-    """Latent optimization of W+ codes: `steps` of Adam on ws, for the mean squared plus half the mean absolute error.
+    """Latent optimisation of W+ codes: `steps` of Adam on ws, for the mean squared plus half the mean absolute error.
 
     The encoder's code is nearly right. A few short steps recover what it missed (+4 dB on the doodle domain at 20
     steps) and stay near it, so that motions keep working. For hundreds of steps use `LONG_RUN_REGULARIZER`.
@@ -69,7 +69,7 @@ def refine(
         steps: 0 returns a copy of ws.
         lr: learning rate, in units of w.
         on_step: called with the number of steps done and the latest images; an exception it raises stops.
-        regularizer: keeps the codes near the initial ones; None: no regularizer.
+        regularizer: keeps the codes near the initial ones; None: no regulariser.
 
     Returns:
         [n num_ws w_dim].

@@ -27,9 +27,9 @@ OnStep = Callable[[int, Images, Float[Tensor, "n"]], None]
 
 @dataclass(frozen=True)
 class LocalityRegularizer:
-    """Settings of PTI's locality regularizer (Eq. 6-7 of Roich et al. 2021; defaults of their code).
+    """Settings of PTI's locality regulariser (Eq. 6-7 of Roich et al. 2021; defaults of their code).
 
-    It penalizes changes to other faces: at each step, to a code at the distance `alpha` from a pivot, toward a random
+    It penalises changes to other faces: at each step, to a code at the distance `alpha` from a pivot, toward a random
     sample.
 
     Attributes:
@@ -72,7 +72,7 @@ def tune(
         stop: stop when the largest perceptual distance is at most this; None: `distance.close`.
         lr: learning rate.
         layers: resolutions of the blocks to tune; None: all. Fewer blocks make a smaller weight delta.
-        locality: regularizer that preserves other faces, at twice the time; None: no regularizer.
+        locality: regulariser that preserves other faces, at twice the time; None: no regulariser.
         on_step: called with the number of steps done, the latest images and their distances; an exception it raises
             stops the tuning.
 
@@ -127,7 +127,7 @@ def _optimize(
 
 
 class LocalityPenalty:
-    """Locality regularizer of PTI: how much a face near the pivots has changed, a new random face at each call."""
+    """Locality regulariser of PTI: how much a face near the pivots has changed, a new random face at each call."""
 
     def __init__(
         self, generator: Generator, ws: WPlus, distance: PerceptualDistance, settings: LocalityRegularizer

@@ -74,7 +74,7 @@ def load_identity(path: str | PathLike[str]) -> IdentityNetwork:
     """Load an ArcFace IR-SE50 that `lga convert` wrote. Raises CheckpointError."""
     path = Path(path)
     tensors = load_checkpoint(path, "identity").tensors
-    with torch.inference_mode(False), torch.device("meta"):  # without random initialization
+    with torch.inference_mode(False), torch.device("meta"):  # without random initialisation
         network = IdentityNetwork(_config(path, tensors))
     state = network.state_dict()
     need = {name: tensor.shape for name, tensor in state.items() if not name.endswith("num_batches_tracked")}

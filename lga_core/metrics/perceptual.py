@@ -2,7 +2,7 @@
 
 `find_perceptual_distance` takes the best one available: LPIPS (Zhang et al. 2018) on AlexNet or VGG16, through the
 package `lpips` and weights that are already on this machine; LPIPS with unit weights on the convolutional stages of a
-ResNet CLIP; and colors and edges at several scales, which need no weights at all.
+ResNet CLIP; and colours and edges at several scales, which need no weights at all.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PerceptualDistance(nn.Module):
     """A perceptual distance: `each` per image, `forward` as the mean over the batch. Both are differentiable.
 
     label: name of the measure, for reports. close: the distance at which a person hardly sees a difference, where
-    optimization may stop.
+    optimisation may stop.
     """
 
     label: str
@@ -113,7 +113,7 @@ class ClipFeatureDistance(PerceptualDistance):
 
 
 class EdgeDistance(PerceptualDistance):
-    """Mean absolute difference of colors and of their gradients between neighboring pixels, at several scales."""
+    """Mean absolute difference of colours and of their gradients between neighbouring pixels, at several scales."""
 
     label = "edges and colours at several sizes"
     close = 0.0065  # as far as noise of two levels of 255 is
@@ -131,7 +131,7 @@ class EdgeDistance(PerceptualDistance):
 
 
 def feature_distance(maps: Sequence[Features], seen: Sequence[Features]) -> Float[Tensor, "n"]:
-    """LPIPS with unit weights: mean squared distance of channel-normalized features [n c h w], mean over the maps."""
+    """LPIPS with unit weights: mean squared distance of channel-normalised features [n c h w], mean over the maps."""
     parts = [
         (F.normalize(ours.float(), dim=1) - F.normalize(theirs.float(), dim=1)).square().sum(dim=1).mean(dim=(1, 2))
         for ours, theirs in zip(maps, seen, strict=True)

@@ -156,7 +156,7 @@ def residual_schedule(config: MotionConfig, num_frames: int, schedule: Schedule 
 class RecurrentGenerator(nn.Module):
     """Recurrent motion generator, Eq. 3-5: motion code z and hidden state h take one residual step per frame.
 
-    W1, W2 and W3 of the paper are `fc1`, `fc2` and `fc3`, with biases and PyTorch's initialization.
+    W1, W2 and W3 of the paper are `fc1`, `fc2` and `fc3`, with biases and PyTorch's initialisation.
     """
 
     def __init__(self, config: MotionConfig):
@@ -180,7 +180,7 @@ class RecurrentGenerator(nn.Module):
 class Mapper(nn.ModuleList):
     """A mapper to W+ (Eq. 6-7), text-aware or visual: codes [n code_dim] -> offsets [n num_ws w_dim].
 
-    Pixel norm and three equalized linear layers, as in the authors' code; the paper gives no architecture.
+    Pixel norm and three equalised linear layers, as in the authors' code; the paper gives no architecture.
     """
 
     def __init__(self, config: MotionConfig):

@@ -4,7 +4,7 @@ The same function as `Generator.synthesis`. What makes it fast and small:
 
 - Modulation scales activations instead of weights, so that one channels-last convolution serves the batch.
 - A layer saves one tensor for backward, its output: only a weight gradient would need the convolution's input.
-- The adjoints of convolutions and of the FIR filter are forward convolutions, the best optimized operation.
+- The adjoints of convolutions and of the FIR filter are forward convolutions, the best optimised operation.
 - What lies between two convolutions is one element-wise pass each way, compiled on request (`fused_ops`).
 """
 
@@ -56,7 +56,7 @@ class FrozenSynthesis:
             ]
 
     def __call__(self, ws: WPlus, max_resolution: int | None = None) -> Images:
-        """Synthesize: ws [n num_ws w_dim] -> images [n img_channels res res] in -1..1, float32, differentiable in ws.
+        """Synthesise: ws [n num_ws w_dim] -> images [n img_channels res res] in -1..1, float32, differentiable in ws.
 
         Noise is the stored, constant noise. Errors and `max_resolution` are those of `Generator.synthesis`.
         """

@@ -128,7 +128,7 @@ VARIANCE_FLOOR = 0.01
 def covariance_power(w: W, floor: float = VARIANCE_FLOOR, power: float = 0.5) -> Float[Tensor, "w_dim w_dim"]:
     """Covariance of codes `w` [n w_dim] to a power, in units of the mean variance of the directions in use.
 
-    Power -1/2 whitens: codes get unit variance in every direction in use. Power 1/2 colors: white noise becomes
+    Power -1/2 whitens: codes get unit variance in every direction in use. Power 1/2 colours: white noise becomes
     differences between faces. `floor` is added to each direction's variance.
     """
     variances, directions, mean = _spectrum(w)

@@ -1,4 +1,4 @@
-"""StyleCLIP's latent optimization: a face's W+ code, optimized until CLIP matches its image to the text.
+"""StyleCLIP's latent optimisation: a face's W+ code, optimised until CLIP matches its image to the text.
 
 Patashnik et al. 2021, "StyleCLIP: Text-Driven Manipulation of StyleGAN Imagery", section 4. As a baseline for motion,
 the clip interpolates linearly from the face to the result (Hang et al. 2023, IV-B; see `linear_motion`). It takes

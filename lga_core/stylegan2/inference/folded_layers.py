@@ -35,7 +35,7 @@ class Affine:
 class FoldedStyledConv:
     """`generator.StyledConv` without its convolution: style, demodulation, noise, bias, leaky ReLU, clamp.
 
-    `weight` [o i 3 3] is equalized, so that features stay near one. `shift_dtype` of noise and bias: by default the
+    `weight` [o i 3 3] is equalised, so that features stay near one. `shift_dtype` of noise and bias: by default the
     features' `dtype`.
     """
 
