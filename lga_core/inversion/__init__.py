@@ -1,4 +1,4 @@
-"""A picture -> its W+ code: encoder, latent optimisation, pivotal tuning."""
+"""Inversion, image -> W+ code: encoder, latent optimisation, pivotal tuning, weight delta."""
 
 import lazy_loader
 

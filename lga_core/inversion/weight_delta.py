@@ -1,7 +1,7 @@
-"""What tuning changed in a generator, as a small file: generator + difference, as a LoRA is used, never a copy.
+"""Weight delta: what pivotal tuning changed in a generator, as a small file, applied to the generator like a LoRA.
 
-kind "difference": one tensor "difference.<name>" for each weight that changed, tuned minus base, and "faces", the
-codes that it was tuned for, all in float16; which generator it belongs to, in the metadata.
+File kind "difference": a tensor "difference.<name>" for each changed weight, tuned minus base, and "faces", the codes
+it was tuned for, all in float16; the metadata name the generator it belongs to.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ KIND, PREFIX, FACES = "difference", "difference.", "faces"
 
 @dataclass(frozen=True, eq=False)
 class WeightDelta:
-    """What to add to the weights of the generator `base`, and the faces that its owner learned, which belong to `base`.
+    """A weight delta of the generator `base`, and the faces it was tuned for, which belong to `base`.
 
-    tensors: by the names of the generator's weights.
+    tensors: tuned minus base, by the names of the generator's weights.
     """
 
     tensors: Mapping[str, Tensor]
@@ -38,29 +38,31 @@ class WeightDelta:
     base: ModelId
 
     def applied_to(self, generator: Generator, strength: float = 1.0) -> Generator:
-        """A generator of its own that draws what was learned, between the base (0) and all of it (1), or beyond.
+        """The generator with `strength` times the delta added: 0 is the base, 1 the tuned generator.
 
-        Unchanged weights are shared with `generator`, which stays as it is. Faces and motions of the base go on working
-        with it: they still say that they belong to the base.
+        Unchanged weights are shared with `generator`, which stays as it is. Faces and motions of the base work with
+        the result; they still belong to the base.
 
-        Raises MismatchError for another generator than `base`, InputError for a strength that is no number.
+        Raises MismatchError for another generator than `base`, InputError for infinite strength.
         """
         if not isfinite(strength):
-            raise InputError(f"The strength of the difference is {strength}; it must be a number, 1 for all of it.")
+            raise InputError(
+                f"The strength of the weight delta is {strength}; it must be finite. 1 is the tuned generator."
+            )
         found = ModelId(fingerprint(generator), "the one here")
-        self.base.check(found, "The difference was made for the generator", "the generator is")
+        self.base.check(found, "The weight delta was made for the generator", "the generator is")
         state = generator.state_dict()
         if wrong := _misfit(self.tensors, state):
-            raise MismatchError(f"The difference does not fit its generator: {wrong}. Tune the generator again.")
+            raise MismatchError(f"The weight delta does not fit its generator: {wrong}. Tune the generator again.")
         changed = {name: state[name] + strength * part.to(state[name]) for name, part in self.tensors.items()}
-        with torch.inference_mode(False), torch.device("meta"):  # nothing is allocated but what has changed
+        with torch.inference_mode(False), torch.device("meta"):  # only changed weights are allocated
             tuned = Generator(generator.config)
         tuned.load_state_dict({**state, **changed}, assign=True)
         return tuned.eval().requires_grad_(False)
 
 
 def changed_weights(base: Generator, tuned: Generator) -> dict[str, Tensor]:
-    """What `tuned` has more than `base`, in float16: the weights that differ, and no others.
+    """Tuned minus base in float16, for the weights that differ only.
 
     Raises MismatchError for generators of different sizes.
     """
@@ -83,7 +85,7 @@ def weight_delta_of(base: Generator, tuned: Generator, ws: WPlus, name: str) -> 
 
 
 def save_weight_delta(path: PathLike, changed: WeightDelta, **metadata: Any) -> None:
-    """Write a difference as a safetensors file of this project; see `save_checkpoint`."""
+    """Save a weight delta as a safetensors file; see `save_checkpoint`."""
     ws = changed.faces.ws
     tensors = {PREFIX + name: tensor for name, tensor in changed.tensors.items()} | {FACES: ws}
     owner = {"generator_fingerprint": changed.base.fingerprint, "generator": changed.base.name}
@@ -92,7 +94,7 @@ def save_weight_delta(path: PathLike, changed: WeightDelta, **metadata: Any) -> 
 
 
 def load_weight_delta(path: PathLike) -> WeightDelta:
-    """Read a difference. Whether it fits a generator is seen when it is applied. Raises CheckpointError."""
+    """Load a weight delta. Whether it fits a generator is checked when it is applied. Raises CheckpointError."""
     path = Path(path)
     checkpoint = load_checkpoint(path, KIND)
     tensors, said = dict(checkpoint.tensors), checkpoint.metadata
@@ -102,7 +104,7 @@ def load_weight_delta(path: PathLike) -> WeightDelta:
         found = "none" if ws is None else f"some of shape {list(ws.shape)}"
         raise CheckpointError(f"{path} needs faces of shape [n {need[0]} {need[1]}], but holds {found}. Tune again.")
     if strange := [name for name, tensor in tensors.items() if not _is_weight(name, tensor)]:
-        raise CheckpointError(f"{path}: '{strange[0]}' is no change of a weight. Take another file, or tune again.")
+        raise CheckpointError(f"{path}: '{strange[0]}' is not a change of a weight. Use another file, or tune again.")
     mark, name = said.get("generator_fingerprint"), said.get("generator")
     if not (isinstance(mark, str) and isinstance(name, str) and mark and name):
         raise CheckpointError(f"{path} does not say which generator it belongs to. Take another file, or tune again.")
@@ -115,7 +117,7 @@ def _is_weight(name: str, tensor: Tensor) -> bool:
 
 
 def _misfit(parts: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
-    """What is wrong with the first tensor that has no place in `state`, in words."""
+    """Describe the first tensor that does not fit into `state`; None if all fit."""
     for name, tensor in parts.items():
         if name not in state:
             return f"it has a weight {name}, which the generator has not"

@@ -82,7 +82,7 @@ def test_strength_lies_between_the_base_and_all_of_it(base, found, ws):
     for strength in (-1.0, 0.5, 2.0):
         assert_close(found.applied_to(base, strength).state_dict()[name], start + strength * part)
     assert torch.equal(draw(found.applied_to(base, 0), ws), draw(base, ws))
-    with pytest.raises(InputError, match="strength of the difference is nan"):
+    with pytest.raises(InputError, match="strength of the weight delta is nan"):
         found.applied_to(base, float("nan"))
 
 
@@ -132,7 +132,7 @@ HOSTILE = {
     "whole numbers": ({**WHOLE, "faces": torch.zeros(1, 6, 8).long()}, SIZES, OWNER, "needs faces"),
     "other sizes": (WHOLE, {"num_ws": 8, "w_dim": 8}, OWNER, r"\[n 8 8\]"),
     "no sizes": (WHOLE, {}, OWNER, "needs faces"),
-    "a strange tensor": ({**WHOLE, "generator.a": torch.zeros(1)}, SIZES, OWNER, "'generator.a' is no change"),
+    "a strange tensor": ({**WHOLE, "generator.a": torch.zeros(1)}, SIZES, OWNER, "'generator.a' is not a change"),
     "a whole-number weight": ({**WHOLE, "difference.a": torch.zeros(1).long()}, SIZES, OWNER, "no change of a weight"),
     "no owner": (WHOLE, SIZES, {}, "which generator it belongs to"),
     "an owner that is no text": (WHOLE, SIZES, {**OWNER, "generator_fingerprint": 7}, "which generator"),
