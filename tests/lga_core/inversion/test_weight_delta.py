@@ -133,7 +133,12 @@ HOSTILE = {
     "other sizes": (WHOLE, {"num_ws": 8, "w_dim": 8}, OWNER, r"\[n 8 8\]"),
     "no sizes": (WHOLE, {}, OWNER, "needs faces"),
     "a strange tensor": ({**WHOLE, "generator.a": torch.zeros(1)}, SIZES, OWNER, "'generator.a' is not a change"),
-    "a whole-number weight": ({**WHOLE, "difference.a": torch.zeros(1).long()}, SIZES, OWNER, "no change of a weight"),
+    "a whole-number weight": (
+        {**WHOLE, "difference.a": torch.zeros(1).long()},
+        SIZES,
+        OWNER,
+        "not a change of a weight",
+    ),
     "no owner": (WHOLE, SIZES, {}, "which generator it belongs to"),
     "an owner that is no text": (WHOLE, SIZES, {**OWNER, "generator_fingerprint": 7}, "which generator"),
 }
