@@ -118,7 +118,7 @@ CASES: dict[str, tuple[Callable[[Prompts], dict], list[str]]] = {
     "words in place of weights": (encoder_file, ["words.safetensors"]),
     "a face that is not there": (
         lambda p: no_face(p, generator=("domain", 0), which="left to right", index=7),
-        ["number 7", "3 faces"],
+        ["Face 7", "3 faces"],
     ),
     "points that are none": (lambda p: no_face(p, finder="by hand", points="here and there"), ["points"]),
     "a number out of its range": (lambda p: with_inputs(p.clip(), "motion", frames=0), ["frames", "min of 1"]),

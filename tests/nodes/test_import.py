@@ -60,7 +60,7 @@ def test_the_import_brings_nothing_heavy_and_no_second_copy_of_the_library(in_co
 def test_the_import_brings_little_beyond_what_comfyui_has(in_comfyui):
     ours = {name for name in in_comfyui["new"] if name.startswith("/custom_nodes/some-pack")}
     tops = {name.split(".")[0] for name in set(in_comfyui["new"]) - ours}
-    foreign = tops - set(sys.stdlib_module_names) - {"torch", "PIL", "numpy", "safetensors"}
+    foreign = tops - set(sys.stdlib_module_names) - {"torch", "PIL", "numpy", "safetensors", "einops"}
     assert foreign <= SMALL
     assert not {name for name in in_comfyui["new"] if name.startswith(("torch._dynamo", "torch._inductor"))}
 
