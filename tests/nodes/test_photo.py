@@ -87,7 +87,7 @@ def test_a_video_goes_on_where_the_face_is_lost_and_says_so(found):
 
 def test_no_face_is_an_error_with_a_way_out(found):
     found()
-    with pytest.raises(core.InputError, match=r"picture of 80 x 60 pixels.*by hand"):
+    with pytest.raises(core.InputError, match=r"image of 80 x 60 pixels.*by hand"):
         run("LGA_FindFaces", image=photo())
 
 

@@ -57,7 +57,7 @@ def test_the_generator_of_the_scene_has_learned_the_face_and_the_domains_has_not
 
 
 def test_a_photo_without_a_face_says_what_can_be_done(photo, domain):
-    with pytest.raises(InputError, match=r"No face was found in the picture of 120 x 90 pixels.*by hand"):
+    with pytest.raises(InputError, match=r"No face was found in the image of 120 x 90 pixels.*by hand"):
         find_scene(photo, domain, PhotoFace(models=Path("none")))
 
 
