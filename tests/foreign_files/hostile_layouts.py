@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from factories import tiny_generator_config
 from foreign_files import writers
 from foreign_files.assembler import (
     INNER,
@@ -36,8 +37,6 @@ from foreign_files.assembler import (
 )
 from foreign_files.hostile import Case
 from foreign_files.writers_nvidia import MODULE_SRC
-
-from lga_core import GeneratorConfig
 
 
 def cases() -> Iterator[Case]:
@@ -409,7 +408,7 @@ def state_dicts() -> Iterator[Case]:
 
 # Good files, cut and damaged.
 
-SMALL = GeneratorConfig(8, z_dim=8, w_dim=8, channel_base=64, channel_max=8, mapping_layers=2)
+SMALL = tiny_generator_config(8, channel_base=64, mapping_layers=2)
 
 
 @lru_cache

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from factories import tiny_generator_config
 from foreign_files.writers_pickle import Container, NumpyCore, fir_filter, foreign, save_torch, write_pickle
 from torch import Tensor, nn
 
@@ -352,7 +353,7 @@ def _set_era(values: Iterable[Any], era: Era) -> None:
 def write_stylegan3(path: Path, *, protocol: int = 4, top: Sequence[str] = TOP_KEYS) -> Path:
     """A StyleGAN3 pickle: also a `Generator`, whose synthesis network has `input` and `L0_...` for children."""
     sizes = {"z_dim": 8, "c_dim": 0, "w_dim": 8, "img_resolution": 16, "img_channels": 3}
-    config = GeneratorConfig(16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=64, channel_max=8)
+    config = tiny_generator_config(mapping_layers=2)
     how = _Writing(config, "sg3", 4)
     root = Module("Generator", sizes, **sizes, mapping_kwargs=EasyDict(num_layers=2), channel_base=64, channel_max=8)
     root.synthesis = Module("SynthesisNetwork", {"w_dim": 8, "num_ws": 16, "num_layers": 14}, w_dim=8)

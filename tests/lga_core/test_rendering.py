@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from factories import tiny_generator_config
 from torch.testing import assert_close
 
 from lga_core import DrawingError, Generator, GeneratorConfig, MismatchError, frames
@@ -13,7 +14,7 @@ from lga_core.stylegan2.inference.engine import Engine
 def generator():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Generator(GeneratorConfig(16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)).double().eval()
+        return Generator(tiny_generator_config(channel_base=128)).double().eval()
 
 
 @pytest.fixture

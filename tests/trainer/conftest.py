@@ -9,8 +9,9 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+from factories import tiny_generator_config
 
-from lga_core import Encoder, Generator, GeneratorConfig, MotionConfig, MotionModel
+from lga_core import Encoder, Generator, MotionConfig, MotionModel
 from lga_core.checkpoints.models import save_encoder, save_generator, save_motion
 from lga_core.clip import save_clip
 from lga_core.formats.fingerprints import fingerprint
@@ -38,7 +39,7 @@ def domain_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("domain")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        generator = Generator(GeneratorConfig(32, z_dim=16, w_dim=16, channel_base=256, channel_max=16))
+        generator = Generator(tiny_generator_config(32, 16))
         mark = fingerprint(generator)
         rows = {"num_ws": generator.num_ws, "w_dim": 16}
         encoder = Encoder(

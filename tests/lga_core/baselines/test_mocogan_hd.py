@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from factories import tiny_generator_config
 from torch.testing import assert_close
 
-from lga_core import CheckpointError, Generator, GeneratorConfig, InputError, MismatchError, convert, inspect
+from lga_core import CheckpointError, Generator, InputError, MismatchError, convert, inspect
 from lga_core.baselines.mocogan_hd import MocoganConfig, MocoganMotion, reconstruction_loss
 from lga_core.baselines.random_walk import STEP_SIZE, random_motion, smooth_noise
 from lga_core.checkpoints.models import load_mocogan, save_mocogan
@@ -15,7 +16,7 @@ SMALL = MocoganConfig(8, hidden_dim=6, num_directions=5)
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    return Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=64, channel_max=8), 3).eval()
+    return Generator(tiny_generator_config(), 3).eval()
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ NEAR = {"atol": 1e-5, "rtol": 1e-3}
 
 
 def test_directions_of_a_generator_with_labels_are_found():
-    labelled = Generator(GeneratorConfig(8, w_dim=8, z_dim=8, c_dim=3, channel_base=64, channel_max=8)).eval()
+    labelled = Generator(tiny_generator_config(8, channel_base=64, c_dim=3)).eval()
     assert principal_components(labelled, 100).directions.isfinite().all()
 
 

@@ -7,6 +7,7 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from factories import tiny_generator_config
 from torch.testing import assert_close
 
 from lga_core import (
@@ -56,7 +57,7 @@ FEW = RelevanceConfig(num_samples=50, num_faces=2, cutoff=4)
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    config = GeneratorConfig(32, w_dim=8, z_dim=8, channel_base=128, channel_max=8, mapping_layers=2)
+    config = tiny_generator_config(32, mapping_layers=2)
     return Generator(config, 3).eval().requires_grad_(False)
 
 

@@ -6,12 +6,12 @@ import json
 
 import pytest
 import torch
+from factories import tiny_generator_config
 from foreign_files import writers
 from torch.testing import assert_close
 
 from lga_core import (
     CheckpointError,
-    GeneratorConfig,
     MotionConfig,
     convert,
     inspect,
@@ -28,7 +28,7 @@ ENCODER = EncoderConfig(8, w_dim=16, input_size=32, widths=(8, 12, 16, 20), unit
 
 
 def generator(seed: int = 1, **options):
-    config = GeneratorConfig(32, z_dim=16, w_dim=16, channel_base=256, channel_max=16, mapping_layers=2, **options)
+    config = tiny_generator_config(32, 16, mapping_layers=2, **options)
     return writers.random_generator(config, seed)
 
 

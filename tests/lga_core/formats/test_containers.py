@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from factories import tiny_generator_config
 from foreign_files import writers
 from foreign_files.assembler import array, call, name, npy, pickled, safetensors, storage, tensor, torch_zip, zipped
 from foreign_files.subprocesses import opened
@@ -22,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.testing import assert_close
 
-from lga_core import CheckpointError, GeneratorConfig
+from lga_core import CheckpointError
 from lga_core.formats.foreign import read_foreign
 from lga_core.formats.pickle_values import Record
 
@@ -108,7 +109,7 @@ def test_containers_of_all_years_open(container, tmp_path):
 
 @pytest.mark.parametrize(("protocol", "core"), [(2, "numpy.core"), (3, "numpy.core"), (4, "numpy._core")])
 def test_nvidias_modules_become_records_with_all_their_tensors(protocol, core, tmp_path):
-    generator = writers.random_generator(GeneratorConfig(16, z_dim=8, w_dim=8, channel_base=64, channel_max=8))
+    generator = writers.random_generator(tiny_generator_config())
     path = writers.write_nvidia(tmp_path / "a.pkl", generator, protocol=protocol, numpy_core=core)
     root = read_foreign(path).value["G_ema"]
     assert (root.module, root.name) == ("torch_utils.persistence", "Generator")
@@ -125,7 +126,7 @@ def test_nvidias_modules_become_records_with_all_their_tensors(protocol, core, t
 
 
 def test_tensorflows_networks_become_records_with_arrays(tmp_path):
-    generator = writers.random_generator(GeneratorConfig(8, z_dim=8, w_dim=8, channel_base=64, channel_max=8))
+    generator = writers.random_generator(tiny_generator_config(8, channel_base=64))
     path = writers.write_tensorflow(tmp_path / "a.pkl", generator)
     networks = read_foreign(path).value
     assert [network.name for network in networks] == ["Network"] * 3
@@ -333,7 +334,7 @@ def test_data_that_does_not_fit_is_named(value, words, tmp_path):
 
 def test_reading_needs_none_of_the_packages_that_a_file_names(tmp_path):
     """Nor is anything imported that was not there before: seen in a fresh process."""
-    generator = writers.random_generator(GeneratorConfig(8, z_dim=8, w_dim=8, channel_base=64, channel_max=8))
+    generator = writers.random_generator(tiny_generator_config(8, channel_base=64))
     path = writers.write_nvidia(tmp_path / "a.pkl", generator)
     script = (
         "import sys; from lga_core.formats.foreign import read_foreign; before = set(sys.modules);"

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from factories import tiny_generator_config
 from torch.testing import assert_close
 
-from lga_core import Encoder, Generator, GeneratorConfig, InputError, refine
+from lga_core import Encoder, Generator, InputError, refine
 from lga_core.inversion.encoder import EncoderConfig, ReconstructionScore, reconstruction_score
 from lga_core.inversion.encoder_inversion import Inversion, invert
 from lga_core.rendering import draw
@@ -12,7 +13,7 @@ from lga_core.rendering import draw
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    config = GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=64, channel_max=8)
+    config = tiny_generator_config()
     return Generator(config, 3).double().eval().requires_grad_(False)
 
 

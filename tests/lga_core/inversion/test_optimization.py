@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from factories import tiny_generator_config
 from torch.testing import assert_close
 
-from lga_core import Generator, GeneratorConfig, InputError, refine
+from lga_core import Generator, InputError, refine
 from lga_core.inversion.encoder import reconstruction_score
 from lga_core.inversion.optimization import LONG_RUN_REGULARIZER, LatentRegularizer
 from lga_core.metrics.perceptual import EdgeDistance
@@ -13,7 +14,7 @@ from lga_core.stylegan2.pca import random_w, whitening
 
 @pytest.fixture
 def generator() -> Generator:
-    model = Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=64, channel_max=8), seed=4).double()
+    model = Generator(tiny_generator_config(), seed=4).double()
     return model.eval().requires_grad_(False)
 
 

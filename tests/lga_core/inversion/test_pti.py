@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from factories import tiny_generator_config
 from torch.testing import assert_close
 
-from lga_core import DrawingError, Generator, GeneratorConfig, InputError, tune
+from lga_core import DrawingError, Generator, InputError, tune
 from lga_core.formats.fingerprints import fingerprint
 from lga_core.inversion.pti import LocalityPenalty, LocalityRegularizer
 from lga_core.metrics.perceptual import EdgeDistance
@@ -16,7 +17,7 @@ DISTANCE = EdgeDistance()
 
 @pytest.fixture
 def generator() -> Generator:
-    model = Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=64, channel_max=8), seed=4).double()
+    model = Generator(tiny_generator_config(), seed=4).double()
     return model.eval().requires_grad_(False)
 
 

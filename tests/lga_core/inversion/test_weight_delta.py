@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from factories import tiny_generator_config
 from torch.testing import assert_close
 
 from lga_core import CheckpointError, Generator, GeneratorConfig, InputError, MismatchError, Movement, tune
@@ -20,7 +21,7 @@ from lga_core.metrics.perceptual import EdgeDistance
 from lga_core.rendering import draw
 from lga_core.stylegan2.inference.engine import prepared
 
-CONFIG = GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=64, channel_max=8)
+CONFIG = tiny_generator_config()
 
 
 def made(seed: int) -> Generator:
@@ -115,7 +116,7 @@ def test_another_generator_is_refused_by_name(base, found):
     with pytest.raises(MismatchError, match=rf"made for the generator 'tiny' \({fingerprint(base)}\), but"):
         found.applied_to(made(5))
     with pytest.raises(MismatchError, match="not the base's own: synthesis"):
-        changed_weights(base, Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=32, channel_max=8)))
+        changed_weights(base, Generator(tiny_generator_config(channel_base=32)))
     with pytest.raises(MismatchError, match="does not fit its generator: it has a weight nonsense"):
         WeightDelta({"nonsense": torch.zeros(1)}, found.faces, found.base).applied_to(base)
     with pytest.raises(MismatchError, match=r"has shape \[1\] instead of"):

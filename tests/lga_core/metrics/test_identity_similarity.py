@@ -4,9 +4,10 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from factories import tiny_generator_config
 from torch.testing import assert_close
 
-from lga_core import ClipModel, Encoder, Generator, GeneratorConfig, InputError
+from lga_core import ClipModel, Encoder, Generator, InputError
 from lga_core.inversion.encoder import EncoderConfig
 from lga_core.metrics.identity_similarity import (
     NUM_BASELINE_FACES,
@@ -20,7 +21,7 @@ from lga_core.stylegan2.pca import random_w
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    return Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=64, channel_max=8), 3).eval()
+    return Generator(tiny_generator_config(), 3).eval()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from factories import tiny_generator_config
 
 from lga_core import Generator, GeneratorConfig, InputError, rendering
 from lga_core.metrics.identity_similarity import IdentitySimilarity
@@ -126,7 +127,7 @@ def test_what_cannot_be_is_refused():
 
 
 def test_it_draws_with_a_real_generator(rng):
-    generator = Generator(GeneratorConfig(16, w_dim=8, z_dim=8, channel_base=64, channel_max=8), 1).eval()
+    generator = Generator(tiny_generator_config(), 1).eval()
     ws = generator.broadcast(rng.randn(1, 8).float())
     offsets = torch.linspace(0, 1, 8)[None, :, None, None] * rng.randn(1, 1, 6, 8).float()
     alike = IdentitySimilarity(lambda images: images.flatten(1), "pixels")

@@ -8,9 +8,10 @@ import weakref
 
 import pytest
 import torch
+from factories import tiny_generator_config
 from torch.testing import assert_close
 
-from lga_core import Generator, GeneratorConfig, InputError
+from lga_core import Generator, InputError
 from lga_core.stylegan2 import upsampling_conv as doubling
 from lga_core.stylegan2.fused_ops import Passes
 from lga_core.stylegan2.inference import batched_block as batched
@@ -19,7 +20,7 @@ from lga_core.stylegan2.inference.cuda_graphs import MAX_RECORDINGS, CudaGraphRe
 from lga_core.stylegan2.inference.engine import Engine, fastest_dtype, prepared
 
 CPU = torch.device("cpu")
-TINY = GeneratorConfig(resolution=32, z_dim=6, w_dim=8, channel_base=128, channel_max=8, mapping_layers=2)
+TINY = tiny_generator_config(32, z_dim=6, mapping_layers=2)
 KINDS = [
     {},
     {"architecture": "resnet"},

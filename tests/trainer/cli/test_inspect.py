@@ -3,13 +3,14 @@
 import json
 
 import pytest
+from factories import tiny_generator_config
 from foreign_files import writers
 
-from lga_core import GeneratorConfig, load_encoder, load_generator
+from lga_core import load_encoder, load_generator
 from lga_core.inversion.encoder import EncoderConfig
 from lga_trainer import cli
 
-CONFIG = GeneratorConfig(32, z_dim=16, w_dim=16, channel_base=256, channel_max=16, mapping_layers=2, conv_clamp=256)
+CONFIG = tiny_generator_config(32, 16, mapping_layers=2, conv_clamp=256)
 ENCODER = EncoderConfig(8, w_dim=16, input_size=32, widths=(8, 12, 16, 20), units=(1, 1, 1, 1))
 
 

@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 import torch
+from factories import tiny_generator_config
 
-from lga_core import GeneratorConfig, load_generator
+from lga_core import load_generator
 from lga_core.faces.detection import load_detector
 from lga_trainer.demo import build as build_module
 from lga_trainer.demo.attributes import AttributeSpace
@@ -114,7 +115,7 @@ def discs(tmp_path_factory) -> EmbeddedDomain:
             points_at_rest=((-0.3, -0.1), (0.3, -0.1), (0.0, 0.1), (-0.2, 0.4), (0.2, 0.4)),
         ),
         lexicon=LEXICON,
-        generator=GeneratorConfig(resolution=32, z_dim=32, w_dim=32, channel_base=512, channel_max=16),
+        generator=tiny_generator_config(32, 32, channel_max=16),
         prompts="person",
         scorers=(),
         stages={

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from factories import tiny_generator_config
 from torch.testing import assert_close
 
-from lga_core import Generator, GeneratorConfig
+from lga_core import Generator
 from lga_trainer.demo.attribute_map import AttributeMap
 from lga_trainer.demo.doodle.domain import DOMAIN
 from lga_trainer.demo.doodle.rendering.attributes import (
@@ -23,7 +24,7 @@ from lga_trainer.motion import losses
 
 @pytest.fixture
 def generator() -> Generator:
-    model = Generator(GeneratorConfig(resolution=32, w_dim=24, z_dim=24, channel_base=512, channel_max=24), seed=1)
+    model = Generator(tiny_generator_config(32, 24, channel_base=512), seed=1)
     rng = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for name, parameter in model.synthesis.named_parameters():

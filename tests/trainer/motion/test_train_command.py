@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from factories import tiny_generator_config
 from PIL import Image
 
 from lga_core import (
     Encoder,
     Faces,
     Generator,
-    GeneratorConfig,
     MotionConfig,
     MotionModel,
     load_clip,
@@ -510,7 +510,7 @@ def here(tmp_path, monkeypatch):
     for name, text in texts.items():
         Path(name).write_text(text)
     Image.new("RGB", (40, 40)).save("good/a.png")
-    foreign = Generator(GeneratorConfig(64, z_dim=16, w_dim=16, channel_base=256, channel_max=16))
+    foreign = Generator(tiny_generator_config(64, 16, channel_base=256))
     save_faces("foreign.safetensors", Faces(foreign.sample(range(2)), ModelId(fingerprint(foreign), "foreign")))
     return tmp_path
 

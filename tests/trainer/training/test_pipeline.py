@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from factories import tiny_generator_config
 from foreign_files import writers
 from PIL import Image
 
-from lga_core import Generator, GeneratorConfig, InputError, MismatchError, write_clip
+from lga_core import Generator, InputError, MismatchError, write_clip
 from lga_core.checkpoints.models import save_generator
 from lga_core.clip import load_clip
 from lga_core.formats.native import load_checkpoint, read_metadata
@@ -39,7 +40,7 @@ from lga_trainer.training.config import Watch
 from lga_trainer.training.run_folder import RunFolder
 
 QUIET = Watch(log_every=1, preview_every=1000, save_every=2, tensorboard=False, report_faces=2)
-CONFIG = GeneratorConfig(32, z_dim=16, w_dim=16, channel_base=256, channel_max=16)
+CONFIG = tiny_generator_config(32, 16)
 STEPS = 3
 
 

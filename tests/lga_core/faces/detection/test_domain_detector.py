@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from factories import tiny_generator_config
 from paths import FACES
 from torch.testing import assert_close
 
@@ -123,10 +124,10 @@ def test_a_finder_comes_back_from_its_file(small, tmp_path):
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
-    from lga_core import Generator, GeneratorConfig
+    from lga_core import Generator
 
     path = tmp_path / "generator.safetensors"
-    save_generator(path, Generator(GeneratorConfig(8, z_dim=4, w_dim=4, channel_base=32, channel_max=4)))
+    save_generator(path, Generator(tiny_generator_config(8, 4, channel_base=32)))
     with pytest.raises(CheckpointError, match="'finder' is needed"):
         load_detector(path)
 
