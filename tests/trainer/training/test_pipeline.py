@@ -16,9 +16,8 @@ from factories import tiny_generator_config
 from foreign_files import writers
 from PIL import Image
 
-from lga_core import Generator, InputError, MismatchError, write_clip
+from lga_core import Generator, InputError, MismatchError, load_clip, write_clip
 from lga_core.checkpoints.models import save_generator
-from lga_core.clip import load_clip
 from lga_core.formats.native import load_checkpoint, read_metadata
 from lga_trainer import cli
 from lga_trainer.baselines.mocogan_hd.config import (
