@@ -34,7 +34,7 @@ COMMANDS = {
     "evaluate": "Compare LGA with StyleCLIP and MoCoGAN-HD on one domain.",
     "compare": "Compare two evaluations of one domain.",
     "demo": "Build or measure an embedded domain.",
-    "study": "Ask people which of two methods' clips they prefer.",
+    "study": "Ask people which of two methods' videos they prefer.",
 }
 """Each is a module of this package, imported when its command is called."""
 EXTRAS = {**dict.fromkeys(("accelerate", "filelock", "jinja2", "rich"), "train"), "torchmetrics": "eval"}

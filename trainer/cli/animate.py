@@ -26,9 +26,9 @@ animate = App("animate", usage=USAGE, help_flags=(), version_flags=())
 def run(
     *words: Annotated[str, Parameter("IMAGE PROMPT", help=WORDS)],
     out: Annotated[
-        Path, Parameter(help="Clip to write: .mp4, .webp or .gif. Its contact sheet is written beside it.")
+        Path, Parameter(help="Video to write: .mp4, .webp or .gif. Its contact sheet is written beside it.")
     ] = Path("clip.mp4"),
-    frames: Annotated[int, Parameter(help="Number of frames in the clip."), between(2, 100_000)] = 16,
+    frames: Annotated[int, Parameter(help="Number of frames in the video."), between(2, 100_000)] = 16,
     fps: Annotated[float, Parameter(help="Frames per second."), between(0.01, 240)] = 10.0,
     strength: Annotated[
         float,
@@ -95,7 +95,7 @@ def run(
 ) -> None:
     """Animate the face in an image, or one generated from a seed, with a text prompt.
 
-    Writes the clip and, beside it, a contact sheet of its frames.
+    Writes the video and, beside it, a contact sheet of its frames.
     """
     _check_photo_options(photo, face, pick=pick, points=points, tune=tune, face_models=face_models)
     image, prompt = _image_and_prompt(words, face, psi)
@@ -104,7 +104,7 @@ def run(
     from ..animation.photo import PhotoFace
     from ..data.alignment import FACE_MODELS
 
-    clip, sheet = animate(
+    video, sheet = animate(
         prompt,
         image=image,
         face=face or 0,
@@ -118,7 +118,7 @@ def run(
         full_precision=full_precision,
         in_photo=PhotoFace(pick, points, face_models or FACE_MODELS, tune or 0) if photo else None,
     )
-    print(f"clip:          {clip.resolve()}")
+    print(f"video:         {video.resolve()}")
     print(f"contact sheet: {sheet.resolve()}")
 
 

@@ -9,13 +9,13 @@ from cyclopts import App, Parameter
 
 from .arguments import DIR, Metavar, Seed, between
 
-study = App("study", help="Ask people which of two methods' clips they prefer.", help_flags=(), version_flags=())
+study = App("study", help="Ask people which of two methods' videos they prefer.", help_flags=(), version_flags=())
 
 
 @study.command
 def make(
-    first: Annotated[Path, Parameter("A_DIR", help="Clips of one method, as PROMPT/FACE.mp4, .webp or .gif.")],
-    second: Annotated[Path, Parameter("B_DIR", help="Clips of the other method, under the same names.")],
+    first: Annotated[Path, Parameter("A_DIR", help="Videos of one method, as PROMPT/FACE.mp4, .webp or .gif.")],
+    second: Annotated[Path, Parameter("B_DIR", help="Videos of the other method, under the same names.")],
     /,
     *,
     names: Annotated[
@@ -41,15 +41,15 @@ def make(
     seed: Annotated[
         Seed | None,
         Parameter(
-            help="Random seed of the order and sides of pairs. Keep it secret: it reveals which clip is whose.",
+            help="Random seed of the order and sides of pairs. Keep it secret: it reveals which video is whose.",
             show_default="random, kept in key.json",
         ),
     ] = None,
     inline: Annotated[
-        bool, Parameter(help="Embed all clips in the page, however large it becomes.", negative=())
+        bool, Parameter(help="Embed all videos in the page, however large it becomes.", negative=())
     ] = False,
 ) -> None:
-    """Make the page on which raters compare two methods' clips of the same faces and prompts.
+    """Make the page on which raters compare two methods' videos of the same faces and prompts.
 
     The page needs no network and no server. Raters hand back their answers as files.
     """
@@ -59,8 +59,8 @@ def make(
     clips = out / "clips"
     print(f"page:  {(out / 'index.html').resolve()}")
     if clips.is_dir():
-        print(f"clips: {clips.resolve()} (send them along with the page)")
-    print(f"key:   {(out / 'key.json').resolve()} (keep it secret: it says which clip is whose)")
+        print(f"videos: {clips.resolve()} (send them along with the page)")
+    print(f"key:    {(out / 'key.json').resolve()} (keep it secret: it says which video is whose)")
     print(f"{len(key['pairs'])} pairs, {key['each']} for each rater. `lga study tally` counts the raters' files.")
 
 
