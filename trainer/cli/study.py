@@ -57,7 +57,7 @@ def make(
 
     key = make(first, second, out, names=names, images=images, num_pairs=pairs, each=each, seed=seed, inline=inline)
     clips = out / "clips"
-    print(f"page:  {(out / 'index.html').resolve()}")
+    print(f"page:   {(out / 'index.html').resolve()}")
     if clips.is_dir():
         print(f"videos: {clips.resolve()} (send them along with the page)")
     print(f"key:    {(out / 'key.json').resolve()} (keep it secret: it says which video is whose)")
