@@ -161,16 +161,16 @@ def test_another_generator_is_named_with_both_fingerprints(faces, movement):
 
 
 def test_other_numbers_of_rows_are_named_with_the_sizes_of_their_generators(faces):
-    assert "The faces have 6 style vectors, which is what 16 px" in said(faces.check_drawable, OWN, 18)
+    assert "The faces have 6 style vectors, as for 16 px" in said(faces.check_drawable, OWN, 18)
     assert "18 (1024 px) are needed" in said(faces.check_drawable, OWN, 18)
     tall = Movement(torch.zeros(1, 5, 12, 8), None)
-    assert "The motion has 12 style vectors, which is what 128 px" in said(tall.check_fits, faces)
+    assert "The motion has 12 style vectors, as for 128 px" in said(tall.check_fits, faces)
     assert "6 (16 px) are needed" in said(tall.check_fits, faces)
 
 
 def test_other_widths_and_numbers_of_faces_are_named(faces):
     assert "are 4 numbers wide, but the faces' are 8" in said(Movement(torch.zeros(1, 5, 6, 4), None).check_fits, faces)
-    assert "made for 2 faces, one each, but 3 are to move" in said(
+    assert "offsets for each of 2 faces, but there are 3 faces" in said(
         Movement(torch.zeros(2, 5, 6, 8), None).check_fits, faces
     )
 
