@@ -1,18 +1,27 @@
-"""What an encoder's training can be told, with defaults that work (Tov et al. 2021, Encoder4Editing, and faces that the
-generator draws itself).
+"""The settings of `lga train encoder` (Tov et al. 2021, Encoder4Editing, on faces that the generator draws).
 
-Each field's docstring is its line of `lga train encoder --help`. Wrong values die here, before anything is loaded.
+Each field's docstring is its line of `--help`. Values out of range are refused here, before anything is loaded.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from lga_core import InputError
 
-from ..training.config import Precision, Watch, need
+from ..training.config import (
+    FrozenGeneratorOptions,
+    Precision,
+    Watch,
+    check_steps,
+    flag,
+    need,
+    need_decay,
+    need_not_negative,
+    need_positive,
+    need_whole,
+)
 
 Size = Literal["auto", "full", "light", "small"]
 PerceptualNetwork = Literal["auto", "alex", "vgg", "clip", "none"]
@@ -22,121 +31,121 @@ LEARNING_RATES = {"full": 1e-4, "light": 3e-4, "small": 1e-3}
 
 @dataclass(frozen=True)
 class EncoderLosses:
-    """Weights of the losses. 0 leaves a loss out, unseen and uncomputed."""
+    """Weights of the losses. A loss of weight 0 is neither computed nor logged."""
 
     latent: float = 1.0
-    """Squared distance to the code that a generated face was drawn from. Pictures from files have none."""
+    """Weight of the latent loss: squared distance to the true code, which generated faces alone have."""
     l2: float = 1.0
-    """Squared difference of pixels between the picture and the face that is drawn from its code."""
+    """Weight of the pixel L2 between the image and its reconstruction."""
     perceptual: float = 0.8
-    """LPIPS between the two, or the same on CLIP's feature maps."""
+    """Weight of the perceptual loss (LPIPS, or a distance of CLIP's feature maps) between the two."""
     perceptual_network: PerceptualNetwork = "auto"
-    """auto: alex where its weights are at hand, else a ResNet --clip, else none; the run says which."""
+    """Network of the perceptual loss; auto: AlexNet if its weights are found, else a ResNet --clip, else none."""
     identity: float = 0.1
-    """1 - cosine of an identity network's features, where --identity-network gives one."""
+    """Weight of the identity loss: 1 - cosine of the embeddings of --identity-network, where one is given."""
     delta: float = 2e-4
-    """Length of each row's offset from row 0: close rows stay editable."""
+    """Weight of the delta loss (L2 norm of each row's offset from row 0), which keeps codes editable."""
     spread: float = 0.0
-    """The same, squared: lenient with small offsets."""
+    """Weight of the squared delta loss, which is lenient with small offsets."""
     w_discriminator: float = 0.1
-    """A discriminator that tells found codes from the generator's own."""
+    """Weight of the latent discriminator, which tells the encoder's codes from the generator's own."""
     r1: float = 10.0
-    """Its R1 regularisation, computed every 16 steps."""
+    """Weight of the latent discriminator's R1 regularisation, computed every 16 steps."""
 
 
 @dataclass(frozen=True)
 class EncoderFaces:
-    """The faces that the generator draws, and their share where --images are given."""
+    """The generated faces, and the share of --images."""
 
     psi: tuple[float, ...] = (1.0, 0.7)
-    """Truncations of the faces, all alike likely: 1 as varied as any, 0 the average face."""
+    """Truncation psi values, of which each generated face takes one: 1 for full variety, 0 for the average face."""
     mixing: float = 0.3
-    """Share of faces whose later rows are another face's: without them all rows of W+ are alike."""
+    """Share of generated faces with style mixing, whose later rows are another face's."""
     noise_std: float = 0.05
-    """Standard deviation of noise on each row, in units of W's own."""
+    """Standard deviation of noise added to each row of W+, in units of W's own."""
     images_share: float = 0.5
-    """Share of pictures from --images in the batches; the others are generated."""
+    """Share of --images in each batch; the rest is generated."""
 
 
 @dataclass(frozen=True)
-class EncoderOptimizer:
-    """How steps are taken."""
+class EncoderOptimizer(FrozenGeneratorOptions):
+    """Optimiser, learning-rate schedule and the frozen generator's synthesis."""
 
     lr: float | None = None
     """Learning rate of AdamW. Default: 1e-4 for a full encoder, 3e-4 for a light and 1e-3 for a small one."""
     lr_end: float = 0.05
-    """Where a cosine takes it by the end, as a share of lr; 1: constant."""
+    """Learning rate at the end of the cosine schedule, as a share of lr; 1: constant."""
     warmup: int = 100
-    """Steps until lr is reached."""
+    """Warm-up steps until lr is reached."""
     weight_decay: float = 1e-3
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     average: float = 0.999
-    """Decay of the running average that becomes the encoder; 0: the last step's weights."""
+    """EMA decay of the weights that become the encoder; 0: the last step's weights."""
     clip_norm: float | None = 2.0
-    """Longest gradient."""
+    """Clip gradients to this norm."""
     accumulate: int = 1
-    """Parts that each process's batch is computed in: less memory; batch normalisation sees each part by itself."""
+    """Split each process's batch into this many parts: less memory; batch normalisation sees each part alone."""
     precision: Precision = "auto"
-    """Of encoder and generator: auto is bf16 where the processor or card has it; fp16 is for the generator alone."""
-    recompute_from: int | None = None
-    """Generator blocks from this resolution up are computed again in the backward pass, to save memory."""
+    """Precision of the encoder and the frozen generator; auto is bf16 where the hardware supports it, else fp32."""
     compiled: bool = False
-    """Compile the networks; the first step then waits for the compiler."""
+    """Compile the networks; the first step is slower."""
     discriminator_lr: float = 2e-5
-    """Of the W discriminator."""
-    deterministic: bool = False
-    """Only algorithms that give the same bits twice, on cards as well; slower there."""
+    """Learning rate of the latent discriminator."""
 
 
 @dataclass(frozen=True)
 class EncoderRun:
-    """Train an encoder, from pictures to codes: nothing but a generator is needed; pictures make it sturdier."""
+    """Train an encoder for one generator: images to W+ codes. Images are optional; they make it more robust."""
 
     generator: str
-    """StyleGAN2 generator: a file of this or another project, or the name of an embedded domain."""
+    """StyleGAN2 generator: a file of this or another project, a domain's folder, or the name of an embedded domain."""
     images: str | None = None
-    """A folder of pictures to learn from besides generated faces."""
+    """Folder of images to train on in addition to generated faces."""
     align: bool = False
-    """Find the face in each of --images and frame it first; otherwise they are framed as the generator's faces are."""
+    """Detect and align the face in each of --images. Without it they must be aligned as the generator's faces are."""
     out: str = "out/encoder"
-    """Folder of the run. The same command goes on where it was stopped."""
+    """Folder of the run. The same command resumes a run that was stopped."""
     start: str | None = None
-    """An encoder to begin from, instead of a fresh one; it brings its own size."""
+    """Encoder to start from instead of a new one; it brings its own size."""
     size: Size = "auto"
-    """full: a head of convolutions per row (published, 0.5 GB); light: pooled heads, 80 MB; small: to 128 px, 5 MB."""
+    """Size of the encoder: full has a convolutional head per row (published, 0.5 GB); light 80 MB; small, up to 128 px,
+    5 MB."""
     clip: str | None = None
-    """A ResNet CLIP for the perceptual loss: a file of ours, or NAME=WEIGHTS (open_clip's). Default: a domain's."""
+    """ResNet CLIP for the perceptual loss: a file, or NAME=WEIGHTS with open_clip's model name. Default: the
+    domain's."""
     perceptual_weights: str | None = None
-    """AlexNet's or VGG's weights for LPIPS (torchvision's file). Default: where torchvision keeps them."""
+    """LPIPS weights of AlexNet or VGG (torchvision's file). Default: torchvision's cache."""
     identity_network: str | None = None
-    """An ArcFace IR-SE50 file, for photographs of people: the identity loss, and the report."""
+    """ArcFace IR-SE50 file for the identity loss and the report; for photographs of people."""
     steps: int = 50_000
-    """Optimisation steps."""
+    """Number of optimisation steps."""
     batch: int = 8
-    """Pictures a step in each process."""
+    """Images in each step and process."""
     progressive: tuple[float, float] = (0.1, 0.26)
-    """When row 1 and when the last row of W+ begin to differ from row 0, as shares of the run; 0 0: all at once."""
+    """When row 1 and the last row of W+ start to differ from row 0, as shares of the run; 0 0: all from the start."""
     seed: int = 0
-    """Of everything random. Same seed, same encoder."""
+    """Random seed; equal seeds give equal encoders."""
     device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    """Device to train on: auto, cpu, cuda or mps."""
     losses: EncoderLosses = field(default_factory=EncoderLosses)
     faces: EncoderFaces = field(default_factory=EncoderFaces)
     optimizer: EncoderOptimizer = field(default_factory=EncoderOptimizer)
     watch: Watch = field(default_factory=lambda: Watch(log_every=50, preview_every=1000, save_every=1000))
 
     def __post_init__(self) -> None:
-        _check_counts(self)
-        _check_shares(self)
+        check_steps(self, self.watch)
+        need_whole("optimizer.warmup", self.optimizer.warmup, 0)
+        _check_faces(self.faces)
         _check_optimizer(self.optimizer)
-        for loss in fields(self.losses):
-            value = getattr(self.losses, loss.name)
-            if loss.name != "perceptual_network":
-                need(0 <= value < math.inf, f"losses.{_dashed(loss.name)}", value, "a number, not negative")
+        weights = (loss.name for loss in fields(self.losses) if loss.name != "perceptual_network")
+        need_not_negative("losses", self.losses, *weights)
+        begin, end = self.progressive
+        is_in_order = 0 <= begin <= end <= 1
+        need(is_in_order, "progressive", self.progressive, "two shares of the run, from 0 to 1, in order")
         if not (self.losses.latent or self.losses.l2 or self.losses.perceptual):
             raise InputError(
-                "--losses.latent, --losses.l2 and --losses.perceptual are all 0: nothing would say what a code should "
-                "draw. Take a positive weight for one of them."
+                "--losses.latent, --losses.l2 and --losses.perceptual are all 0, and no other loss compares images. "
+                "Give one of them a positive weight."
             )
 
     def stage(self, step: int, num_ws: int) -> int:
@@ -149,39 +158,15 @@ class EncoderRun:
         return min(num_ws - 1, 1 + int((step - begin) / (end - begin) * (num_ws - 2)))
 
 
-def _check_counts(run: EncoderRun) -> None:
-    for where, value, least in (
-        ("steps", run.steps, 1),
-        ("batch", run.batch, 1),
-        ("optimizer.accumulate", run.optimizer.accumulate, 1),
-        ("optimizer.warmup", run.optimizer.warmup, 0),
-        ("watch.log-every", run.watch.log_every, 1),
-        ("watch.preview-every", run.watch.preview_every, 1),
-        ("watch.save-every", run.watch.save_every, 1),
-        ("watch.report-faces", run.watch.report_faces, 2),
-    ):
-        need(isinstance(value, int) and value >= least, where, value, f"a whole number of at least {least}")
-    parts = run.optimizer.accumulate
-    need(run.batch % parts == 0, "batch", run.batch, f"a multiple of accumulate, {parts}")
-
-
-def _check_shares(run: EncoderRun) -> None:
-    faces, (begin, end) = run.faces, run.progressive
+def _check_faces(faces: EncoderFaces) -> None:
     for name in ("mixing", "images_share"):
         value = getattr(faces, name)
-        need(0 <= value <= 1, f"faces.{_dashed(name)}", value, "a number from 0 to 1")
-    need(0 <= faces.noise_std < math.inf, "faces.noise-std", faces.noise_std, "a number, not negative")
-    need(0 <= begin <= end <= 1, "progressive", run.progressive, "two shares of the run, from 0 to 1, in order")
+        need(0 <= value <= 1, f"faces.{flag(name)}", value, "a number from 0 to 1")
+    need_not_negative("faces", faces, "noise_std")
     need(bool(faces.psi) and all(-2 <= psi <= 2 for psi in faces.psi), "faces.psi", faces.psi, "numbers from -2 to 2")
 
 
 def _check_optimizer(optimizer: EncoderOptimizer) -> None:
-    for name in ("lr", "lr_end", "discriminator_lr", "clip_norm"):
-        value = getattr(optimizer, name)
-        need(value is None or 0 < value < math.inf, f"optimizer.{_dashed(name)}", value, "a positive number")
-    need(0 <= optimizer.average < 1, "optimizer.average", optimizer.average, "a number from 0 to below 1")
-    need(0 <= optimizer.weight_decay < 1, "optimizer.weight-decay", optimizer.weight_decay, "from 0 to below 1")
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
+    need_positive("optimizer", optimizer, "lr", "lr_end", "discriminator_lr", "clip_norm")
+    need_decay("optimizer.average", optimizer.average)
+    need_decay("optimizer.weight-decay", optimizer.weight_decay)

@@ -1,18 +1,28 @@
-"""What a motion's training can be told, with defaults that work, and the published settings as presets.
+"""The settings of `lga train motion`, and presets: ours, the published ones, and the paper's ablations.
 
-Each field's docstring is its line of `lga train motion --help`. Wrong values die here, before anything is loaded.
+Each field's docstring is its line of `--help`. Values out of range are refused here, before anything is loaded.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lga_core import InputError
 
-from ..training.config import Precision, Watch, need
+from ..training.config import (
+    FrozenGeneratorOptions,
+    SampledFaces,
+    Watch,
+    check_steps,
+    need,
+    need_decay,
+    need_not_negative,
+    need_positive,
+    need_psi,
+    need_whole,
+)
 
 Variant = Literal["anchored", "paper", "official"]
 Contrast = Literal["vocabulary", "batch", "official", "cosine"]
@@ -22,74 +32,78 @@ Frames = Literal["last", "first-last", "all"]
 
 @dataclass(frozen=True)
 class Model:
-    """The motion model: lga_core.MotionConfig says more of each."""
+    """The motion model; lga_core.MotionConfig describes each setting further."""
 
     variant: Variant = "anchored"
-    """What an offset is measured from: anchored starts at the face itself; paper and official as published."""
+    """Anchored starts every motion at the face itself; paper and official are the published variants."""
     head: Literal["shared", "per_layer"] = "shared"
-    """shared moves all W+ rows alike and leaves little room to please CLIP with artefacts; per_layer is published."""
+    """Shared moves all rows of W+ alike, which keeps CLIP from being fooled; per_layer is published."""
     mapper_dim: int = 512
-    """Width of the mapper's inner layers (published: 1024)."""
+    """Width of the text-aware mapper's hidden layers (published: 1024)."""
     hidden_dim: int = 384
     """Width of the recurrent hidden state."""
     last_activation: bool = False
-    """A leaky ReLU after the mapper's last layer (published: yes)."""
+    """Apply a leaky ReLU after the mapper's last layer (published: yes)."""
     picture: bool = True
-    """Start each motion at sentence + picture, so that it is the face's own. Off: sentence alone."""
+    """Start each motion at the sum of the sentence's and the image's CLIP embeddings; off: at the sentence's alone."""
     in_units_of_faces: bool = True
-    """Learn offsets in units of how faces vary in W. For a shared head without last activation."""
+    """Whiten the mapper's output layer by the covariance of W; for a shared head without last activation."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Weights of the losses, and which form each takes. 0 leaves a loss out, unseen and uncomputed."""
+    """Weights of the losses. A loss of weight 0 is neither computed nor logged."""
 
     contrastive: float = 0.7
-    """Eq. 11: the last frame should be told from all other prompts by CLIP."""
+    """Weight of the contrastive loss (InfoNCE, Eq. 11): the last frame must match its prompt best in CLIP."""
     contrastive_form: Contrast = "vocabulary"
-    """Negatives: all prompts, the batch's, the authors' code's log(2 + S), or none at all (cosine: 1 - cos)."""
+    """Negatives of InfoNCE: the whole vocabulary, the batch's prompts, the authors' code's log(2 + S), or none
+    (cosine)."""
     temperature: float = 0.07
-    """Of the contrastive loss."""
+    """Temperature of the contrastive loss."""
     views: int = 2
-    """Random looks (mirrored, turned, zoomed, tinted) that CLIP has at each picture; 0: one, the plain picture."""
+    """Random augmentations of each image that CLIP scores (flip, rotation, zoom, tint); 0: the plain image alone."""
     score_size: int = 256
-    """Pictures are compared and shown to CLIP at this size, or at the generator's if that is smaller."""
+    """Images are compared, and shown to CLIP, at no more than this many pixels."""
     contrastive_view: Literal["clip", "official"] = "clip"
-    """With no random looks: CLIP's own resize, or the authors' unfiltered one."""
+    """Resize for CLIP where there are no augmentations: CLIP's own, or the authors' without antialiasing."""
     w_reg: float = 0.03
-    """Eq. 9: size of the offsets."""
+    """Weight of the L2 regulariser of the offsets in W+ (Eq. 9)."""
     w_reg_form: Literal["frames", "first-last"] = "frames"
-    """Every frame's distance from the source (paper), or the last frame's from the first (code)."""
+    """L2 of every frame's offset (paper), or of the last minus the first frame's (the authors' code)."""
     latent_reg: float = 0.0
-    """Distance of every frame's W+ from the source, the visual offset included (in the code, not in the paper)."""
+    """Weight of the same L2 with the visual mapper's offset included (in the authors' code, not in the paper)."""
     path: float = 1.0
-    """Eq. 10: second difference over frames, which straightens the path."""
+    """Weight of the smoothness loss (Eq. 10): second differences over frames, which straightens the path."""
     first_difference: float = 0.0
-    """Ablation of Fig. 5f: first difference over frames."""
+    """Weight of first differences over frames instead (ablation of Fig. 5f)."""
     reduction: Literal["mean", "sum"] = "mean"
-    """Over elements, in contrastive, w_reg, path and first_difference. sum is as printed, and freezes all motion."""
+    """Reduction of contrastive, w_reg, path and first_difference; sum is as printed, and prevents all motion."""
     perceptual: float = 0.5
-    """LPIPS, or the same on CLIP's own feature maps: frames should stay close to the source."""
+    """Weight of the perceptual loss (LPIPS, or a distance of CLIP's feature maps) between frames and source."""
     perceptual_network: Perceptual = "clip"
-    """Feature maps of a ResNet CLIP, or LPIPS with AlexNet (published) or VGG."""
+    """Network of the perceptual loss: a ResNet CLIP's feature maps, or LPIPS with AlexNet (published) or VGG."""
     perceptual_frames: Frames = "last"
-    """Which frames it reads."""
+    """Frames that the perceptual loss compares with the source."""
     perceptual_against: Literal["source", "input"] = "source"
-    """The face as the generator draws it, or the picture it was inverted from, where there is one (published)."""
+    """Source to compare with: the face as drawn, or the image it was inverted from, if any (published)."""
     pixels: float = 1.0
-    """L1 to the source, by each prompt's kind: see keep and keep_outside in a prompt set."""
+    """Weight of the masked pixel L1 to the source; a prompt set's keep and keep_outside weigh the pixels."""
     tones: float = 4.0
-    """L1 between coarse colours, under expressions alone: shapes may change, skin and hair may not."""
+    """Weight of the coarse colour L1 to the source, for expressions alone: shapes may change, skin and hair may not."""
     face: tuple[float, float, float, float] = (0.0, 0.12, 0.66, 0.68)
-    """Ellipse that holds the face: centre x y, half width, half height, the picture being -1..1. FFHQ's crops fit."""
+    """Ellipse around the face for keep and keep_outside: centre x y, half width, half height, in -1..1. Fits FFHQ's
+    crops."""
     unlikeliness: float = 0.15
-    """Mahalanobis length of the last offset: what lies where no face varies costs a hundred times more."""
+    """Weight of the squared Mahalanobis distance in W of the last offset: unnatural directions cost a hundred times
+    more."""
     unlikeliness_end: float = 0.3
-    """The same in the last third of the run. So firm from the start, eyes do not close."""
+    """Weight of the Mahalanobis distance in the last third of the run. Used from the start, eyes would not close."""
     identity: float = 0.0
-    """1 - cosine of an identity network's features between last frame and source. Needs --identity-network."""
+    """Weight of the identity loss: 1 - cosine of ArcFace embeddings of last frame and source. Needs --identity-
+    network."""
     w_discriminator: float = 0.0
-    """A discriminator that tells moved codes from the generator's own."""
+    """Weight of the latent discriminator, which tells moved codes from the generator's own."""
 
     @property
     def weights(self) -> dict[str, float]:
@@ -99,97 +113,83 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Faces:
-    """The faces to move: sampled, or found in pictures, or given as codes."""
+class Faces(SampledFaces):
+    """The faces to train on: sampled, inverted from --images, or given as --codes."""
 
-    count: int = 768
-    """Faces sampled from the generator."""
-    psi: float = 0.9
-    """Truncation of the sampled faces: 1 as varied as any, 0 the average face."""
     noise_std: float = 0.0
-    """Standard deviation of noise on each row of W+, in units of W's own: sturdier on inverted faces."""
+    """Standard deviation of noise added to each row of W+, in units of W's own; makes inverted faces work better."""
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    """How steps are taken."""
+class Optimizer(FrozenGeneratorOptions):
+    """Optimiser, learning-rate schedule and the frozen generator's synthesis."""
 
     lr: float = 1e-3
-    """Learning rate of Adam (0, 0.999)."""
+    """Learning rate of Adam (betas 0, 0.999)."""
     lr_end: float = 5e-5
-    """Where a cosine takes it by the end; equal to lr: constant."""
+    """Learning rate at the end of the cosine schedule; equal to lr: constant."""
     warmup: int = 30
-    """Steps until lr is reached."""
+    """Warm-up steps until lr is reached."""
     average: float = 0.995
-    """Decay of the running average that becomes the model; 0: the last step's weights."""
+    """EMA decay of the weights that become the model; 0: the last step's weights."""
     clip_norm: float | None = None
-    """Longest gradient."""
-    accumulate: int = 1
-    """Parts that each process's batch is computed in: less memory, same result."""
-    precision: Precision = "auto"
-    """Of the frozen generator: auto is bf16 where the processor or card has it."""
-    recompute_from: int | None = None
-    """Generator blocks from this resolution up are computed again in the backward pass, to save memory."""
-    compiled: bool = False
-    """Compile the generator's element-wise parts; the first step then waits for the compiler."""
+    """Clip gradients to this norm."""
     finetune_clip: bool = False
-    """Train the CLIP that starts the motions, too (published). It is saved beside the motion model."""
+    """Fine-tune the CLIP that starts motions (published). It is saved beside the motion model."""
     clip_lr: float = 1e-5
-    """Its learning rate."""
+    """Learning rate of the fine-tuned CLIP."""
     discriminator_lr: float = 1e-4
-    """Of the W discriminator."""
-    deterministic: bool = False
-    """Only algorithms that give the same bits twice, on cards as well; slower there."""
+    """Learning rate of the latent discriminator."""
 
 
 @dataclass(frozen=True)
 class MotionRun:
-    """Train a motion model: a generator, a CLIP and words; no pictures needed."""
+    """Train a motion model for one generator: text to motion. No images are needed."""
 
     generator: str
-    """StyleGAN2 generator: a file of this or another project, or the name of an embedded domain."""
+    """StyleGAN2 generator: a file of this or another project, a domain's folder, or the name of an embedded domain."""
     out: str = "out/motion"
-    """Folder of the run. The same command goes on where it was stopped."""
+    """Folder of the run. The same command resumes a run that was stopped."""
     preset: str = "anchored"
-    """Where defaults come from: anchored, or a published setting or ablation (see the epilogue)."""
+    """Preset that defaults come from: anchored (ours), a published setting, or an ablation of the paper."""
     prompts: str | None = None
-    """A prompt set's name, or a file with one prompt a line. Default: the domain's, else person."""
+    """Name of a prompt set, or a file with one prompt a line. Default: the domain's, else person."""
     name: str | None = None
-    """What to call the generator's domain. Default: the embedded domain's name, or the file's."""
+    """Name of the generator's domain, for the model's file. Default: the embedded domain's, or the file's."""
     clip: str | None = None
-    """CLIP that starts the motions: a file of ours, or NAME=WEIGHTS with open_clip's name, RN50-quickgelu=RN50.pt."""
+    """CLIP that starts motions: a file, or NAME=WEIGHTS with open_clip's model name, such as RN50-quickgelu=RN50.pt."""
     score_clips: tuple[str, ...] = ()
-    """CLIPs that judge where motions end, each as --clip. Several are not fooled as one is. Default: --clip's."""
+    """CLIPs that score where motions end, each as --clip. Several are harder to fool than one. Default: --clip's."""
     images: str | None = None
-    """A folder of pictures: trains on their faces instead of sampled ones. Needs an encoder."""
+    """Folder of images: train on their inverted faces instead of sampled ones. Needs an encoder."""
     align: bool = False
-    """Find the face in each of --images and frame it first; otherwise they are framed as the generator's faces are."""
+    """Detect and align the face in each of --images. Without it they must be aligned as the generator's faces are."""
     encoder: str | None = None
     """Encoder that inverts --images. Default: the domain's."""
     codes: str | None = None
-    """A file of W+ codes to train on instead, of ours or of another project."""
+    """File of W+ codes to train on instead of sampled faces, of this or another project."""
     perceptual_weights: str | None = None
-    """AlexNet's or VGG's weights for LPIPS (torchvision's file). Default: where torchvision keeps them."""
+    """LPIPS weights of AlexNet or VGG (torchvision's file). Default: torchvision's cache."""
     identity_network: str | None = None
-    """An ArcFace IR-SE50 file, for --losses.identity and the report."""
+    """ArcFace IR-SE50 file, for --losses.identity."""
     blendshapes: str | None = None
-    """MediaPipe's face_landmarker.task: a judge of human expressions for the report, which no loss uses."""
+    """MediaPipe's face_landmarker.task: an independent judge of human expressions for the report, used in no loss."""
     steps: int = 1700
-    """Optimisation steps."""
+    """Number of optimisation steps."""
     batch: int = 6
-    """Faces a step in each process; no two have the same prompt."""
+    """Faces in each step and process, each with a prompt of its own."""
     repeats: bool = False
-    """Let prompts repeat within a batch that is larger than the vocabulary."""
+    """Allow a prompt more than once in a batch that is larger than the vocabulary."""
     num_frames: int = 4
-    """Frames T of a training clip."""
+    """Number of frames T of a training clip."""
     num_frames_max: int | None = None
-    """Draw T anew each step, from num_frames to this."""
+    """Draw T anew for each step, from num_frames to this."""
     paraphrase_share: float = 0.4
-    """Share of sentences that are said in other words."""
+    """Share of sentences that are paraphrased."""
     seed: int = 0
-    """Of everything random. Same seed, same model."""
+    """Random seed; equal seeds give equal models."""
     device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    """Device to train on: auto, cpu, cuda or mps."""
     model: Model = field(default_factory=Model)
     losses: Losses = field(default_factory=Losses)
     faces: Faces = field(default_factory=Faces)
@@ -206,58 +206,43 @@ LOSS_NAMES += ("unlikeliness", "identity", "w_discriminator")
 
 def _check_run(run: MotionRun) -> None:
     losses, optimizer = run.losses, run.optimizer
+    check_steps(run, run.watch)
     for where, value, least in (
-        ("steps", run.steps, 1),
-        ("batch", run.batch, 1),
         ("num-frames", run.num_frames, 2),
         ("model.mapper-dim", run.model.mapper_dim, 1),
         ("model.hidden-dim", run.model.hidden_dim, 1),
-        ("optimizer.accumulate", optimizer.accumulate, 1),
         ("optimizer.warmup", optimizer.warmup, 0),
         ("losses.views", losses.views, 0),
         ("losses.score-size", losses.score_size, 16),
         ("faces.count", run.faces.count, 1),
-        ("watch.log-every", run.watch.log_every, 1),
-        ("watch.preview-every", run.watch.preview_every, 1),
-        ("watch.save-every", run.watch.save_every, 1),
-        ("watch.report-faces", run.watch.report_faces, 2),
     ):
-        need(isinstance(value, int) and value >= least, where, value, f"a whole number of at least {least}")
-    for name in (*LOSS_NAMES, "unlikeliness_end"):
-        value = getattr(losses, name)
-        need(0 <= value < math.inf, f"losses.{name.replace('_', '-')}", value, "a number, not negative")
-    for name in ("lr", "lr_end", "clip_lr", "discriminator_lr"):
-        value = getattr(optimizer, name)
-        need(0 < value < math.inf, f"optimizer.{name.replace('_', '-')}", value, "a positive number")
-    longest = optimizer.clip_norm
-    need(longest is None or 0 < longest < math.inf, "optimizer.clip-norm", longest, "a positive number")
-    need(0 <= optimizer.average < 1, "optimizer.average", optimizer.average, "a number from 0 to below 1")
+        need_whole(where, value, least)
+    need_not_negative("losses", losses, *LOSS_NAMES, "unlikeliness_end")
+    need_positive("losses", losses, "temperature")
+    need_positive("optimizer", optimizer, "lr", "lr_end", "clip_lr", "discriminator_lr", "clip_norm")
+    need_decay("optimizer.average", optimizer.average)
     need(all(half > 0 for half in losses.face[2:]), "losses.face", losses.face, "an ellipse of some width and height")
-    need(0 < losses.temperature < math.inf, "losses.temperature", losses.temperature, "a positive number")
     need(0 <= run.paraphrase_share <= 1, "paraphrase-share", run.paraphrase_share, "a number from 0 to 1")
-    need(-2 <= run.faces.psi <= 2, "faces.psi", run.faces.psi, "a number from -2 to 2")
-    need(0 <= run.faces.noise_std < math.inf, "faces.noise-std", run.faces.noise_std, "a number, not negative")
-    need(run.batch % optimizer.accumulate == 0, "batch", run.batch, f"a multiple of accumulate, {optimizer.accumulate}")
+    need_psi("faces.psi", run.faces.psi)
+    need_not_negative("faces", run.faces, "noise_std")
     most = run.num_frames_max
     need(most is None or most >= run.num_frames, "num-frames-max", most, f"at least num-frames, {run.num_frames}")
     if losses.path and run.num_frames < 3:
         raise InputError(
-            f"--num-frames is {run.num_frames}, but the path loss looks at three frames. Take at least 3, or "
+            f"--num-frames is {run.num_frames}, but the smoothness loss needs three frames. Take at least 3, or "
             "--losses.path 0."
         )
     if losses.unlikeliness and not losses.unlikeliness_end:
         raise InputError(
-            "--losses.unlikeliness-end is 0, and --losses.unlikeliness is not. Take a small one for the end, as 0.001, "
-            "or 0 for both."
+            "--losses.unlikeliness-end is 0, but --losses.unlikeliness is not. Give both a positive weight, or set "
+            "both to 0."
         )
     if not losses.weights.get("contrastive"):
-        raise InputError(
-            "--losses.contrastive is 0: nothing would say what the face should do. Take a positive weight."
-        )
+        raise InputError("--losses.contrastive is 0, and no other loss reads the prompt. Choose a positive weight.")
     if losses.identity and run.identity_network is None:
         raise InputError("--losses.identity needs an identity network: give --identity-network FILE (ArcFace IR-SE50).")
     if run.images is not None and run.codes is not None:
-        raise InputError("--images and --codes both say which faces to train on. Give one of them.")
+        raise InputError("--images and --codes are both given. Choose one: each says which faces to train on.")
 
 
 def _published(**changes: object) -> dict[str, object]:

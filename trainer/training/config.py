@@ -1,7 +1,6 @@
 """What the settings of all trainings have in common: option blocks and checks."""
 
-from __future__ import annotations
-
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -15,18 +14,44 @@ PARTS = "parts"
 
 @dataclass(frozen=True)
 class Watch:
-    """What a person sees while it runs, and how often it is saved."""
+    """What is logged, previewed and saved, and how often."""
 
     log_every: int = 20
-    """Steps between logged rows."""
+    """Log losses every this many steps."""
     preview_every: int = 200
-    """Steps between preview sheets."""
+    """Draw a preview sheet every this many steps."""
     save_every: int = 200
-    """Steps between saves."""
+    """Save the state every this many steps."""
     tensorboard: bool = True
-    """Write for TensorBoard, too."""
+    """Write TensorBoard logs."""
     report_faces: int = 48
-    """Faces that the report measures on; the run never trains on them."""
+    """Number of held-out faces that the report measures on; no step uses them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenGeneratorOptions:
+    """How gradients go through the frozen generator: a part of each training's optimizer settings."""
+
+    accumulate: int = 1
+    """Split each process's batch into this many parts: less memory, the same result."""
+    precision: Precision = "auto"
+    """Precision of the frozen generator; auto is bf16 where the hardware supports it, else fp32."""
+    recompute_from: int | None = None
+    """Recompute generator blocks from this resolution up in the backward pass, to save memory."""
+    compiled: bool = False
+    """Compile the generator's element-wise operations; the first step is slower."""
+    deterministic: bool = False
+    """Use only deterministic algorithms, on GPUs too, where they are slower."""
+
+
+@dataclass(frozen=True)
+class SampledFaces:
+    """Faces sampled from the generator."""
+
+    count: int = 768
+    """Number of faces sampled from the generator."""
+    psi: float = 0.9
+    """Truncation psi of sampled faces: 1 for full variety, 0 for the average face."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +67,7 @@ class StepPlan:
     seed: int = 0
 
     @classmethod
-    def of(cls, run: PlannedRun) -> StepPlan:
+    def of(cls, run: "PlannedRun") -> "StepPlan":
         return cls(run.steps, run.batch, run.optimizer.accumulate, run.seed)
 
     def global_batch(self, parts: int) -> int:
@@ -79,17 +104,44 @@ def need(is_met: bool, where: str, value: object, needed: str) -> None:
         raise InputError(f"--{where} is {value!r}; it must be {needed}.")
 
 
-def check_watch(watch: Watch) -> None:
-    """Raise InputError for a count that is too small."""
+def need_whole(where: str, value: object, least: int) -> None:
+    """Raise InputError unless `value` is a whole number of at least `least`."""
+    is_met = isinstance(value, int) and value >= least
+    need(is_met, where, value, f"a whole number of at least {least}")
+
+
+def need_positive(section: str, settings: object, *names: str) -> None:
+    """Raise InputError unless these settings of a section are positive numbers, or None."""
+    for name in names:
+        value = getattr(settings, name)
+        need(value is None or 0 < value < math.inf, f"{section}.{flag(name)}", value, "a positive number")
+
+
+def need_not_negative(section: str, settings: object, *names: str) -> None:
+    """Raise InputError unless these settings of a section are numbers from 0."""
+    for name in names:
+        value = getattr(settings, name)
+        need(0 <= value < math.inf, f"{section}.{flag(name)}", value, "a number, not negative")
+
+
+def need_decay(where: str, value: float) -> None:
+    """Raise InputError unless `value` may be the decay of a running average."""
+    need(0 <= value < 1, where, value, "a number from 0 to below 1")
+
+
+def need_psi(where: str, value: float) -> None:
+    """Raise InputError unless `value` is a truncation that gives faces."""
+    need(-2 <= value <= 2, where, value, "a number from -2 to 2")
+
+
+def check_steps(run: PlannedRun, watch: Watch) -> None:
+    """Raise InputError for counts that are too small, or a batch that cannot be split as `accumulate` says."""
+    parts = run.optimizer.accumulate
+    for where, value in (("steps", run.steps), ("batch", run.batch), ("optimizer.accumulate", parts)):
+        need_whole(where, value, 1)
     for name, least in (("log_every", 1), ("preview_every", 1), ("save_every", 1), ("report_faces", 2)):
-        value = getattr(watch, name)
-        needed = f"a whole number of at least {least}"
-        need(isinstance(value, int) and value >= least, f"watch.{flag(name)}", value, needed)
-
-
-def check_parts(batch: int, parts: int) -> None:
-    """Raise InputError unless a batch can be computed in so many equal parts."""
-    need(batch % parts == 0, "batch", batch, f"a multiple of accumulate, {parts}")
+        need_whole(f"watch.{flag(name)}", getattr(watch, name), least)
+    need(run.batch % parts == 0, "batch", run.batch, f"a multiple of accumulate, {parts}")
 
 
 def upgraded(config: dict[str, Any]) -> dict[str, Any]:

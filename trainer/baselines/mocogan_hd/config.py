@@ -1,56 +1,65 @@
-"""What a motion generator's training can be told (Tian et al. 2021, MoCoGAN-HD), and its presets.
+"""The settings of `lga train mocogan` (Tian et al. 2021, MoCoGAN-HD), and its presets.
 
-The defaults here are the published settings, preset `official`; what a processor does in a quarter of an hour is preset
-`quick`. Each field's docstring is its line of `lga train mocogan --help`. Wrong values die here, before anything is
-loaded.
+The defaults here are the published settings, preset `official`; preset `quick` takes a quarter of an hour on a CPU.
+Each field's docstring is its line of `--help`. Values out of range are refused here, before anything is loaded.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lga_core import InputError
 
-from ...training.config import Precision, Watch, check_parts, check_watch, need
+from ...training.config import (
+    FrozenGeneratorOptions,
+    Watch,
+    check_steps,
+    need,
+    need_decay,
+    need_not_negative,
+    need_positive,
+    need_psi,
+    need_whole,
+)
 
 
 @dataclass(frozen=True)
 class MocoganModel:
-    """The motion generator: lga_core.MocoganConfig says more of each."""
+    """The motion generator; lga_core.baselines.MocoganConfig describes each setting further."""
 
     hidden_dim: int = 384
-    """Width of the LSTM's state."""
+    """Width of the LSTM's hidden state."""
     num_directions: int = 384
-    """Principal directions of W that it moves along; all, where W has fewer."""
+    """Number of principal components of W to move along; all, where W has fewer."""
     step_size: float = 0.2
-    """Factor on a step along a direction, in -1..1 standard deviations of W before it."""
+    """Scale of a frame's step along a component, which is -1..1 standard deviations of W."""
 
 
 @dataclass(frozen=True)
 class MocoganLosses:
-    """Weights of the losses. 0 leaves a loss out, unseen and uncomputed."""
+    """Weights of the losses. A loss of weight 0 is neither computed nor logged."""
 
     video: float = 1.0
-    """Drawn videos against true ones, by a relativistic discriminator of whole videos."""
+    """Weight of the video discriminator's relativistic adversarial loss."""
     picture: float = 1.0
-    """Later frames against true pictures, by a discriminator of pictures."""
+    """Weight of the image discriminator's adversarial loss on later frames."""
     match: float = 1.0
-    """Minus the cosine of a later frame and the first, to the discriminator of pictures (published on FFHQ: 5)."""
+    """Weight of the feature matching loss: minus the cosine of later and first frame in the image discriminator (FFHQ:
+    5)."""
     reconstruction: float = 1.0
-    """Minus the cosine of the noise and what can be told of it from the motion."""
+    """Weight of the mutual information loss: minus the cosine of the noise and its estimate from the motion."""
     penalty: float = 10.0
-    """Gradient penalty on the discriminator of videos."""
+    """Weight of the video discriminator's gradient penalty."""
     contrast: float = 2.0
-    """The discriminator of pictures finds two looks at one picture among looks at many."""
+    """Weight of the image discriminator's contrastive loss (InfoNCE) between two augmentations of an image."""
     temperature: float = 0.07
-    """Of that contrast."""
+    """Temperature of the contrastive loss."""
     queue: int = 4096
-    """How many looks at earlier pictures it is told from."""
+    """Number of earlier images' embeddings that serve as negatives of the contrastive loss."""
     momentum: float = 0.999
-    """Decay of the running average of weights that looks at those."""
+    """EMA decay of the momentum encoder that embeds those images."""
 
     @property
     def weights(self) -> dict[str, float]:
@@ -71,74 +80,67 @@ class MocoganLosses:
 
 @dataclass(frozen=True)
 class MocoganVideos:
-    """The videos that are drawn, and those that are learned from."""
+    """The clips that are generated, and those that are learned from."""
 
     num_frames: int = 16
-    """Frames T of a clip."""
+    """Number of frames T of a clip."""
     time_step: int = 2
-    """1 takes every frame of a video, 2 every second one."""
+    """Frame stride in the videos: 1 takes every frame, 2 every second one."""
     size: int = 128
-    """Side of the pictures that discriminators see, in pixels."""
+    """Side of the images that the discriminators see, in pixels."""
     count: int = 512
-    """Videos to render, where none are given."""
+    """Number of videos to render where --videos is not given."""
     cross_domain: Literal[True, False] | None = None
-    """The videos are of another domain than the generator's faces: its first frames stand for true pictures. Default:
-    where --videos are given."""
+    """Videos are of another domain than the generator's faces: generated first frames serve as real images. Default: if
+    --videos is given."""
     draw_small: Literal[True, False] | None = None
-    """Draw with the generator's blocks up to that size alone, several times as fast. Default: where
-    the domain says that these are whole pictures; those of other generators may not be."""
+    """Draw with the generator's blocks up to that size alone, several times faster. Default: where the domain says that
+    these give whole images."""
 
 
 @dataclass(frozen=True)
-class MocoganOptimizer:
-    """How steps are taken: Adam (0.5, 0.999)."""
+class MocoganOptimizer(FrozenGeneratorOptions):
+    """Optimisers (Adam, betas 0.5, 0.999) and the frozen generator's synthesis."""
 
     lr: float = 1e-4
     """Learning rate of the motion generator."""
     discriminator_lr: float = 1e-4
-    """Of both discriminators."""
+    """Learning rate of both discriminators."""
     discriminator_every: int = 5
-    """Steps of the motion generator for one of the discriminators."""
+    """Train the discriminators every this many steps of the motion generator."""
     video_width: int = 64
-    """Channels of the first layer of the discriminator of videos."""
+    """Channels of the video discriminator's first layer."""
     picture_width: int = 64
-    """The same of pictures."""
+    """Channels of the image discriminator's first layer."""
     accumulate: int = 1
-    """Parts that each process's batch is computed in: less memory; discriminators compare within each part."""
-    precision: Precision = "auto"
-    """Of the frozen generator: auto is bf16 where the processor or card has it."""
-    recompute_from: int | None = None
-    """Generator blocks from this resolution up are computed again in the backward pass, to save memory."""
-    compiled: bool = False
-    """Compile the generator's element-wise parts; the first step then waits for the compiler."""
-    deterministic: bool = False
-    """Only algorithms that give the same bits twice, on cards as well; slower there."""
+    """Split each process's batch into this many parts: less memory; discriminators compare within each part."""
 
 
 @dataclass(frozen=True)
 class MocoganRun:
-    """Train MoCoGAN-HD's motion generator: a frozen generator moves as videos do, and no words say how."""
+    """Train MoCoGAN-HD's motion generator from videos: it moves a frozen generator's faces without any text."""
 
     generator: str
-    """StyleGAN2 generator: a file of this or another project, or the name of an embedded domain."""
+    """StyleGAN2 generator: a file of this or another project, a domain's folder, or the name of an embedded domain."""
     videos: str | None = None
-    """Folder of videos to learn from; their central squares are taken. Default: the embedded domain's rendered ones."""
+    """Folder of videos to learn from, cropped to their central squares. Default: the embedded domain's rendered
+    ones."""
     out: str = "out/mocogan"
-    """Folder of the run. The same command goes on where it was stopped."""
+    """Folder of the run. The same command resumes a run that was stopped."""
     preset: str = "official"
-    """Where defaults come from: quick, for a processor and a quarter of an hour, or official, as published."""
+    """Preset that defaults come from: quick (a quarter of an hour on a CPU) or official (as published)."""
     psi: float = 1.0
-    """Truncation of the faces that move: 1 as varied as any, 0 the average face."""
+    """Truncation psi of sampled faces: 1 for full variety, 0 for the average face."""
     directions_from: int = 100_000
-    """Random faces that the principal directions are found from (published: a million)."""
+    """Number of random faces for the PCA of W (published: a million)."""
     steps: int = 100_000
-    """Optimisation steps of the motion generator (published: 30 to 100 epochs of the videos)."""
+    """Number of optimisation steps of the motion generator (published: 30 to 100 epochs of the videos)."""
     batch: int = 16
-    """Clips a step in each process (published: 16 on FFHQ, 8 on other faces)."""
+    """Clips in each step and process (published: 16 on FFHQ, 8 on other faces)."""
     seed: int = 0
-    """Of everything random. Same seed, same motion generator."""
+    """Random seed; equal seeds give equal motion generators."""
     device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    """Device to train on: auto, cpu, cuda or mps."""
     model: MocoganModel = field(default_factory=MocoganModel)
     losses: MocoganLosses = field(default_factory=MocoganLosses)
     film: MocoganVideos = field(default_factory=MocoganVideos)
@@ -146,8 +148,11 @@ class MocoganRun:
     watch: Watch = field(default_factory=lambda: Watch(report_faces=16))
 
     def __post_init__(self) -> None:
+        check_steps(self, self.watch)
         _check_counts(self)
-        _check_numbers(self)
+        _check_losses(self.losses)
+        need_positive("optimizer", self.optimizer, "lr", "discriminator_lr")
+        need_psi("psi", self.psi)
         from lga_core.baselines import MocoganConfig  # brings torch, which --help does without
 
         try:
@@ -159,8 +164,6 @@ class MocoganRun:
 def _check_counts(run: MocoganRun) -> None:
     film, optimizer = run.film, run.optimizer
     for where, value, least in (
-        ("steps", run.steps, 1),
-        ("batch", run.batch, 1),
         ("directions-from", run.directions_from, 2),
         ("film.num-frames", film.num_frames, 2),
         ("film.time-step", film.time_step, 1),
@@ -170,25 +173,15 @@ def _check_counts(run: MocoganRun) -> None:
         ("optimizer.discriminator-every", optimizer.discriminator_every, 1),
         ("optimizer.video-width", optimizer.video_width, 1),
         ("optimizer.picture-width", optimizer.picture_width, 1),
-        ("optimizer.accumulate", optimizer.accumulate, 1),
     ):
-        need(isinstance(value, int) and value >= least, where, value, f"a whole number of at least {least}")
-    check_watch(run.watch)
-    check_parts(run.batch, optimizer.accumulate)
+        need_whole(where, value, least)
 
 
-def _check_numbers(run: MocoganRun) -> None:
-    losses, optimizer = run.losses, run.optimizer
-    for name in ("video", "picture", "match", "reconstruction", "penalty", "contrast"):
-        value = getattr(losses, name)
-        need(0 <= value < math.inf, f"losses.{name}", value, "a number, not negative")
-    need(losses.video > 0, "losses.video", losses.video, "positive, for nothing else teaches how videos move")
-    need(0 < losses.temperature < math.inf, "losses.temperature", losses.temperature, "a positive number")
-    need(0 <= losses.momentum < 1, "losses.momentum", losses.momentum, "a number from 0 to below 1")
-    need(0 < optimizer.lr < math.inf, "optimizer.lr", optimizer.lr, "a positive number")
-    lr = optimizer.discriminator_lr
-    need(0 < lr < math.inf, "optimizer.discriminator-lr", lr, "a positive number")
-    need(-2 <= run.psi <= 2, "psi", run.psi, "a number from -2 to 2")
+def _check_losses(losses: MocoganLosses) -> None:
+    need_not_negative("losses", losses, "video", "picture", "match", "reconstruction", "penalty", "contrast")
+    need(losses.video > 0, "losses.video", losses.video, "positive, as no other loss learns how videos move")
+    need_positive("losses", losses, "temperature")
+    need_decay("losses.momentum", losses.momentum)
 
 
 PRESETS: Mapping[str, Callable[[], dict[str, object]]] = {

@@ -1,33 +1,42 @@
-"""What a latent mapper's training can be told (Patashnik et al. 2021, StyleCLIP, section 5), and its presets.
+"""The settings of `lga train mapper` (Patashnik et al. 2021, StyleCLIP, section 5), and its presets.
 
-The defaults here are the published settings, preset `official`; what a processor does in minutes is preset `quick`.
-Each field's docstring is its line of `lga train mapper --help`. Wrong values die here, before anything is loaded.
+The defaults here are the published settings, preset `official`; preset `quick` takes minutes on a CPU. Each field's
+docstring is its line of `--help`. Values out of range are refused here, before anything is loaded.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lga_core import InputError
 
-from ...training.config import Precision, Watch, check_parts, check_watch, flag, need
+from ...training.config import (
+    FrozenGeneratorOptions,
+    SampledFaces,
+    Watch,
+    check_steps,
+    need,
+    need_not_negative,
+    need_positive,
+    need_psi,
+    need_whole,
+)
 
 
 @dataclass(frozen=True)
 class MapperLosses:
-    """Weights of the losses. 0 leaves a loss out, unseen and uncomputed."""
+    """Weights of the losses. A loss of weight 0 is neither computed nor logged."""
 
     clip: float = 1.0
-    """1 - cosine of picture and sentence."""
+    """Weight of the CLIP loss: 1 - cosine of image and sentence."""
     l2: float = 0.8
-    """Mean squared change of the code."""
+    """Weight of the L2 regulariser: mean squared change of the code."""
     identity: float = 0.1
-    """1 - cosine of what an identity network, or CLIP's feature maps, say of both pictures."""
+    """Weight of the identity loss: 1 - cosine of both images' ArcFace embeddings, or CLIP's feature maps."""
     normalised: bool = False
-    """CLIP sees colours as it was trained to see them. The published code leaves them in -1..1."""
+    """Normalise colours for CLIP as it was trained. The published code leaves them in -1..1."""
 
     @property
     def weights(self) -> dict[str, float]:
@@ -37,103 +46,78 @@ class MapperLosses:
 
 
 @dataclass(frozen=True)
-class MapperFaces:
-    """The faces to change: sampled, or found in pictures."""
+class MapperFaces(SampledFaces):
+    """The faces to train on: sampled, or inverted from --images."""
 
     count: int = 5000
-    """Faces sampled from the generator."""
+    """Number of faces sampled from the generator."""
     psi: float = 0.7
-    """Truncation of the sampled faces: 1 as varied as any, 0 the average face."""
+    """Truncation psi of sampled faces: 1 for full variety, 0 for the average face."""
 
 
 @dataclass(frozen=True)
-class MapperOptimizer:
-    """How steps are taken."""
+class MapperOptimizer(FrozenGeneratorOptions):
+    """Optimiser, learning-rate schedule and the frozen generator's synthesis."""
 
     name: Literal["ranger", "adam"] = "ranger"
-    """ranger (published): RAdam that looks ahead; adam."""
+    """Optimiser: ranger (published; RAdam with Lookahead) or adam."""
     lr: float = 0.5
-    """Learning rate. The mapper's weights count a hundredth, so that it is a usual one."""
+    """Learning rate. The mapper's weights are scaled by 0.01, so this is less than it seems."""
     lr_end: float = 0.5
-    """Where a cosine takes it by the end; equal to lr: constant."""
+    """Learning rate at the end of the cosine schedule; equal to lr: constant."""
     clip_norm: float | None = None
-    """Longest gradient."""
-    accumulate: int = 1
-    """Parts that each process's batch is computed in: less memory, same result."""
-    precision: Precision = "auto"
-    """Of the frozen generator: auto is bf16 where the processor or card has it."""
-    recompute_from: int | None = None
-    """Generator blocks from this resolution up are computed again in the backward pass, to save memory."""
-    compiled: bool = False
-    """Compile the generator's element-wise parts; the first step then waits for the compiler."""
-    deterministic: bool = False
-    """Only algorithms that give the same bits twice, on cards as well; slower there."""
+    """Clip gradients to this norm."""
 
 
 @dataclass(frozen=True)
 class MapperRun:
-    """Train a StyleCLIP latent mapper: one prompt, one network, which then changes any face in no time."""
+    """Train StyleCLIP's latent mapper for one prompt; it then edits any face in one forward pass."""
 
     generator: str
-    """StyleGAN2 generator: a file of this or another project, or the name of an embedded domain."""
+    """StyleGAN2 generator: a file of this or another project, a domain's folder, or the name of an embedded domain."""
     prompt: str
-    """What faces should do, such as smiling: a mapper learns one thing."""
+    """Prompt that the mapper learns, such as smiling."""
     out: str = "out/mapper"
-    """Folder of the run. The same command goes on where it was stopped."""
+    """Folder of the run. The same command resumes a run that was stopped."""
     preset: str = "official"
-    """Where defaults come from: quick, for a processor and a few minutes, or official, as published."""
+    """Preset that defaults come from: quick (minutes on a CPU) or official (as published)."""
     clip: str | None = None
-    """CLIP that judges: a file of ours, or NAME=WEIGHTS (open_clip's; published: ViT-B-32). Default: a domain's."""
+    """CLIP of the loss: a file, or NAME=WEIGHTS with open_clip's model name (published: ViT-B-32). Default: the
+    domain's."""
     images: str | None = None
-    """A folder of aligned, square-cropped pictures: trains on their faces instead of sampled ones. Needs an encoder."""
+    """Folder of aligned square images: train on their inverted faces instead of sampled ones. Needs an encoder."""
     encoder: str | None = None
     """Encoder that inverts --images. Default: the domain's."""
     identity_network: str | None = None
-    """An ArcFace IR-SE50 file, for photographs of people. Default: a ResNet CLIP's feature maps."""
+    """ArcFace IR-SE50 file for the identity loss, for photographs of people. Default: a ResNet CLIP's feature maps."""
     levels: tuple[str, ...] = ("coarse", "medium", "fine")
-    """Rows of W+ that have a network: coarse, medium, fine, or all, one network for every row."""
+    """Groups of W+ rows that have a network: coarse, medium, fine; or all: one network for every row."""
     steps: int = 50_000
-    """Optimisation steps."""
+    """Number of optimisation steps."""
     batch: int = 2
-    """Faces a step in each process."""
+    """Faces in each step and process."""
     seed: int = 0
-    """Of everything random. Same seed, same mapper."""
+    """Random seed; equal seeds give equal mappers."""
     device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    """Device to train on: auto, cpu, cuda or mps."""
     losses: MapperLosses = field(default_factory=MapperLosses)
     faces: MapperFaces = field(default_factory=MapperFaces)
     optimizer: MapperOptimizer = field(default_factory=MapperOptimizer)
     watch: Watch = field(default_factory=lambda: Watch(report_faces=16))
 
     def __post_init__(self) -> None:
-        _check_counts(self)
-        losses, optimizer = self.losses, self.optimizer
-        for name in ("clip", "l2", "identity"):
-            value = getattr(losses, name)
-            need(0 <= value < math.inf, f"losses.{name}", value, "a number, not negative")
-        need(losses.clip > 0, "losses.clip", losses.clip, "positive, for nothing else says what a face should do")
-        for name in ("lr", "lr_end", "clip_norm"):
-            value = getattr(optimizer, name)
-            need(value is None or 0 < value < math.inf, f"optimizer.{flag(name)}", value, "a positive number")
-        need(-2 <= self.faces.psi <= 2, "faces.psi", self.faces.psi, "a number from -2 to 2")
         from lga_core.baselines.styleclip import LatentMapperConfig  # brings torch, which --help does without
 
+        check_steps(self, self.watch)
+        need_whole("faces.count", self.faces.count, 1)
+        need_psi("faces.psi", self.faces.psi)
+        need_not_negative("losses", self.losses, "clip", "l2", "identity")
+        need(self.losses.clip > 0, "losses.clip", self.losses.clip, "positive, as no other loss reads the prompt")
+        need_positive("optimizer", self.optimizer, "lr", "lr_end", "clip_norm")
         try:
             LatentMapperConfig(levels=self.levels)
         except ValueError as err:
             raise InputError(f"--levels: {err}.") from err
-
-
-def _check_counts(run: MapperRun) -> None:
-    for where, value, least in (
-        ("steps", run.steps, 1),
-        ("batch", run.batch, 1),
-        ("faces.count", run.faces.count, 1),
-        ("optimizer.accumulate", run.optimizer.accumulate, 1),
-    ):
-        need(isinstance(value, int) and value >= least, where, value, f"a whole number of at least {least}")
-    check_watch(run.watch)
-    check_parts(run.batch, run.optimizer.accumulate)
 
 
 PRESETS: Mapping[str, Callable[[], dict[str, object]]] = {
