@@ -474,7 +474,10 @@ def test_movement_is_zero_for_still_clips_and_grows_with_the_motion(run):
     [
         ({"batch": 3, "optimizer": MocoganOptimizer(accumulate=2)}, "--batch is 3.*multiple of accumulate, 2"),
         ({"film": MocoganVideos(num_frames=1)}, "--film.num-frames is 1.*at least 2"),
-        ({"losses": MocoganLosses(video=0.0)}, "--losses.video is 0.0.*nothing else teaches"),
+        (
+            {"losses": MocoganLosses(video=0.0)},
+            "--losses.video is 0.0; it must be positive, as no other loss learns how videos move",
+        ),
         ({"losses": MocoganLosses(momentum=1.0)}, "--losses.momentum is 1.0.*below 1"),
         ({"optimizer": MocoganOptimizer(lr=0.0)}, "--optimizer.lr is 0.0.*positive"),
         ({"model": MocoganModel(step_size=0.0)}, "--model: step_size is 0.0"),

@@ -258,7 +258,10 @@ def test_a_run_does_not_go_on_with_another_prompt(domain_folder, tmp_path):
     ("changes", "told"),
     [
         ({"batch": 3, "optimizer": MapperOptimizer(accumulate=2)}, "--batch is 3.*multiple of accumulate, 2"),
-        ({"losses": MapperLosses(clip=0.0)}, "--losses.clip is 0.0.*nothing else says"),
+        (
+            {"losses": MapperLosses(clip=0.0)},
+            "--losses.clip is 0.0; it must be positive, as no other loss reads the prompt",
+        ),
         ({"losses": MapperLosses(l2=-1.0)}, "--losses.l2 is -1.0.*not negative"),
         ({"optimizer": MapperOptimizer(lr=0.0)}, "--optimizer.lr is 0.0.*positive"),
         ({"levels": ("fine", "coarse")}, "--levels: .*some of coarse, medium and fine"),

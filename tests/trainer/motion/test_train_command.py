@@ -456,7 +456,7 @@ BAD = {
     "prompt too long": (["--prompts", "long.txt"], "Shorten the text"),
     "prompt of unknown words": (["--prompts", "person"], "does not know any word of"),
     "more faces than prompts": (["--batch", 4], "Take --batch 3 or less, more prompts, or --repeats"),
-    "two frames": (["--num-frames", 2], "the path loss looks at three frames. Take at least 3, or --losses.path 0"),
+    "two frames": (["--num-frames", 2], "smoothness loss needs three frames. Take at least 3, or --losses.path 0"),
     "parts that do not fit": (["--batch", 3, "--optimizer.accumulate", 2], "must be a multiple of accumulate, 2"),
     "blocks that are not there": (["--optimizer.recompute-from", 64], "the generator's blocks are 4, 8, 16, 32"),
     "no such pictures": (["--images", "none"], "no folder none. Give --images a folder"),
