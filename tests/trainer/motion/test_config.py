@@ -176,7 +176,7 @@ BAD = {
     "half a step": ({"steps": 1.5}, "--steps is 1.5; it must be a whole number"),
     "no batch": ({"batch": 0}, "--batch is 0"),
     "one frame": ({"num_frames": 1}, "--num-frames is 1; it must be a whole number of at least 2"),
-    "two frames and a path": ({"num_frames": 2}, "smoothness loss needs three frames. Take at least 3, or --losses.path 0"),
+    "two frames and a path": ({"num_frames": 2}, "the smoothness loss needs three frames. Take at least 3"),
     "fewest above most": ({"num_frames_max": 3}, "--num-frames-max is 3; it must be at least num-frames, 4"),
     "parts do not fit": ({"batch": 6, **optimizer(accumulate=4)}, "--batch is 6; it must be a multiple of accumulate"),
     "no part": (optimizer(accumulate=0), "--optimizer.accumulate is 0"),
