@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-EMBEDDED: Mapping[str, Path] = {"doodle": Path(__file__).parent}
-"""Folder of each embedded domain, by name."""
+_HERE = Path(__file__).parent
 DEFAULT_DOMAIN = "doodle"
+EMBEDDED: Mapping[str, Path] = {
+    DEFAULT_DOMAIN: _HERE,
+    **{card.parent.name: card.parent for card in sorted(_HERE.glob("*/domain.json"))},
+}
+"""Folder of each embedded domain, by name: a further domain is a folder here."""
