@@ -64,7 +64,7 @@ def framer_of(generator: str, size: int, models: Path = FACE_MODELS) -> Framer:
     own = None if card is None or card.detector is None else load_detector(card.detector)
     detectors, missing = installed_detectors(models, own), missing_detectors(models)
     if not detectors:
-        raise InputError(f"--align needs something that finds faces. {' '.join(missing)}")
+        raise InputError(f"--align needs a face detector, and none is installed. {' '.join(missing)}")
     return Framer(detectors, Framing() if card is None else card.framing, size, missing)
 
 

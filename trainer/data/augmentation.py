@@ -1,4 +1,4 @@
-"""What a scoring network sees of a picture: the picture itself, or random looks at it."""
+"""What a scoring network sees of an image: the image itself, or random affine and colour augmentations of it."""
 
 import torch
 import torch.nn.functional as F
@@ -7,11 +7,11 @@ from torch import Tensor
 
 Pictures = Float[Tensor, "n c h w"]
 Augmentation = Float[Tensor, "n 10"]
-"""A random look at each of n pictures: an affine map (6 numbers), light, and a tint (3)."""
+"""One random augmentation of each of n images: an affine map (6 numbers), brightness, and a tint (3)."""
 
 
 def sample_augmentations(n: int, rng: torch.Generator) -> Augmentation:
-    """Mirrored, turned (9 degrees), zoomed (.75-1.1), shifted, tinted: n random looks."""
+    """n random augmentations: flip, rotation (std 9 degrees), zoom (.75-1.1), shift, brightness, tint."""
     zoom = 0.75 + 0.35 * torch.rand(n, generator=rng)
     mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
     turn = 0.15 * torch.randn(n, generator=rng)

@@ -1,4 +1,4 @@
-"""Random looks at pictures, by which the discriminator of pictures learns what a face is: a hole and one change."""
+"""Augmentation pairs for MoCoGAN-HD's contrastive loss: a cut-out, and a flip, a tint or an affine map."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ COLOUR, HOLE = 0.2, 0.25
 """Largest change of a channel in -1..1, and half the side of the hole, as a share of the picture's. (Not published.)"""
 
 Holes = Float[Tensor, "n 2"]
-"""Middles of holes, in -1..1."""
+"""Centres of cut-outs, in -1..1."""
 
 
 def draw_changes(n: int, rng: torch.Generator) -> Augmentation:
-    """Of each picture one change: mirrored, tinted, or turned any way, shifted and zoomed a little."""
+    """One augmentation of each of n images: a flip, a tint, or any rotation with a small shift and zoom."""
     kind = torch.randint(3, (n,), generator=rng)
     turn, zoom, right, down = (2 * torch.rand(4, n, generator=rng) - 1).unbind()
     tint = (2 * torch.rand(n, 3, generator=rng) - 1) * COLOUR * (kind == 1)[:, None]
@@ -37,11 +37,12 @@ def draw_changes(n: int, rng: torch.Generator) -> Augmentation:
 
 
 def draw_holes(n: int, rng: torch.Generator) -> Holes:
+    """Centres of n random cut-outs."""
     return 2 * torch.rand(n, 2, generator=rng) - 1
 
 
 def changed(pictures: Images, changes: Augmentation, holes: Holes) -> Images:
-    """Each picture as its change has it, with a grey square cut out of it."""
+    """Each image under its augmentation, with a grey square cut out of it."""
     seen = augment(pictures, changes.to(pictures.device))
     axis = (torch.arange(seen.shape[-1], device=seen.device) + 0.5) / seen.shape[-1] * 2 - 1
     away = (axis - holes.to(seen)[:, :, None]).abs() < 2 * HOLE  # [n 2 size]

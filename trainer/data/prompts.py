@@ -169,7 +169,7 @@ _ENTRY = ("prompt", "sentence", "paraphrases", "held_out", "kind", "keep", "keep
 
 def _prompt_set(path: Path, described: dict[str, Any]) -> PromptSet:
     if unknown := [key for key in described if key not in _SET]:
-        raise InputError(f"{path}: {unknown[0]!r} is none of {', '.join(_SET)}.")
+        raise InputError(f"{path}: the key {unknown[0]!r} is unknown. Use {', '.join(_SET)}.")
     template = described["template"]
     if not isinstance(template, str) or template.count("{}") != 1:
         raise InputError(f"{path}: the template is {template!r}; it needs one {{}}, where the prompt goes.")
@@ -186,7 +186,7 @@ def _prompt(path: Path, entry: Any, template: str, phrasings: list[str]) -> Prom
         raise InputError(f"{path}: each of the prompts needs a text 'prompt', but one is {entry!r}.")
     where = f"{path}, prompt {entry['prompt']!r}"
     if unknown := [key for key in entry if key not in _ENTRY]:
-        raise InputError(f"{where}: {unknown[0]!r} is none of {', '.join(_ENTRY)}.")
+        raise InputError(f"{where}: the key {unknown[0]!r} is unknown. Use {', '.join(_ENTRY)}.")
     for key in ("paraphrases", "held_out"):
         if not _is_texts(entry.get(key, [])):
             raise InputError(f"{where}: {key!r} needs to be a list of texts.")

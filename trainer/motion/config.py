@@ -246,7 +246,7 @@ def _check_run(run: MotionRun) -> None:
 
 
 def _published(**changes: object) -> dict[str, object]:
-    """What paper and code have in common (METHOD 1.2 and 1.3): sections as MotionRun has them."""
+    """What paper and code have in common: sections as MotionRun has them."""
     published: dict[str, object] = {
         "prompts": "official",
         "batch": 4,

@@ -181,8 +181,16 @@ BAD = {
     "not json": ("x.json", "{", "is not JSON"),
     "a list": ("x.json", "[]", "needs a JSON object with a list of 'prompts'"),
     "no prompts": ("x.json", "{}", "needs a JSON object with a list of 'prompts'"),
-    "mistyped key": ("x.json", as_json(tempalte="The dog is {}."), "'tempalte' is none of name, about, template"),
-    "mistyped entry": ("x.json", entry(held_outs=["x"]), "prompt 'sad': 'held_outs' is none of prompt, sentence"),
+    "mistyped key": (
+        "x.json",
+        as_json(tempalte="The dog is {}."),
+        "the key 'tempalte' is unknown. Use name, about, template",
+    ),
+    "mistyped entry": (
+        "x.json",
+        entry(held_outs=["x"]),
+        "prompt 'sad': the key 'held_outs' is unknown. Use prompt, sentence",
+    ),
     "no text": ("x.json", as_json(prompts=[{"sentence": "It is."}]), "each of the prompts needs a text 'prompt'"),
     "paraphrases no list": ("x.json", entry(paraphrases="gloomy"), "'paraphrases' needs to be a list"),
     "sentence no text": ("x.json", entry(sentence=5), "'sentence' needs to be a text"),

@@ -1,9 +1,9 @@
 """What the loop needs to train MoCoGAN-HD's motion generator: its batches, objectives and preview.
 
-As published: the motion generator's losses, both discriminators' losses and their weights, and who steps how often. Not
-published, or not known, and so our own: the discriminator of pictures is a plain one (no attention), sees pictures of
-the videos' size, and finds looks at first frames again; where videos are the generator's own domain, its true pictures
-are theirs. Left out: noise maps that are drawn anew for each clip (those of the generator are used).
+As published: the losses of the motion generator and of both discriminators, their weights, and how often each steps.
+Ours, because it is not published: the image discriminator is plain (no attention), sees images of the videos' size, and
+is trained to recognise augmentations of first frames; where videos are the generator's own domain, its real images are
+theirs. Left out: noise maps drawn anew for each clip (the generator's own are used).
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ Draw = Callable[[WPlus], Images]
 class Batch:
     """What a step's share of m clips is computed from.
 
-    w [m w_dim]: first frames' codes. noise [m t-1 w_dim]. videos: true ones. frame [m]: the later frame that is looked
-    at by itself. mix [m], in 0..1: where the gradient penalty is taken. changes, holes [2m]: looks at first frames.
-    drawn: the clips as the motion generator has made them, once it has.
+    w [m w_dim]: first frames' codes. noise [m t-1 w_dim]. videos: real ones. frame [m]: the later frame that the image
+    discriminator sees. mix [m], in 0..1: where the gradient penalty is taken. changes, holes [2m]: augmentations of
+    first frames. drawn: the clips that the motion generator has made, once it has.
     """
 
     w: Float[Tensor, "m w_dim"]
@@ -61,7 +61,7 @@ class Batch:
 
 
 class MocoganTask:
-    """Trains `model` to move what `draw` draws as `videos` move, along the principal directions `pca` of W.
+    """Trains `model` to move what `draw` draws as `videos` move, along the principal components `pca` of W.
 
     cross_domain: first frames, not the videos' pictures, stand for true pictures.
 
@@ -161,7 +161,7 @@ class MocoganTask:
         return terms
 
     def contrast(self, batch: Batch) -> Tensor:
-        """Two looks at each first frame, the second through the running average, among looks at earlier ones."""
+        """Two augmentations of each first frame, the second through the EMA, against those of earlier frames."""
         assert batch.drawn is not None
         seen = changed(batch.drawn[:, 0].repeat(2, 1, 1, 1), batch.changes, batch.holes)
         one, other = seen.chunk(2)
