@@ -123,7 +123,7 @@ def _clip_tensors(value: Any) -> dict[str, Tensor] | None:
 def _clip(tensors: dict[str, Tensor], where: str) -> ConvertedModel:
     """OpenAI's weights carry three numbers that open_clip's do not; they were trained with QuickGELU."""
     openai = "input_resolution" in tensors or "openai" in Path(where).name.lower()
-    model = hang2023.clip_product(tensors, where, quick_gelu=openai, layout="CLIP")
+    model = hang2023.converted_clip(tensors, where, quick_gelu=openai, layout="CLIP")
     if not openai:
         model = dataclasses.replace(
             model, notes=("Taken for weights trained with standard GELU; OpenAI's need QuickGELU.",)

@@ -61,7 +61,7 @@ def taken(tensors: Mapping[str, Any], name: str, where: str) -> Tensor:
     return tensor
 
 
-def generator_product(
+def converted_generator(
     config: GeneratorConfig, found: Mapping[str, Tensor], layout: str, licence: Mapping[str, Any], where: str
 ) -> ConvertedModel:
     """A generator of these tensors (under our names), checked against `config` and completed.
@@ -70,9 +70,7 @@ def generator_product(
     """
     with torch.device("meta"):
         need = {name: tensor.shape for name, tensor in Generator(config).state_dict().items()}
-    product = ConvertedModel(
-        "generator", {name: t for name, t in found.items() if name in need}, config, layout, licence
-    )
+    model = ConvertedModel("generator", {name: t for name, t in found.items() if name in need}, config, layout, licence)
     if extra := sorted(found.keys() - need.keys()):
         raise CheckpointError(
             f"{where} holds {len(extra)} tensors that a {config.resolution} px StyleGAN2 does not have, for example "
@@ -82,23 +80,23 @@ def generator_product(
     if noises := sorted(name for name in missing if name.endswith(".noise_const")):
         rng = torch.Generator().manual_seed(0)
         drawn = {name: torch.randn(need[name], generator=rng) for name in noises}
-        product = product.with_note("Its noise maps were missing: drawn anew, from seed 0.", **drawn)
+        model = model.with_note("Its noise maps were missing: drawn anew, from seed 0.", **drawn)
         missing -= drawn.keys()
     if rest := sorted(missing - {"mapping.w_avg"}):
         raise CheckpointError(
             f"{where} lacks {len(rest)} tensors of a {config.resolution} px StyleGAN2, such as {rest[0]}. Fetch the "
             "file again, or one of another source."
         )
-    for name, tensor in product.tensors.items():
+    for name, tensor in model.tensors.items():
         if tensor.shape != need[name]:
             raise CheckpointError(
                 f"{where}: the tensor {name} has shape {list(tensor.shape)}, but {list(need[name])} is needed."
             )
     if "mapping.w_avg" in missing:
-        average = average_face(config, product.tensors)
+        average = average_face(config, model.tensors)
         note = f"Its average face was missing: computed from {NUM_AVERAGED:,} samples."
-        product = product.with_note(note, **{"mapping.w_avg": average})
-    return product
+        model = model.with_note(note, **{"mapping.w_avg": average})
+    return model
 
 
 @torch.no_grad()

@@ -27,10 +27,10 @@ def load_faces(path: PathLike) -> Faces:
 
 
 def _foreign_faces(path: PathLike) -> Faces:
-    products = [product for product in open_foreign(path) if product.kind == "faces"]
-    if not products:
+    converted = [model for model in open_foreign(path) if model.kind == "faces"]
+    if not converted:
         raise CheckpointError(f"{path} holds no faces (W+ codes). `lga inspect` shows what it holds.")
-    return Faces(products[0].tensors["faces"], None)
+    return Faces(converted[0].tensors["faces"], None)
 
 
 def save_movement(path: PathLike, movement: Movement, **metadata: Any) -> None:

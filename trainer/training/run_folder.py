@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ from torch.optim import Optimizer
 from lga_core import CheckpointError, InputError, MismatchError, OutputError
 from lga_core.formats import load_checkpoint, save_checkpoint
 
+from .atomic_files import write
 from .config import PARTS, upgraded
 
 KIND = "training"
@@ -117,7 +117,7 @@ class RunFolder:
         path = self.path / "config.json"
         if self.is_begun and path.exists():
             _compare(self.path, upgraded(_read_config(path)), json.loads(json.dumps(config)))
-        _write_text(path, json.dumps(config, indent=1) + "\n")
+        write(path, json.dumps(config, indent=1) + "\n")
 
     def save(
         self, step: int, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer], **notes: Any
@@ -164,7 +164,7 @@ class RunFolder:
     def forget_after(self, step: int) -> None:
         """Drop logged rows of steps that will be taken again."""
         kept = [json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step]
-        _write_text(self.metrics, "".join(kept))
+        write(self.metrics, "".join(kept))
 
 
 def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -251,14 +251,3 @@ def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, A
             yield from _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
     elif before != now:
         yield name, before, now
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as err:
-        raise OutputError(f"{path} cannot be written ({err.strerror or err}). Choose another --out.") from err
-    finally:
-        part.unlink(missing_ok=True)

@@ -33,10 +33,10 @@ def read(value: Mapping[str, Any], where: str) -> list[ConvertedModel]:
     options = options.state if isinstance(options, Record) else options
     options = options if isinstance(options, Mapping) else {}
     latent_avg = value.get("latent_avg", tensors.get("latent_avg"))
-    products = [_encoder(_below(tensors, "encoder."), options, latent_avg, where)]
+    converted = [_encoder(_below(tensors, "encoder."), options, latent_avg, where)]
     if decoder := _below(tensors, "decoder."):
-        products.append(read_generator(decoder, latent_avg, where))
-    return products
+        converted.append(read_generator(decoder, latent_avg, where))
+    return converted
 
 
 def _below(tensors: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:

@@ -35,7 +35,7 @@ def read(value: Mapping[str, Any], where: str) -> list[ConvertedModel]:
     clip = {k.removeprefix("encoder."): t for k, t in tensors.items() if k.startswith("encoder.")}
     if not clip:
         return [motion]
-    return [motion, clip_product(clip, where, quick_gelu=True, layout=LAYOUT)]
+    return [motion, converted_clip(clip, where, quick_gelu=True, layout=LAYOUT)]
 
 
 def _motion(tensors: Mapping[str, Tensor], where: str) -> ConvertedModel:
@@ -72,7 +72,7 @@ def is_clip(tensors: Mapping[str, Any]) -> bool:
     return {"token_embedding.weight", "positional_embedding", "text_projection"} <= set(tensors)
 
 
-def clip_product(tensors: Mapping[str, Tensor], where: str, quick_gelu: bool, layout: str) -> ConvertedModel:
+def converted_clip(tensors: Mapping[str, Tensor], where: str, quick_gelu: bool, layout: str) -> ConvertedModel:
     """An OpenAI-shaped CLIP from its tensors, its open_clip configuration read from their shapes."""
     kept = {
         name: tensor

@@ -64,7 +64,7 @@ def read_latents(value: Any, where: str) -> list[ConvertedModel]:
     return [ConvertedModel("faces", {"faces": ws}, config, "W+ codes", UNKNOWN_LICENCE, (note,), metadata)]
 
 
-_STRANGERS = (  # a mark among the names, what it is, what to do
+_UNSUPPORTED = (  # a mark among the names, what it is, what to do
     ("model.diffusion_model.", "a diffusion checkpoint", "Load it with ComfyUI's own Load Checkpoint."),
     ("first_stage_model.", "a diffusion checkpoint", "Load it with ComfyUI's own Load Checkpoint."),
     ("lora_unet_", "a LoRA for a diffusion model", "Load it with ComfyUI's own Load LoRA."),
@@ -77,7 +77,7 @@ def describe_unsupported(value: Any) -> str | None:
     names: set[str] = set()
     for part in (value, value.get("state_dict") if isinstance(value, Mapping) else None):
         names |= {str(name) for name in part} if isinstance(part, Mapping) else set()
-    for mark, what, remedy in _STRANGERS:
+    for mark, what, remedy in _UNSUPPORTED:
         if any(mark in name for name in names):
             return f"is {what}. {remedy}"
     if "g_running" in names:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...errors import CheckpointError
 from ...formats.pickle_values import Record
 from ...stylegan2.generator import GeneratorConfig
-from ..converted_model import NVIDIA_LICENCE, ConvertedModel, channel_numbers, generator_product
+from ..converted_model import NVIDIA_LICENCE, ConvertedModel, channel_numbers, converted_generator
 
 LAYOUT = "NVIDIA PyTorch"
 MAX_DEPTH = 16
@@ -45,7 +45,7 @@ def read(value: Any, where: str) -> list[ConvertedModel]:
     _check_numbers(modules, config, where)
     found = {name: tensor for name, tensor in tensors.items() if not name.endswith("resample_filter")}
     found |= _silent_noise(modules, config)
-    return [generator_product(config, found, LAYOUT, NVIDIA_LICENCE, where)]
+    return [converted_generator(config, found, LAYOUT, NVIDIA_LICENCE, where)]
 
 
 def _modules(record: Record, where: str, name: str = "", depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...errors import CheckpointError
 from ...formats.pickle_values import Record
 from ...stylegan2.generator import GeneratorConfig
-from ..converted_model import NVIDIA_LICENCE, ConvertedModel, channel_numbers, generator_product
+from ..converted_model import NVIDIA_LICENCE, ConvertedModel, channel_numbers, converted_generator
 
 LAYOUT = "NVIDIA TensorFlow"
 VERSIONS = (2, 3, 4)
@@ -73,7 +73,7 @@ def read(value: Any, where: str) -> list[ConvertedModel]:
         _check_kwargs(_kwargs(part), where)
     tensors = _translated(mapping, synthesis, _variables(network, where), where)
     config = _config(tensors, kwargs, where)
-    return [generator_product(config, tensors, LAYOUT, NVIDIA_LICENCE, where)]
+    return [converted_generator(config, tensors, LAYOUT, NVIDIA_LICENCE, where)]
 
 
 def _state(record: Any, where: str) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...errors import CheckpointError
 from ...stylegan2.generator import Generator, GeneratorConfig
-from ..converted_model import UNKNOWN_LICENCE, ConvertedModel, channel_numbers, generator_product
+from ..converted_model import UNKNOWN_LICENCE, ConvertedModel, channel_numbers, converted_generator
 
 
 class ForeignTensor(NamedTuple):
@@ -130,7 +130,7 @@ def read_generator(tensors: Mapping[str, Any], latent_avg: Any, where: str) -> C
             f"{where} holds {len(extra)} tensors that this layout does not have, for example {extra[0]}. "
             "This variant is not supported."
         )
-    return generator_product(config, ours, LAYOUT, UNKNOWN_LICENCE, where)
+    return converted_generator(config, ours, LAYOUT, UNKNOWN_LICENCE, where)
 
 
 def _config_of(tensors: Mapping[str, Tensor], where: str) -> GeneratorConfig:

@@ -36,8 +36,8 @@ def read(value: Mapping[str, Any], where: str) -> list[ConvertedModel]:
             "SingleMapper)."
         )
     decoder = {name.removeprefix("decoder."): t for name, t in tensors.items() if name.startswith("decoder.")}
-    products = [_mapper(tensors, _sentence(value), where)]
-    return [*products, read_generator(decoder, value.get("latent_avg"), where)] if decoder else products
+    converted = [_mapper(tensors, _sentence(value), where)]
+    return [*converted, read_generator(decoder, value.get("latent_avg"), where)] if decoder else converted
 
 
 def _tensors(value: Any) -> dict[str, Tensor]:

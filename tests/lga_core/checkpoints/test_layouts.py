@@ -111,12 +111,12 @@ def test_noise_maps_that_are_missing_are_drawn_from_a_seed_and_said_so(tmp_path)
 
 def test_an_average_face_that_is_missing_is_computed_and_said_so(tmp_path):
     source = generator(3)
-    (product,) = open_foreign(writers.write_rosinality(tmp_path / "r.pt", source, latent_avg=False))
+    (model,) = open_foreign(writers.write_rosinality(tmp_path / "r.pt", source, latent_avg=False))
     z = torch.randn(20_000, 16, generator=torch.Generator().manual_seed(9))
     with torch.no_grad():
         mean, deviation = source.mapping(z).mean(dim=0), source.mapping(z).std(dim=0)
-    assert ((product.tensors["mapping.w_avg"] - mean).abs() < 0.06 * deviation + 1e-6).all()
-    assert "average face was missing" in " ".join(product.notes)
+    assert ((model.tensors["mapping.w_avg"] - mean).abs() < 0.06 * deviation + 1e-6).all()
+    assert "average face was missing" in " ".join(model.notes)
 
 
 @pytest.mark.parametrize("kind", ["e4e", "psp"])
@@ -159,24 +159,24 @@ def test_the_authors_motion_models_open_with_the_clip_inside(prefix, tmp_path):
 @pytest.mark.parametrize("shape", [(8, 16), (1, 8, 16), (3, 8, 16)])
 def test_codes_open_as_faces(suffix, shape, tmp_path):
     ws = torch.randn(shape)
-    (product,) = open_foreign(writers.write_latents(tmp_path / f"w{suffix}", ws))
-    assert product.kind == "faces"
-    assert torch.equal(product.tensors["faces"], ws.reshape(-1, 8, 16))
+    (model,) = open_foreign(writers.write_latents(tmp_path / f"w{suffix}", ws))
+    assert model.kind == "faces"
+    assert torch.equal(model.tensors["faces"], ws.reshape(-1, 8, 16))
 
 
 def test_named_codes_keep_their_names(tmp_path):
     codes = {"00001.jpg": torch.randn(8, 16), "00002.jpg": torch.randn(1, 8, 16)}
-    (product,) = open_foreign(writers.write_latents(tmp_path / "w.pt", codes))
-    assert product.metadata["names"] == list(codes)
-    assert torch.equal(product.tensors["faces"][1], codes["00002.jpg"][0])
+    (model,) = open_foreign(writers.write_latents(tmp_path / "w.pt", codes))
+    assert model.metadata["names"] == list(codes)
+    assert torch.equal(model.tensors["faces"][1], codes["00002.jpg"][0])
 
 
 @pytest.mark.parametrize("network", ["arcface", "facenet"])
 def test_identity_networks_open(network, tmp_path):
     tensors = writers.arcface_tensors(shrink=16) if network == "arcface" else writers.facenet_tensors(classes=10)
-    (product,) = open_foreign(writers.write_state_dict(tmp_path / "i.pth", tensors))
-    assert product.kind == "identity"
-    assert not any(name.startswith("logits") or name.endswith("num_batches_tracked") for name in product.tensors)
+    (model,) = open_foreign(writers.write_state_dict(tmp_path / "i.pth", tensors))
+    assert model.kind == "identity"
+    assert not any(name.startswith("logits") or name.endswith("num_batches_tracked") for name in model.tensors)
 
 
 @pytest.mark.parametrize(
