@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from lga_core import Generator, GeneratorConfig, WPlus
 from lga_core.stylegan2 import FrozenSynthesis
+from lga_core.stylegan2.inference import prepared
 
 from .card import Card, Run, split_of, with_tf32
 from .comparison import NVIDIA, RESULTS
@@ -169,8 +170,8 @@ class Bench:
                 makers[f"ours, frozen {name}"] = partial(FrozenSynthesis, generator, dtype)
                 if self.card.is_cuda:
                     makers[f"ours, frozen {name} compiled"] = partial(FrozenSynthesis, generator, dtype, compiled=True)
-            elif self.task == "drawing" and hasattr(generator, "engine"):
-                makers[f"ours, engine {name}"] = partial(generator.engine, dtype, device)
+            elif self.task == "drawing":
+                makers[f"ours, engine {name}"] = partial(prepared, generator, dtype, device)
         return {name: partial(self._made, make) for name, make in makers.items()}
 
     def _made(self, make: Callable[[], Callable[[WPlus], Tensor]]) -> Run:

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
     alone: list[Sample] = []
     for resolution in args.resolutions:
         generator = random_generator(GeneratorConfig(resolution))
-        names = variants(generator, folders, args.dtypes)
+        names = variants(folders, args.dtypes)
         ws = generator.sample(range(args.frames))
         for threads in in_threads(args.threads):
             works = {name: works_of(name, generator, folders, ws) for name in names}
@@ -77,13 +77,12 @@ def main(argv: Sequence[str] | None = None) -> Path:
     return args.out
 
 
-def variants(generator: Generator, folders: Folders, dtypes: Sequence[str] = tuple(DTYPES)) -> list[str]:
+def variants(folders: Folders, dtypes: Sequence[str] = tuple(DTYPES)) -> list[str]:
     """What can be measured here, the reference for errors first."""
     peers = [NVIDIA] * (folders.nvidia is not None)
     if folders.community is not None:
         peers += [COMMUNITY, AUTOCAST] if "bf16" in dtypes else [COMMUNITY]
-    kinds = ("plain", "engine") if hasattr(generator, "engine") else ("plain",)
-    return [*peers, *(f"ours, {kind} {dtype}" for kind in kinds for dtype in dtypes)]
+    return [*peers, *(f"ours, {kind} {dtype}" for kind in ("plain", "engine") for dtype in dtypes)]
 
 
 def works_of(name: str, generator: Generator, folders: Folders, ws: WPlus) -> dict[str, Callable[[], Tensor]]:

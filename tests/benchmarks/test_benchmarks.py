@@ -29,7 +29,8 @@ def rows_of(folder, name):
 def test_drawing_is_compared_with_both_peers(checkouts, tmp_path):
     synthesis.main([*SMALLEST, *checkouts, "--frames", "2", "--no-memory", "--out", str(tmp_path)])
     rows = rows_of(tmp_path, "synthesis")
-    assert list(rows)[:5] == ["NVIDIA", "community", synthesis.AUTOCAST, "ours, plain fp32", "ours, plain bf16"]
+    ours = ["ours, plain fp32", "ours, plain bf16", "ours, engine fp32", "ours, engine bf16"]
+    assert [*rows] == ["NVIDIA", "community", synthesis.AUTOCAST, *ours]
     for name, row in rows.items():
         assert row["times_NVIDIA"] * row["cpu_ms"] == pytest.approx(rows["NVIDIA"]["cpu_ms"])
         if name != "NVIDIA":
@@ -58,7 +59,9 @@ def test_a_dry_run_does_all_that_a_card_would(nvidia, tmp_path):
     gpu.main(arguments)
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
     assert {row["task"] for row in rows} == set(gpu.TASKS)
-    assert {"NVIDIA", "ours, plain fp32"} < {row["variant"] for row in rows if row["task"] == "drawing"}
+    assert {"NVIDIA", "ours, plain fp32", "ours, engine fp32"} < {
+        row["variant"] for row in rows if row["task"] == "drawing"
+    }
     assert all(row["ms"] >= row["least_ms"] > 0 for row in rows)
     assert all(row["max_error"] < 0.01 for row in rows if row["variant"].endswith("fp32"))
     assert "dry run" in (tmp_path / "gpu.md").read_text()
